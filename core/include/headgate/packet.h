@@ -1,0 +1,264 @@
+/* headgate/packet.h: one packet, and the pool that packets come from.
+ *
+ * A packet is this header, headroom and the frame in one slot of a pool.  The
+ * frame is always Ethernet.  hg_packet_parse() finds the headers once when
+ * the packet enters; whoever adds, removes or rewrites headers calls it again
+ * (or keeps the offsets right).  The accessors then return pointers only to
+ * headers that are wholly there, so that no element checks lengths.
+ *
+ * Thread-safety: a packet and its pool belong to one worker. */
+#ifndef HEADGATE_PACKET_H
+#define HEADGATE_PACKET_H 1
+
+#include <string.h>
+
+#include <headgate/headers.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct hg_pool;
+struct hg_eni; /* A record of the mapping service. */
+
+#define HG_HEADROOM 256        /* Bytes free before a frame that arrives. */
+#define HG_PACKET_MAX 262144   /* libpcap's MAXIMUM_SNAPLEN. */
+#define HG_PACKET_META 96      /* Bytes for what elements register. */
+
+/* What hg_packet_parse() found (hg_packet.flags). */
+enum {
+    HG_PACKET_IP4 = 1 << 0,        /* An IPv4 header, options included. */
+    HG_PACKET_IP6 = 1 << 1,        /* An IPv6 header. */
+    HG_PACKET_ARP = 1 << 2,        /* ARP for IPv4 over Ethernet. */
+    HG_PACKET_L4 = 1 << 3,         /* A whole TCP, UDP or ICMP header. */
+    HG_PACKET_FRAGMENT = 1 << 4,   /* A fragment, first or later. */
+    HG_PACKET_FRAGMENT_LATER = 1 << 5, /* ... whose offset is not zero. */
+    HG_PACKET_HASHED = 1 << 6,     /* 'hash' is valid. */
+    HG_PACKET_HELD = 1 << 7,       /* An element keeps it (framework). */
+    HG_PACKET_NEEDS_CSUM = 1 << 8, /* Live: L4 checksum is only partial. */
+    HG_PACKET_BAD_EXT = 1 << 9     /* IPv6 extension header cut or broken. */
+};
+
+struct hg_packet {
+    /* First cache line: what every element looks at. */
+    uint8_t *data;       /* First byte of the frame. */
+    uint32_t len;        /* Bytes of the frame that are here. */
+    uint32_t flags;      /* HG_PACKET_*. */
+    uint16_t l3_offset;  /* From data; behind Ethernet and VLAN tags. */
+    uint16_t l4_offset;  /* From data; behind IP options and extensions. */
+    uint16_t ether_type; /* Host order, behind VLAN tags. */
+    uint16_t in_port;    /* Input port of the element that now has it. */
+    uint8_t protocol;    /* Transport protocol, behind IPv6 extensions. */
+    uint8_t hops;        /* Back edges of the graph taken so far. */
+    uint16_t mark;       /* Free for the graph's author. */
+    uint32_t hash;       /* Flow hash, if HG_PACKET_HASHED. */
+    uint64_t time_ns;    /* When it arrived (or was released), Unix time;
+                          * never before the packet that came before. */
+    uint64_t seq;        /* Order of arrival over all devices, from 1. */
+    uint32_t vpc;        /* Identity: VPC number, 0 if there is only one. */
+    uint32_t wire_len;   /* Bytes it had on the wire, >= len. */
+
+    const struct hg_eni *dst_eni; /* Identity; NULL if unknown. */
+
+    /* Second: what fewer look at. */
+    const struct hg_eni *src_eni;
+    struct hg_pool *pool;
+    struct hg_packet *next; /* For whoever keeps it in a list. */
+    uint32_t capacity;      /* Bytes of the slot behind this header. */
+    uint8_t size_class;     /* Of the slot. */
+    uint8_t pad[3];
+    uint8_t meta[HG_PACKET_META]; /* hg_metadata(); zero when it enters. */
+};
+
+/* Creates a pool that grows on demand up to 'max_packets' packets in flight
+ * (0: no limit).  NULL without memory.  hg_pool_destroy(NULL) does nothing;
+ * every packet must have come back. */
+HG_API struct hg_pool *hg_pool_create(uint32_t max_packets);
+HG_API void hg_pool_destroy(struct hg_pool *);
+
+/* Packets now out of the pool. */
+HG_API uint32_t hg_pool_in_use(const struct hg_pool *);
+
+/* A packet with HG_HEADROOM bytes of headroom and room for 'len' bytes, whose
+ * data is uninitialised, len and wire_len are 'len' and everything else is
+ * zero.  The caller owns it.  NULL when the pool's limit is reached, memory
+ * is out, or len > HG_PACKET_MAX. */
+HG_API struct hg_packet *hg_packet_alloc(struct hg_pool *, uint32_t len);
+
+/* A copy of everything, from the same pool; NULL as above. */
+HG_API struct hg_packet *hg_packet_copy(const struct hg_packet *);
+
+/* Gives packets back.  For devices and tests: an element returns a verdict
+ * or calls hg_discard() instead, so that nothing is lost uncounted. */
+HG_API void hg_packet_free(struct hg_packet *);
+HG_API void hg_packet_free_many(struct hg_packet *const *, unsigned n);
+
+/* Finds the headers of the frame at data and sets ether_type, offsets,
+ * protocol and flags; clears HG_PACKET_HASHED.  Looks through up to eight
+ * 802.1Q/802.1ad tags and the IPv6 extension headers (RFC 8200 4).  Never
+ * fails: what is cut or malformed is just not announced. */
+HG_API void hg_packet_parse(struct hg_packet *);
+
+/* The same for a frame whose L3 header starts at 'l3_offset' and is of type
+ * 'ether_type', for those who know. */
+HG_API void hg_packet_parse_l3(struct hg_packet *, uint16_t ether_type,
+                               uint16_t l3_offset);
+
+/* Makes 'n' bytes of room before the frame and returns the new first byte;
+ * moves the frame inside its slot if the headroom is short, and returns NULL
+ * if the slot cannot hold it (the packet is unchanged then).  len and
+ * wire_len grow; offsets become those of the longer frame. */
+HG_API uint8_t *hg_packet_push(struct hg_packet *, uint32_t n);
+
+/* Removes the first 'n' bytes (n <= len) of the frame. */
+HG_API void hg_packet_pull(struct hg_packet *, uint32_t n);
+
+/* Makes the frame 'n' bytes longer at its end and returns the first new
+ * byte, or NULL as above. */
+HG_API uint8_t *hg_packet_put(struct hg_packet *, uint32_t n);
+
+/* Cuts the frame to 'len' bytes; does nothing if it is shorter. */
+HG_API void hg_packet_trim(struct hg_packet *, uint32_t len);
+
+/* Flow hash: the same for both directions of a flow, keyed by 'seed' of the
+ * pool (hg_pool_set_seed), over addresses, protocol, ports (ICMP echo: the
+ * identifier) and VPC; fragments hash by addresses and protocol only.
+ * Computed once and kept in the packet. */
+HG_API uint32_t hg_packet_hash_slow(struct hg_packet *);
+HG_API void hg_pool_set_seed(struct hg_pool *, uint64_t seed);
+
+static inline uint32_t
+hg_packet_hash(struct hg_packet *p)
+{
+    return p->flags & HG_PACKET_HASHED ? p->hash : hg_packet_hash_slow(p);
+}
+
+static inline bool
+hg_packet_is_ip(const struct hg_packet *p)
+{
+    return (p->flags & (HG_PACKET_IP4 | HG_PACKET_IP6)) != 0;
+}
+
+static inline uint8_t *
+hg_packet_l3(const struct hg_packet *p)
+{
+    return p->data + p->l3_offset;
+}
+
+static inline uint8_t *
+hg_packet_l4(const struct hg_packet *p)
+{
+    return p->data + p->l4_offset;
+}
+
+/* Headers, or NULL where the packet has none of that kind. */
+static inline struct hg_eth *
+hg_packet_eth(const struct hg_packet *p)
+{
+    return p->len >= sizeof(struct hg_eth) ? (struct hg_eth *)p->data : NULL;
+}
+
+static inline struct hg_ipv4 *
+hg_packet_ipv4(const struct hg_packet *p)
+{
+    return p->flags & HG_PACKET_IP4 ? (struct hg_ipv4 *)hg_packet_l3(p) : NULL;
+}
+
+static inline struct hg_ipv6 *
+hg_packet_ipv6(const struct hg_packet *p)
+{
+    return p->flags & HG_PACKET_IP6 ? (struct hg_ipv6 *)hg_packet_l3(p) : NULL;
+}
+
+static inline struct hg_arp *
+hg_packet_arp(const struct hg_packet *p)
+{
+    return p->flags & HG_PACKET_ARP ? (struct hg_arp *)hg_packet_l3(p) : NULL;
+}
+
+static inline struct hg_tcp *
+hg_packet_tcp(const struct hg_packet *p)
+{
+    return p->flags & HG_PACKET_L4 && p->protocol == HG_PROTO_TCP
+               ? (struct hg_tcp *)hg_packet_l4(p)
+               : NULL;
+}
+
+static inline struct hg_udp *
+hg_packet_udp(const struct hg_packet *p)
+{
+    return p->flags & HG_PACKET_L4 && p->protocol == HG_PROTO_UDP
+               ? (struct hg_udp *)hg_packet_l4(p)
+               : NULL;
+}
+
+/* ICMP of an IPv4 packet or ICMPv6 of an IPv6 packet. */
+static inline struct hg_icmp *
+hg_packet_icmp(const struct hg_packet *p)
+{
+    uint8_t protocol = p->flags & HG_PACKET_IP6 ? HG_PROTO_ICMP6
+                                                : HG_PROTO_ICMP;
+
+    return p->flags & HG_PACKET_L4 && p->protocol == protocol
+               ? (struct hg_icmp *)hg_packet_l4(p)
+               : NULL;
+}
+
+/* Bytes from the L3 header to the end of the IP packet as its header says,
+ * but never more than are here: leaves Ethernet padding out.  0 if not IP. */
+HG_API uint32_t hg_packet_l3_len(const struct hg_packet *);
+
+/* The same from the L4 header on. */
+HG_API uint32_t hg_packet_l4_len(const struct hg_packet *);
+
+/* IPv4 TTL or IPv6 hop limit; 0 if not IP. */
+static inline uint8_t
+hg_packet_ttl(const struct hg_packet *p)
+{
+    if (p->flags & HG_PACKET_IP4)
+        return hg_packet_l3(p)[8];
+    return p->flags & HG_PACKET_IP6 ? hg_packet_l3(p)[7] : 0;
+}
+
+/* Sets it and keeps the IPv4 header checksum right (RFC 1624). */
+HG_API void hg_packet_set_ttl(struct hg_packet *, uint8_t ttl);
+
+/* The addresses as numbers or as struct hg_addr; family 0 if not IP. */
+HG_API struct hg_addr hg_packet_src(const struct hg_packet *);
+HG_API struct hg_addr hg_packet_dst(const struct hg_packet *);
+
+/* Rewrites one address of the IP header (same family) and, where the packet
+ * has its L4 header, the checksums that cover it (IPv4 header, TCP, UDP,
+ * ICMPv6): RFC 1624, RFC 3022 4.1. */
+HG_API void hg_packet_set_src(struct hg_packet *, const struct hg_addr *);
+HG_API void hg_packet_set_dst(struct hg_packet *, const struct hg_addr *);
+
+/* Source and destination port of TCP and UDP, or the identifier of an ICMP
+ * echo (as both), host order; 0 where there is none. */
+HG_API uint16_t hg_packet_sport(const struct hg_packet *);
+HG_API uint16_t hg_packet_dport(const struct hg_packet *);
+
+/* Rewrites them and the checksum over them; on an ICMP echo both mean the
+ * identifier. */
+HG_API void hg_packet_set_sport(struct hg_packet *, uint16_t port);
+HG_API void hg_packet_set_dport(struct hg_packet *, uint16_t port);
+
+/* Computes the IPv4 header checksum and the checksum of TCP, UDP, ICMP or
+ * ICMPv6 anew (UDP: never 0; RFC 768).  Not for fragments. */
+HG_API void hg_packet_set_checksums(struct hg_packet *);
+
+/* Whether the L4 checksum is right; true where there is none (UDP over IPv4
+ * with 0, fragments, other protocols), false if it cannot be checked because
+ * the packet is cut. */
+HG_API bool hg_packet_l4_checksum_ok(const struct hg_packet *);
+
+/* The packet in the test notation, e.g.
+ *     tcp 10.0.0.5:40000 > 203.0.113.9:443 S len 40 ttl 64
+ * Returns 'buf'. */
+HG_API char *hg_packet_format(const struct hg_packet *, char *buf,
+                              size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
