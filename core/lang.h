@@ -2,18 +2,32 @@
  *
  *     text --lang_parse()--> struct lang_file --build.c--> struct hg_graph
  *
- * lang.c blanks comments, lets libconfuse read values (quoting, escapes,
- * variables, lists) and finds every position itself; it knows nothing of
- * classes.  build.c looks classes up, expands Graph and copies, applies
- * options (options.c) and wires. */
+ * lang.c reads sections, options and their positions, lang_connect.c what
+ * stands in connect("..."), and lang_value.c lets libconfuse read the values
+ * (quoting, escapes, variables).  None of them knows a class: build.c looks
+ * classes up, expands Graph and copies and applies options (options.c),
+ * wire.c connects and check.c finds what is wrong with the whole. */
 #ifndef LANG_H
 #define LANG_H 1
 
 #include <headgate/diag.h>
 #include <headgate/element.h>
 
+/* Memory of trees, all freed at once; zeroed. */
+struct lang_memory {
+    struct lang_block *blocks;
+};
+
+void *lang_alloc(struct lang_memory *, size_t size);
+char *lang_copy(struct lang_memory *, const char *text, size_t len);
+char *lang_format(struct lang_memory *, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+/* Room for one more than the 'n' items of 'size' bytes in 'array'. */
+void *lang_grow(struct lang_memory *, void *array, size_t n, size_t size);
+void lang_free(struct lang_memory *);
+
 struct lang_value {
-    char *text; /* After unquoting and expansion. */
+    char *text; /* As written; from lang_expand: unquoted and expanded. */
     struct hg_place place;
 };
 
@@ -36,6 +50,80 @@ struct lang_section {
     struct lang_section *sections;
     size_t n_sections;
 };
+
+/* "[in]name[out]" in a connection. */
+struct lang_end {
+    char *name;
+    char *in; /* NULL: not given. */
+    char *out;
+    struct hg_place place;
+    struct hg_place in_place;
+    struct hg_place out_place;
+};
+
+/* "a -> b -> c". */
+struct lang_chain {
+    struct lang_end *ends;
+    size_t n_ends;
+    bool broken; /* A mistake was found behind the ends that there are. */
+};
+
+struct lang_file {
+    struct lang_memory memory; /* Of all of it, with the texts. */
+    struct hg_place place;     /* The file as a whole: line 0. */
+    struct lang_section *sections;
+    size_t n_sections;
+    struct lang_chain *chains;
+    size_t n_chains;
+    bool broken; /* Something was not understood. */
+};
+
+/* Reads 'path' ("-": standard input) and what it includes.  NULL if it cannot
+ * be read, reported at 'from' (NULL: at the file itself); other mistakes are
+ * reported and leave 'broken' set. */
+struct lang_file *lang_parse(const char *path, const struct hg_place *from,
+                             struct hg_diags *);
+/* The same from memory; "include" is refused there. */
+struct lang_file *lang_parse_text(const char *name, const char *text,
+                                  size_t len, struct hg_diags *);
+void lang_destroy(struct lang_file *);
+
+/* 'path' as seen from the folder of the file 'from'. */
+char *lang_path(struct lang_memory *, const char *from, const char *path);
+
+/* lang_connect.c: adds the chains that text[begin, end) holds to the file. */
+void lang_connect(struct lang_file *, const struct hg_place *string,
+                  const char *text, size_t begin, size_t end,
+                  struct hg_diags *);
+
+/* What ${name} stands for, ahead of the environment. */
+struct lang_variable {
+    const char *name;
+    const struct lang_value *values;
+    size_t n_values;
+    const struct lang_variable *next;
+};
+
+/* lang_value.c: the final values of one option as written in the file.  A
+ * mistake is reported and gives false. */
+bool lang_expand_option(struct lang_memory *, const struct lang_option *raw,
+                        const struct lang_variable *, struct lang_option *out,
+                        struct hg_diags *);
+/* A copy of a section with final values; an option that has a mistake is
+ * left out. */
+bool lang_expand(struct lang_memory *, const struct lang_section *raw,
+                 const struct lang_variable *, struct lang_section *out,
+                 struct hg_diags *);
+
+/* diag.c, for build.c: every mistake reported from now on is followed by a
+ * note for each context, innermost first.  NULL: none. */
+struct diag_context {
+    struct hg_place place;
+    const char *text;
+    const struct diag_context *outer;
+};
+
+void diags_set_context(struct hg_diags *, const struct diag_context *);
 
 /* options.c: fills the members of 'base' from a section by a table of fields:
  * defaults first, then what is given; reports every mistake (unknown key with
@@ -62,6 +150,13 @@ void options_default(void *base, const struct hg_field *fields,
 /* Sets one option from texts. */
 bool options_set(void *base, const struct hg_field *field,
                  const char *const *values, size_t n, struct hg_error *);
+
+/* The same from one text; a list's words are separated by spaces or commas. */
+bool options_set_words(void *base, const struct hg_field *field,
+                       const char *text, struct hg_error *);
+
+/* A field's name as graph files write it. */
+char *options_hyphenate(const char *name, char *buf, size_t size);
 
 /* Frees what options own (strings, lists, rows). */
 void options_free(void *base, const struct hg_field *fields, size_t n_fields);

@@ -53,7 +53,7 @@ hg_checksum_update32(hg_be16 *field, uint32_t from, uint32_t to)
 {
     uint32_t sum = (uint16_t)~hg_get16(*field);
 
-    sum += (uint16_t)~(from >> 16);
+    sum += (uint16_t) ~(from >> 16);
     sum += (uint16_t)~from;
     sum += to >> 16;
     sum += to & 0xffff;

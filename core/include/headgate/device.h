@@ -34,7 +34,8 @@ struct hg_device_ops {
 
     /* Sends packets and takes ownership of all of them; returns how many
      * could be sent.  The first 'sent' of them were. */
-    unsigned (*send)(struct hg_device *, struct hg_packet *const *, unsigned n);
+    unsigned (*send)(struct hg_device *, struct hg_packet *const *,
+                     unsigned n);
 
     /* Called after each round of the run loop: live devices push out what
      * send() collected.  May be NULL. */
@@ -47,25 +48,25 @@ struct hg_device_ops {
 
 struct hg_device {
     const struct hg_device_ops *ops;
-    char *spec;     /* As the user wrote it; owned. */
-    bool live;      /* Its clock is the kernel's. */
+    char *spec; /* As the user wrote it; owned. */
+    bool live;  /* Its clock is the kernel's. */
     bool can_receive;
     bool can_send;
-    bool failed;    /* Reading or writing ended early; see 'error'. */
-    int fd;         /* Live: readable when packets wait; else -1. */
+    bool failed;           /* Reading or writing ended early; see 'error'. */
+    int fd;                /* Live: readable when packets wait; else -1. */
     uint64_t min_delay_ns; /* Of a device that answers (echo:): no reply
                             * arrives sooner than this; else HG_NEVER. */
     uint64_t rx_packets;
     uint64_t rx_bytes;
     uint64_t tx_packets;
     uint64_t tx_bytes;
-    uint64_t rx_filtered;   /* Refused by the filter; not in rx_packets. */
-    uint64_t rx_unusable;   /* Not made into Ethernet, or no memory. */
-    uint64_t rx_missed;     /* Lost by the kernel (live). */
-    uint64_t tx_failed;     /* Could not be sent. */
-    uint64_t rx_backwards;  /* Timestamps before their predecessor's. */
-    uint64_t input_size;    /* Bytes of the file, 0 if unknown (progress). */
-    uint64_t input_done;    /* Bytes of it read so far. */
+    uint64_t rx_filtered;  /* Refused by the filter; not in rx_packets. */
+    uint64_t rx_unusable;  /* Not made into Ethernet, or no memory. */
+    uint64_t rx_missed;    /* Lost by the kernel (live). */
+    uint64_t tx_failed;    /* Could not be sent. */
+    uint64_t rx_backwards; /* Timestamps before their predecessor's. */
+    uint64_t input_size;   /* Bytes of the file, 0 if unknown (progress). */
+    uint64_t input_done;   /* Bytes of it read so far. */
     struct hg_error error;
 };
 

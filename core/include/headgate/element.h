@@ -47,8 +47,8 @@ struct hg_device;
 /* Packets handed over at once, always in order of arrival (seq). */
 struct hg_batch {
     uint16_t n;
-    bool sorted;        /* Framework. */
-    bool bytes_known;   /* Framework: 'bytes' is the sum of len. */
+    bool sorted;      /* Framework. */
+    bool bytes_known; /* Framework: 'bytes' is the sum of len. */
     uint64_t bytes;
     uint64_t first_seq; /* Framework: of p[0] and of p[n - 1]. */
     uint64_t last_seq;
@@ -128,7 +128,7 @@ struct hg_field {
                           * words separated by spaces.  NULL: zero. */
     const char *choices; /* Enumeration: the words, separated by spaces. */
     const char *cls;     /* Reference: the class it must have, or NULL. */
-    uint64_t min, max;   /* Numbers, ns, bytes, per second; 0 max: the type's. */
+    uint64_t min, max; /* Numbers, ns, bytes, per second; 0 max: the type's. */
     uint32_t min_n, max_n; /* Lists and rows: how many; 0 max: no limit. */
     bool required;
     bool live;  /* A write handler may change it while running. */
@@ -145,29 +145,30 @@ struct hg_field {
         row_type *row;                                                        \
     }
 
-#define HG_TYPE_OF(expression)                                                \
-    _Generic((expression), bool                                               \
-             : HG_TYPE_BOOL, uint8_t                                          \
-             : HG_TYPE_U8, uint16_t                                           \
-             : HG_TYPE_U16, uint32_t                                          \
-             : HG_TYPE_U32, uint64_t                                          \
-             : HG_TYPE_U64, char *                                            \
-             : HG_TYPE_STRING, struct hg_addr                                 \
-             : HG_TYPE_ADDR, struct hg_prefix                                 \
-             : HG_TYPE_PREFIX, struct hg_mac                                  \
-             : HG_TYPE_MAC, struct hg_port_range                              \
-             : HG_TYPE_PORT_RANGE, struct hg_duration                         \
-             : HG_TYPE_DURATION, struct hg_size                               \
-             : HG_TYPE_SIZE, struct hg_rate                                   \
-             : HG_TYPE_RATE, struct hg_element *                              \
-             : HG_TYPE_ELEMENT, struct hg_addr_list                           \
-             : HG_TYPE_ADDR_LIST, struct hg_prefix_list                       \
-             : HG_TYPE_PREFIX_LIST, struct hg_port_range_list                 \
-             : HG_TYPE_PORT_RANGE_LIST, struct hg_string_list                 \
-             : HG_TYPE_STRING_LIST, struct hg_number_list                     \
-             : HG_TYPE_NUMBER_LIST, struct hg_counter                         \
-             : HG_TYPE_COUNTER, struct hg_gauge                               \
-             : HG_TYPE_GAUGE)
+/* clang-format off */
+#define HG_TYPE_OF(expression) _Generic((expression),                         \
+    bool: HG_TYPE_BOOL,                                                       \
+    uint8_t: HG_TYPE_U8,                                                      \
+    uint16_t: HG_TYPE_U16,                                                    \
+    uint32_t: HG_TYPE_U32,                                                    \
+    uint64_t: HG_TYPE_U64,                                                    \
+    char *: HG_TYPE_STRING,                                                   \
+    struct hg_addr: HG_TYPE_ADDR,                                             \
+    struct hg_prefix: HG_TYPE_PREFIX,                                         \
+    struct hg_mac: HG_TYPE_MAC,                                               \
+    struct hg_port_range: HG_TYPE_PORT_RANGE,                                 \
+    struct hg_duration: HG_TYPE_DURATION,                                     \
+    struct hg_size: HG_TYPE_SIZE,                                             \
+    struct hg_rate: HG_TYPE_RATE,                                             \
+    struct hg_element *: HG_TYPE_ELEMENT,                                     \
+    struct hg_addr_list: HG_TYPE_ADDR_LIST,                                   \
+    struct hg_prefix_list: HG_TYPE_PREFIX_LIST,                               \
+    struct hg_port_range_list: HG_TYPE_PORT_RANGE_LIST,                       \
+    struct hg_string_list: HG_TYPE_STRING_LIST,                               \
+    struct hg_number_list: HG_TYPE_NUMBER_LIST,                               \
+    struct hg_counter: HG_TYPE_COUNTER,                                       \
+    struct hg_gauge: HG_TYPE_GAUGE)
+/* clang-format on */
 
 #define HG_MEMBER(struct_type, member) (((struct_type *)0)->member)
 
@@ -235,8 +236,8 @@ enum {
 };
 
 struct hg_class {
-    uint32_t magic; /* HG_MAGIC */
-    uint32_t abi;   /* HG_ABI */
+    uint32_t magic;      /* HG_MAGIC */
+    uint32_t abi;        /* HG_ABI */
     uint32_t class_size; /* sizeof(struct hg_class) */
     uint32_t flags;      /* HG_CLASS_* */
     const char *name;
@@ -286,6 +287,14 @@ struct hg_class {
     void (*free)(void *self);
     bool (*adopt)(void *self, void *old);
     uint64_t (*credit)(void *self, uint64_t now_ns, uint64_t *again_ns);
+
+    /* What the element offers to others that refer to it, by the name of an
+     * interface ("inventory": inventory.h); NULL if it does not know it. */
+    void *(*service)(void *self, const char *interface);
+
+    /* A flow of the flow service (flow.h) ends, or this element's interest in
+     * it; 'state' is the element's bytes, 'when_ns' the time of expiry. */
+    void (*flow_expired)(void *self, void *state, uint64_t when_ns);
 };
 
 /* The one symbol that a plugin exports. */
@@ -459,6 +468,12 @@ HG_API void hg_transmit(void *self, struct hg_batch *batch,
 /* The own struct of an element that an option refers to, if it is of class
  * 'class_name'; else NULL. */
 HG_API void *hg_reference(struct hg_element *element, const char *class_name);
+
+/* The interface that 'element' offers, or, where 'element' is NULL, the only
+ * element of this graph that offers it; NULL if there is none or more than
+ * one. */
+HG_API void *hg_service(void *self, struct hg_element *element,
+                        const char *interface);
 
 /* One warning on the program's standard error, with the element's name. */
 HG_API void hg_warn(const void *self, const char *format, ...)

@@ -32,9 +32,9 @@ extern "C" {
 struct hg_graph_config {
     struct hg_plugins *plugins;
     uint64_t seed;
-    uint32_t max_packets;           /* Of the pool; 0: no limit. */
+    uint32_t max_packets; /* Of the pool; 0: no limit. */
     bool live;
-    const char *const *overrides;   /* "nat.idle-timeout=60s", or NULL. */
+    const char *const *overrides; /* "nat.idle-timeout=60s", or NULL. */
     size_t n_overrides;
 };
 
@@ -50,9 +50,8 @@ HG_API struct hg_graph *hg_graph_create(const struct hg_graph_config *);
 HG_API void hg_graph_destroy(struct hg_graph *);
 
 /* Adds an element with every option at its default. */
-HG_API struct hg_element *hg_graph_add(struct hg_graph *,
-                                       const struct hg_class *,
-                                       const char *name);
+HG_API struct hg_element *
+hg_graph_add(struct hg_graph *, const struct hg_class *, const char *name);
 
 /* Sets an option from text, before hg_element_configure: 'values' as a graph
  * file would say them.  False, and why. */

@@ -19,24 +19,26 @@ extern "C" {
 #endif
 
 struct hg_pool;
-struct hg_eni; /* A record of the mapping service. */
+struct hg_eni;  /* A record of the mapping service. */
+struct hg_flow; /* A record of the flow service. */
 
-#define HG_HEADROOM 256        /* Bytes free before a frame that arrives. */
-#define HG_PACKET_MAX 262144   /* libpcap's MAXIMUM_SNAPLEN. */
-#define HG_PACKET_META 96      /* Bytes for what elements register. */
+#define HG_HEADROOM 256      /* Bytes free before a frame that arrives. */
+#define HG_PACKET_MAX 262144 /* libpcap's MAXIMUM_SNAPLEN. */
+#define HG_PACKET_META 80    /* Bytes for what elements register. */
 
 /* What hg_packet_parse() found (hg_packet.flags). */
 enum {
-    HG_PACKET_IP4 = 1 << 0,        /* An IPv4 header, options included. */
-    HG_PACKET_IP6 = 1 << 1,        /* An IPv6 header. */
-    HG_PACKET_ARP = 1 << 2,        /* ARP for IPv4 over Ethernet. */
-    HG_PACKET_L4 = 1 << 3,         /* A whole TCP, UDP or ICMP header. */
-    HG_PACKET_FRAGMENT = 1 << 4,   /* A fragment, first or later. */
+    HG_PACKET_IP4 = 1 << 0,            /* An IPv4 header, options included. */
+    HG_PACKET_IP6 = 1 << 1,            /* An IPv6 header. */
+    HG_PACKET_ARP = 1 << 2,            /* ARP for IPv4 over Ethernet. */
+    HG_PACKET_L4 = 1 << 3,             /* A whole TCP, UDP or ICMP header. */
+    HG_PACKET_FRAGMENT = 1 << 4,       /* A fragment, first or later. */
     HG_PACKET_FRAGMENT_LATER = 1 << 5, /* ... whose offset is not zero. */
-    HG_PACKET_HASHED = 1 << 6,     /* 'hash' is valid. */
-    HG_PACKET_HELD = 1 << 7,       /* An element keeps it (framework). */
-    HG_PACKET_NEEDS_CSUM = 1 << 8, /* Live: L4 checksum is only partial. */
-    HG_PACKET_BAD_EXT = 1 << 9     /* IPv6 extension header cut or broken. */
+    HG_PACKET_HASHED = 1 << 6,         /* 'hash' is valid. */
+    HG_PACKET_HELD = 1 << 7,           /* An element keeps it (framework). */
+    HG_PACKET_NEEDS_CSUM = 1 << 8,     /* Live: L4 checksum is only partial. */
+    HG_PACKET_BAD_EXT = 1 << 9, /* IPv6 extension header cut or broken. */
+    HG_PACKET_REPLY = 1 << 10   /* Against the first packet of 'flow'. */
 };
 
 struct hg_packet {
@@ -67,6 +69,9 @@ struct hg_packet {
     uint32_t capacity;      /* Bytes of the slot behind this header. */
     uint8_t size_class;     /* Of the slot. */
     uint8_t pad[3];
+    struct hg_flow *flow;     /* Flow service (flow.h): its record, */
+    uint32_t flow_generation; /* valid while this equals the record's. */
+    uint32_t pad2;
     uint8_t meta[HG_PACKET_META]; /* hg_metadata(); zero when it enters. */
 };
 
@@ -196,8 +201,8 @@ hg_packet_udp(const struct hg_packet *p)
 static inline struct hg_icmp *
 hg_packet_icmp(const struct hg_packet *p)
 {
-    uint8_t protocol = p->flags & HG_PACKET_IP6 ? HG_PROTO_ICMP6
-                                                : HG_PROTO_ICMP;
+    uint8_t protocol =
+        p->flags & HG_PACKET_IP6 ? HG_PROTO_ICMP6 : HG_PROTO_ICMP;
 
     return p->flags & HG_PACKET_L4 && p->protocol == protocol
                ? (struct hg_icmp *)hg_packet_l4(p)

@@ -27,11 +27,11 @@ HG_API void hg_plugins_add(struct hg_plugins *, const struct hg_class *);
 /* The class, loading its plugin if it has not been.  NULL, and why: not found
  * (error->text is "" then, for the caller knows better words), not a plugin,
  * of another ABI, of another name than its file. */
-HG_API const struct hg_class *hg_plugins_find(struct hg_plugins *,
-                                              const char *name,
-                                              struct hg_error *);
+HG_API const struct hg_class *
+hg_plugins_find(struct hg_plugins *, const char *name, struct hg_error *);
 
-/* Names of all classes that could be loaded, sorted; owned by 'plugins'. */
+/* Names of all classes there are plugins for, sorted; owned by 'plugins',
+ * until the next class is loaded. */
 HG_API const char *const *hg_plugins_names(struct hg_plugins *, size_t *n);
 
 /* The folders searched, for error messages: "a, b and c"; owned. */

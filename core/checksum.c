@@ -1,0 +1,78 @@
+/* checksum.c: the whole Internet checksum (checksum.h, RFC 1071).
+ *
+ * One's complement addition does not care about byte order (RFC 1071 2 B) nor
+ * about word size (2 C): words of 64 bits are added as the machine loads
+ * them, and only the folded 16 bits are put in network order. */
+#include <headgate/checksum.h>
+
+#include <string.h>
+
+static inline uint64_t
+load64(const uint8_t *at)
+{
+    uint64_t v;
+
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+
+static inline uint64_t
+add_carry(uint64_t sum, uint64_t v)
+{
+    sum += v;
+    return sum + (sum < v);
+}
+
+/* Folds to 16 bits: 2^16 is 1 in one's complement. */
+static uint32_t
+fold64(uint64_t v)
+{
+    v = (v & UINT32_MAX) + (v >> 32);
+    v = (v & 0xffff) + (v >> 16 & 0xffff) + (v >> 32);
+    v = (v & 0xffff) + (v >> 16);
+    v = (v & 0xffff) + (v >> 16);
+    return (uint32_t)v;
+}
+
+uint32_t
+hg_checksum_add(uint32_t sum, const void *data, size_t len)
+{
+    const uint8_t *at = data;
+    uint64_t a = 0, b = 0;
+    uint16_t native;
+    hg_be16 folded;
+
+    for (; len >= 32; at += 32, len -= 32) {
+        a = add_carry(a, load64(at));
+        b = add_carry(b, load64(at + 8));
+        a = add_carry(a, load64(at + 16));
+        b = add_carry(b, load64(at + 24));
+    }
+    for (; len >= 8; at += 8, len -= 8)
+        a = add_carry(a, load64(at));
+    if (len) {
+        uint64_t rest = 0; /* Zero bytes behind the last: RFC 1071 1. */
+
+        memcpy(&rest, at, len);
+        b = add_carry(b, rest);
+    }
+    native = (uint16_t)fold64(add_carry(a, b));
+    memcpy(&folded, &native, sizeof folded);
+    return fold64((uint64_t)sum + hg_get16(folded));
+}
+
+uint32_t
+hg_checksum_pseudo4(uint32_t src, uint32_t dst, uint8_t protocol, uint32_t len)
+{
+    return (src >> 16) + (src & 0xffff) + (dst >> 16) + (dst & 0xffff) +
+           protocol + (len >> 16) + (len & 0xffff);
+}
+
+uint32_t
+hg_checksum_pseudo6(const uint8_t src[16], const uint8_t dst[16],
+                    uint8_t protocol, uint32_t len)
+{
+    uint32_t sum = hg_checksum_add(protocol, src, 16);
+
+    return hg_checksum_add(sum, dst, 16) + (len >> 16) + (len & 0xffff);
+}

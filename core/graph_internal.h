@@ -1,0 +1,121 @@
+/* graph_internal.h: what graph.c (building), dispatch.c (running) and
+ * element.c (handlers, reports) share. */
+#ifndef GRAPH_INTERNAL_H
+#define GRAPH_INTERNAL_H 1
+
+#include <headgate/graph.h>
+
+struct lang_section;
+
+/* An output port and the connection that leaves it. */
+struct output {
+    struct hg_element *peer; /* NULL: unwired. */
+    uint16_t peer_port;
+    bool tags;     /* The peer has several inputs: mark packets with ours. */
+    bool back;     /* Closes a cycle. */
+    bool optional; /* May stay unwired. */
+    uint64_t packets;
+    uint64_t bytes;
+    struct hg_batch *stage; /* hg_route() collects here. */
+    char *name;
+};
+
+struct input {
+    char *name;
+    bool optional;
+};
+
+/* The framework's part of an element; its own struct follows it. */
+struct hg_element {
+    /* Dispatch. */
+    const struct hg_class *cls;
+    struct hg_graph *graph;
+    struct output *outputs;
+    struct hg_batch *pending; /* Oldest first. */
+    struct hg_batch *pending_tail;
+    bool pending_sorted;
+    bool in_cycle;
+    uint16_t n_outputs;
+    uint16_t n_inputs;
+    uint32_t order;       /* Index into graph->sorted. */
+    uint32_t cycle_begin; /* If in_cycle: its elements are those from ... */
+    uint32_t cycle_end;   /* ... here to before there. */
+
+    /* Account; see struct hg_account. */
+    uint64_t received;
+    uint64_t sent;
+    uint64_t made;
+    uint64_t dropped;
+    uint64_t held;
+    uint64_t unwired;
+    uint64_t loop;
+
+    /* Building and looking. */
+    char *name;
+    struct input *inputs;
+    struct hg_device *device;
+    uint64_t seed;
+    uint64_t random;
+    uint32_t index;     /* Order of declaration. */
+    uint64_t given[2];  /* Bit i: option i was given. */
+    uint32_t flow_user; /* Number among users of the flow service + 1. */
+    const struct lang_section *section; /* While building, or NULL. */
+    bool started;
+    bool failed; /* Its configuration has a mistake. */
+};
+
+_Static_assert(sizeof(struct hg_element) <= HG_ELEMENT_SIZE,
+               "the element's own struct follows at HG_ELEMENT_SIZE");
+
+struct metadata {
+    char *name;
+    size_t size;
+    int offset;
+};
+
+struct hg_graph {
+    struct hg_pool *pool;
+    struct hg_wheel *wheel;
+    struct hg_element **sorted; /* In topological order. */
+    uint64_t *pending_bits;     /* Bit i: sorted[i] has a pending batch. */
+    size_t n_words;
+    uint64_t seq; /* Of the packet that arrived last. */
+    struct hg_batch *free_batches;
+    const struct hg_batch *current; /* Now in the hands of an element. */
+    struct hg_packet **scratch;     /* For restoring the order. */
+    size_t scratch_size;
+
+    struct hg_element **elements; /* In order of declaration. */
+    size_t n_elements;
+    struct hg_plugins *plugins;
+    struct hg_diags *diags;
+    uint64_t seed;
+    uint64_t span_ns;
+    bool live;
+    bool started;
+    struct metadata *metadata;
+    size_t n_metadata;
+    size_t metadata_used;
+
+    struct flow_table *flows; /* flow.c; NULL: nobody asked for it. */
+
+    void *building; /* build.c: what must live as long as the graph. */
+    void (*free_building)(void *);
+};
+
+/* xmalloc and friends: a program that cannot get a few bytes while building
+ * a graph ends with a sentence. */
+void *xcalloc(size_t n, size_t size);
+void *xrealloc(void *p, size_t size);
+char *xstrdup(const char *s);
+char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* flow.c */
+void flow_table_start(struct hg_graph *);
+void flow_table_destroy(struct hg_graph *);
+
+/* dispatch.c */
+struct hg_batch *batch_get(struct hg_graph *);
+void batch_put(struct hg_graph *, struct hg_batch *);
+
+#endif

@@ -1,0 +1,123 @@
+/* headgate/flow.h: flow state, a service of the core.
+ *
+ * A stateful element declares how many bytes it keeps for each flow.  The
+ * service finds the record of a packet's flow once for all elements: its key
+ * is the VPC and the five-tuple, normalised so that both directions share the
+ * record.  An element that translates addresses adds the translated tuple as
+ * a second key of the same record, so that replies find it.
+ *
+ *     configure:  hg_flow_declare(self, sizeof(struct my_flow))
+ *     packet:     flow = hg_flow_find(self, p)     NULL: not known
+ *                 flow = hg_flow_create(self, p)   NULL: the table is full
+ *                 mine = hg_flow_state(self, flow, p->time_ns)
+ *                 hg_flow_keep(self, flow, p->time_ns + timeout)
+ *
+ * Each element has a deadline of its own in each flow.  Once it has passed,
+ * its bytes are zero again (class.flow_expired is told first); when all have
+ * passed the record is gone.  Expiry is exact: it is judged by the time of the
+ * packet that looks, however late the sweep comes by.
+ *
+ * When the table is full, flows that nobody has confirmed (hg_flow_confirm)
+ * give way to new ones, the one that was quiet longest among a few candidates
+ * first; confirmed flows are never pushed out.  If there is no candidate,
+ * hg_flow_create returns NULL.  So a flood of first packets costs nothing but
+ * other first packets.
+ *
+ * Thread-safety: the service belongs to one worker. */
+#ifndef HEADGATE_FLOW_H
+#define HEADGATE_FLOW_H 1
+
+#include <headgate/element.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct hg_flow;
+
+/* A five-tuple in one direction.  Ports are in host order; the identifier of
+ * an ICMP echo is both; 0 for other protocols and for later fragments. */
+struct hg_flow_key {
+    uint32_t vpc;
+    struct hg_addr src;
+    struct hg_addr dst;
+    uint16_t sport;
+    uint16_t dport;
+    uint8_t protocol;
+};
+
+/* The key of a packet; false if it is not IP. */
+HG_API bool hg_flow_key_of(const struct hg_packet *p, struct hg_flow_key *out);
+
+/* The key of the packet that an ICMP error quotes, as it was when it was sent
+ * (so its source is who gets the error); false if 'p' is not an ICMP error or
+ * the quote holds no ports. */
+HG_API bool hg_flow_key_quoted(const struct hg_packet *p,
+                               struct hg_flow_key *out);
+
+/* In configure: this element keeps 'size' bytes for each flow (0 is fine). */
+HG_API bool hg_flow_declare(void *self, size_t size);
+
+/* In configure, by the element that stands for the table in a graph: at most
+ * this many records. The default is 1,048,576. */
+HG_API void hg_flow_limit(void *self, uint64_t max_flows);
+
+/* The live record of the packet's flow, or NULL.  Remembered in the packet
+ * until its flow key changes (call hg_flow_forget then). */
+HG_API struct hg_flow *hg_flow_find(void *self, struct hg_packet *p);
+HG_API struct hg_flow *
+hg_flow_find_key(void *self, const struct hg_flow_key *key, uint64_t now_ns);
+
+/* The same, but made if there is none; NULL if the table is full. */
+HG_API struct hg_flow *hg_flow_create(void *self, struct hg_packet *p);
+
+/* Looks up a whole batch with prefetch and remembers the records in the
+ * packets; hg_flow_find is free afterwards. */
+HG_API void hg_flow_find_batch(void *self, struct hg_batch *batch);
+HG_API void hg_flow_forget(struct hg_packet *p);
+
+/* A second key of the same record: 'key' as seen in the direction of the
+ * flow's first packet.  False if another live flow has it or the table is
+ * full.  Replaces the second key it had. */
+HG_API bool hg_flow_add_key(void *self, struct hg_flow *,
+                            const struct hg_flow_key *key, uint64_t now_ns);
+
+/* Whether a packet travels against the flow's first packet. */
+HG_API bool hg_flow_is_reply(const struct hg_flow *, const struct hg_packet *);
+
+/* The key of the flow's first packet. */
+HG_API void hg_flow_first_key(const struct hg_flow *, struct hg_flow_key *out);
+
+/* This element's bytes, aligned to 8; all zero if its deadline has passed or
+ * was never set. */
+HG_API void *hg_flow_state(void *self, struct hg_flow *, uint64_t now_ns);
+
+/* Moves this element's deadline; 0 ends its interest at once. */
+HG_API void hg_flow_keep(void *self, struct hg_flow *, uint64_t until_ns);
+
+/* This flow is not pushed out any more. */
+HG_API void hg_flow_confirm(struct hg_flow *);
+
+/* Calls 'fn' with each live flow in which this element has an interest, in an
+ * order that depends only on the history; stops when it returns false. */
+HG_API void hg_flow_foreach(void *self, uint64_t now_ns,
+                            bool (*fn)(void *aux, struct hg_flow *,
+                                       void *state),
+                            void *aux);
+
+/* Records now there (those not swept yet included), pushed out so far, and
+ * refused because the table was full. */
+struct hg_flow_stats {
+    uint64_t flows;
+    uint64_t limit;
+    uint64_t evicted;
+    uint64_t refused;
+    uint64_t bytes; /* Of memory. */
+};
+
+HG_API void hg_flow_get_stats(const void *self, struct hg_flow_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,131 @@
+/* headgate/inventory.h: who is who in the VPCs.
+ *
+ * The inventory holds VPCs, subnets and elastic network interfaces (ENIs) as
+ * the mapping service knows them.  The element MappingService makes one from
+ * its section or from files and offers it as service "inventory":
+ *
+ *     inventory = hg_service(self, self->mapping, "inventory");
+ *     eni = hg_inventory_find(inventory, p->vpc, &address);
+ *
+ * Records never move and are never freed while the graph lives: a packet may
+ * carry a pointer to one (p->src_eni, p->dst_eni).  A change makes a new
+ * record; 'generation' tells that something changed.
+ *
+ * Thread-safety: belongs to one worker. */
+#ifndef HEADGATE_INVENTORY_H
+#define HEADGATE_INVENTORY_H 1
+
+#include <headgate/element.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct hg_vpc {
+    char *id;        /* "vpc-..." */
+    uint32_t number; /* What packets carry in p->vpc; from 1. */
+    uint32_t vni;    /* On the wire, 24 bits. */
+    char *account;   /* Owner, or NULL. */
+    struct hg_prefix_list cidr;
+};
+
+struct hg_subnet {
+    char *id;
+    uint32_t number; /* From 1; unique over all VPCs. */
+    const struct hg_vpc *vpc;
+    struct hg_prefix_list cidr; /* One IPv4 and/or one IPv6. */
+    char *az;                   /* Or NULL, as all that follow. */
+    char *route_table;
+    char *nacl;
+};
+
+struct hg_eni {
+    char *id;
+    uint32_t number; /* From 1; unique; stays with the id. */
+    const struct hg_vpc *vpc;
+    const struct hg_subnet *subnet;
+    struct hg_mac mac;
+    struct hg_addr_list address;   /* Private; the first of each family is the
+                                    * primary one. */
+    struct hg_addr public_address; /* family 0: none. */
+    struct hg_string_list security_group;
+    struct hg_addr host; /* Physical host; family 0: unknown. */
+    char *account;
+    char *instance;
+    bool source_dest_check;
+};
+
+struct hg_inventory;
+
+HG_API struct hg_inventory *hg_inventory_create(void);
+HG_API void hg_inventory_destroy(struct hg_inventory *);
+
+/* Add or replace (same id) a record, copying it; 'number' is given by the
+ * inventory.  NULL, and why, if it contradicts what is there: address outside
+ * its subnet or reserved in it, taken by another ENI of the VPC, overlapping
+ * subnets, subnet outside its VPC's CIDRs, VNI or MAC taken, too long. */
+HG_API const struct hg_vpc *hg_inventory_add_vpc(struct hg_inventory *,
+                                                 const struct hg_vpc *,
+                                                 struct hg_error *);
+HG_API const struct hg_subnet *
+hg_inventory_add_subnet(struct hg_inventory *, const struct hg_subnet *,
+                        struct hg_error *);
+HG_API const struct hg_eni *hg_inventory_add_eni(struct hg_inventory *,
+                                                 const struct hg_eni *,
+                                                 struct hg_error *);
+HG_API bool hg_inventory_remove_eni(struct hg_inventory *, const char *id);
+
+/* The ENI that has this private address in this VPC (number; 0 where there is
+ * only one VPC), or NULL. */
+HG_API const struct hg_eni *hg_inventory_find(const struct hg_inventory *,
+                                              uint32_t vpc,
+                                              const struct hg_addr *);
+
+/* The same for n keys at once, with prefetch. */
+HG_API void hg_inventory_find_batch(const struct hg_inventory *, unsigned n,
+                                    const uint32_t *vpc,
+                                    const struct hg_addr *address,
+                                    const struct hg_eni **out);
+
+/* The ENI with this public address, or NULL. */
+HG_API const struct hg_eni *
+hg_inventory_find_public(const struct hg_inventory *, const struct hg_addr *);
+
+HG_API const struct hg_eni *hg_inventory_eni(const struct hg_inventory *,
+                                             const char *id);
+HG_API const struct hg_subnet *hg_inventory_subnet(const struct hg_inventory *,
+                                                   const char *id);
+HG_API const struct hg_vpc *hg_inventory_vpc(const struct hg_inventory *,
+                                             const char *id);
+HG_API const struct hg_vpc *
+hg_inventory_vpc_by_number(const struct hg_inventory *, uint32_t number);
+HG_API const struct hg_vpc *
+hg_inventory_vpc_by_vni(const struct hg_inventory *, uint32_t vni);
+
+/* The subnet that holds this address in this VPC, or NULL. */
+HG_API const struct hg_subnet *
+hg_inventory_subnet_of(const struct hg_inventory *, uint32_t vpc,
+                       const struct hg_addr *);
+
+/* Counting and walking: n records, the i-th in order of addition (removed
+ * ones are skipped). */
+HG_API size_t hg_inventory_n_enis(const struct hg_inventory *);
+HG_API const struct hg_eni *hg_inventory_eni_at(const struct hg_inventory *,
+                                                size_t i);
+HG_API size_t hg_inventory_n_subnets(const struct hg_inventory *);
+HG_API const struct hg_subnet *
+hg_inventory_subnet_at(const struct hg_inventory *, size_t i);
+HG_API size_t hg_inventory_n_vpcs(const struct hg_inventory *);
+HG_API const struct hg_vpc *hg_inventory_vpc_at(const struct hg_inventory *,
+                                                size_t i);
+
+/* Advances with every change. */
+HG_API uint64_t hg_inventory_generation(const struct hg_inventory *);
+
+/* Whether this ENI carries the security group. */
+HG_API bool hg_eni_in_group(const struct hg_eni *, const char *group);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,320 @@
+/* packet.c: the pool, and what changes the size of a packet (packet.h).
+ *
+ * A slot is struct hg_packet, headroom and frame in one piece.  Slots come in
+ * three sizes; each has a free list, last in first out, so that the slot that
+ * is handed out is the one most likely still cached.  Memory is taken from
+ * the system in chunks of slots and given back with the pool.
+ *
+ * What is in the frame: parse.c.  What is in the headers: rewrite.c. */
+#include <headgate/packet.h>
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "pool.h"
+
+#ifdef __SANITIZE_ADDRESS__
+#define POISONING 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define POISONING 1
+#endif
+#endif
+
+/* A slot in the free list is out of bounds under AddressSanitizer. */
+#ifdef POISONING
+#include <sanitizer/asan_interface.h>
+#define POISON(at, size) ASAN_POISON_MEMORY_REGION(at, size)
+#define UNPOISON(at, size) ASAN_UNPOISON_MEMORY_REGION(at, size)
+#else
+#define POISON(at, size) ((void)(at), (void)(size))
+#define UNPOISON(at, size) ((void)(at), (void)(size))
+#endif
+
+#define CACHE_LINE 64
+#define N_CLASSES 3
+#define STRIDE(capacity) (sizeof(struct hg_packet) + (capacity))
+#define IS_ODD_LINES(capacity)                                                \
+    (STRIDE(capacity) % CACHE_LINE == 0 && STRIDE(capacity) / CACHE_LINE % 2)
+
+#define SMALL 2048
+#define MEDIUM 16384
+#define GIANT (HG_PACKET_MAX + HG_HEADROOM + 512)
+
+static_assert(offsetof(struct hg_packet, src_eni) == CACHE_LINE,
+              "what every element looks at must fit one cache line");
+static_assert(sizeof(struct hg_packet) % CACHE_LINE == 0,
+              "slots must start on a cache line");
+/* An even number would put all headers into few sets of the caches. */
+static_assert(IS_ODD_LINES(SMALL) && IS_ODD_LINES(MEDIUM) &&
+                  IS_ODD_LINES(GIANT),
+              "a slot must be an odd number of cache lines");
+
+static const struct size_class {
+    uint32_t capacity; /* Bytes behind the header. */
+    unsigned per_chunk;
+} classes[N_CLASSES] = {{SMALL, 64}, {MEDIUM, 8}, {GIANT, 1}};
+
+struct hg_pool {
+    struct hg_packet *free[N_CLASSES];
+    uint32_t in_use;
+    uint32_t max_packets; /* UINT32_MAX: no limit. */
+    size_t meta_size;
+    uint64_t seed;
+    void **chunk;
+    size_t n_chunks;
+};
+
+struct hg_pool *
+hg_pool_create(uint32_t max_packets)
+{
+    struct hg_pool *pool = calloc(1, sizeof *pool);
+
+    if (pool) {
+        pool->max_packets = max_packets ? max_packets : UINT32_MAX;
+        pool->meta_size = HG_PACKET_META;
+    }
+    return pool;
+}
+
+void
+hg_pool_destroy(struct hg_pool *pool)
+{
+    size_t i;
+
+    if (!pool)
+        return;
+    for (i = 0; i < pool->n_chunks; i++)
+        free(pool->chunk[i]);
+    free(pool->chunk);
+    free(pool);
+}
+
+uint32_t
+hg_pool_in_use(const struct hg_pool *pool)
+{
+    return pool->in_use;
+}
+
+void
+hg_pool_set_seed(struct hg_pool *pool, uint64_t seed)
+{
+    pool->seed = seed;
+}
+
+uint64_t
+hg_pool_seed(const struct hg_pool *pool)
+{
+    return pool->seed;
+}
+
+void
+hg_pool_set_meta(struct hg_pool *pool, size_t size)
+{
+    assert(size <= HG_PACKET_META);
+    pool->meta_size = size;
+}
+
+static inline uint8_t *
+slot_start(const struct hg_packet *p)
+{
+    return (uint8_t *)(p + 1);
+}
+
+static inline uint32_t
+headroom(const struct hg_packet *p)
+{
+    return (uint32_t)(p->data - slot_start(p));
+}
+
+static inline void
+push_free(struct hg_pool *pool, struct hg_packet *p, unsigned size_class)
+{
+    p->next = pool->free[size_class];
+    pool->free[size_class] = p;
+    POISON(p, STRIDE(classes[size_class].capacity));
+}
+
+static bool
+pool_grow(struct hg_pool *pool, unsigned size_class)
+{
+    const struct size_class *c = &classes[size_class];
+    size_t stride = STRIDE(c->capacity);
+    void **chunks;
+    uint8_t *slot;
+    unsigned i;
+
+    chunks = realloc(pool->chunk, (pool->n_chunks + 1) * sizeof *chunks);
+    if (!chunks)
+        return false;
+    pool->chunk = chunks;
+    slot = aligned_alloc(CACHE_LINE, c->per_chunk * stride);
+    if (!slot)
+        return false;
+    chunks[pool->n_chunks++] = slot;
+    for (i = c->per_chunk; i-- > 0;)
+        push_free(pool, (void *)(slot + i * stride), size_class);
+    return true;
+}
+
+/* Takes a slot out of the pool; only size_class, capacity and pool are set. */
+static struct hg_packet *
+pool_take(struct hg_pool *pool, unsigned size_class)
+{
+    struct hg_packet *p;
+
+    if (pool->in_use >= pool->max_packets)
+        return NULL;
+    if (!pool->free[size_class] && !pool_grow(pool, size_class))
+        return NULL;
+    p = pool->free[size_class];
+    UNPOISON(p, STRIDE(classes[size_class].capacity));
+    pool->free[size_class] = p->next;
+    pool->in_use++;
+    return p;
+}
+
+static void
+set_slot(struct hg_packet *p, struct hg_pool *pool, unsigned size_class)
+{
+    p->pool = pool;
+    p->capacity = classes[size_class].capacity;
+    p->size_class = (uint8_t)size_class;
+    p->next = NULL;
+}
+
+struct hg_packet *
+hg_packet_alloc(struct hg_pool *pool, uint32_t len)
+{
+    struct hg_packet *p;
+    unsigned size_class = 0;
+
+    if (len > HG_PACKET_MAX)
+        return NULL;
+    while (len + HG_HEADROOM > classes[size_class].capacity)
+        size_class++;
+    p = pool_take(pool, size_class);
+    if (!p)
+        return NULL;
+    memset(p, 0, offsetof(struct hg_packet, meta));
+    memset(p->meta, 0, pool->meta_size);
+    set_slot(p, pool, size_class);
+    p->data = slot_start(p) + HG_HEADROOM;
+    p->len = len;
+    p->wire_len = len;
+    return p;
+}
+
+struct hg_packet *
+hg_packet_copy(const struct hg_packet *from)
+{
+    struct hg_packet *p = pool_take(from->pool, from->size_class);
+
+    if (!p)
+        return NULL;
+    memcpy(p, from, offsetof(struct hg_packet, meta));
+    memcpy(p->meta, from->meta, from->pool->meta_size);
+    set_slot(p, from->pool, from->size_class);
+    p->flags &= ~(uint32_t)HG_PACKET_HELD;
+    p->data = slot_start(p) + headroom(from);
+    memcpy(p->data, from->data, from->len);
+    return p;
+}
+
+void
+hg_packet_free(struct hg_packet *p)
+{
+    struct hg_pool *pool = p->pool;
+
+    pool->in_use--;
+    push_free(pool, p, p->size_class);
+}
+
+void
+hg_packet_free_many(struct hg_packet *const *packets, unsigned n)
+{
+    enum { AHEAD = 4 };
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        if (i + AHEAD < n)
+            __builtin_prefetch(&packets[i + AHEAD]->pool, 1);
+        hg_packet_free(packets[i]);
+    }
+}
+
+/* Moves the frame to 'room' bytes behind the start of its slot. */
+static void
+move_frame(struct hg_packet *p, uint32_t room)
+{
+    memmove(slot_start(p) + room, p->data, p->len);
+    p->data = slot_start(p) + room;
+}
+
+/* How far from the slot's start a frame of 'len' bytes is best placed. */
+static uint32_t
+best_headroom(const struct hg_packet *p, uint32_t len)
+{
+    uint32_t room = (p->capacity - len) / 2;
+
+    return room < HG_HEADROOM ? room : HG_HEADROOM;
+}
+
+uint8_t *
+hg_packet_push(struct hg_packet *p, uint32_t n)
+{
+    uint16_t last = p->l4_offset > p->l3_offset ? p->l4_offset : p->l3_offset;
+
+    if (n > p->capacity - p->len || n > (uint32_t)UINT16_MAX - last)
+        return NULL;
+    if (n > headroom(p))
+        move_frame(p, best_headroom(p, p->len + n) + n);
+    p->data -= n;
+    p->len += n;
+    p->wire_len += n;
+    p->l3_offset = (uint16_t)(p->l3_offset + n);
+    if (p->l4_offset)
+        p->l4_offset = (uint16_t)(p->l4_offset + n);
+    return p->data;
+}
+
+void
+hg_packet_pull(struct hg_packet *p, uint32_t n)
+{
+    assert(n <= p->len);
+    p->data += n;
+    p->len -= n;
+    p->wire_len -= n;
+    if (n > p->l3_offset) {
+        hg_packet_parse_l3(p, 0, 0);
+        return;
+    }
+    p->l3_offset = (uint16_t)(p->l3_offset - n);
+    if (p->l4_offset)
+        p->l4_offset = (uint16_t)(p->l4_offset - n);
+}
+
+uint8_t *
+hg_packet_put(struct hg_packet *p, uint32_t n)
+{
+    uint8_t *end;
+
+    if (n > p->capacity - p->len)
+        return NULL;
+    if (n > p->capacity - p->len - headroom(p))
+        move_frame(p, best_headroom(p, p->len + n));
+    end = p->data + p->len;
+    p->len += n;
+    p->wire_len += n;
+    return end;
+}
+
+void
+hg_packet_trim(struct hg_packet *p, uint32_t len)
+{
+    if (len >= p->len)
+        return;
+    p->wire_len -= p->len - len;
+    p->len = len;
+    hg_packet_parse_l3(p, p->ether_type, p->l3_offset);
+}

@@ -1,0 +1,251 @@
+/* parse.c: finds the headers of a frame (packet.h).
+ *
+ * Everything is read through bounds that were checked before; what is cut or
+ * malformed is not announced, and so nobody behind has to look again.  What
+ * is done with the headers that were found: rewrite.c. */
+#include <headgate/packet.h>
+
+#include "packet_internal.h"
+
+enum {
+    VLAN_TAGS_MAX = 8,
+    EXTENSIONS_MAX = 16,  /* More in one packet are no honest sender's. */
+    ETH_QINQ_OLD = 0x9100 /* Before IEEE 802.1ad. */
+};
+
+/* What parsing sets or clears; the rest of the flags is others'. */
+#define PARSED_FLAGS                                                          \
+    ((uint32_t)(HG_PACKET_IP4 | HG_PACKET_IP6 | HG_PACKET_ARP |               \
+                HG_PACKET_L4 | HG_PACKET_FRAGMENT |                           \
+                HG_PACKET_FRAGMENT_LATER | HG_PACKET_HASHED |                 \
+                HG_PACKET_BAD_EXT))
+
+/* Announces what starts at 'l4', the IP packet ending at 'end', if it is a
+ * whole transport header. */
+static void
+parse_l4(struct hg_packet *p, uint32_t l4, uint32_t end)
+{
+    uint32_t here = end - l4;
+    bool whole = false;
+
+    if (l4 > UINT16_MAX)
+        return;
+    p->l4_offset = (uint16_t)l4;
+    switch (p->protocol) {
+    case HG_PROTO_TCP:
+        if (here >= sizeof(struct hg_tcp)) {
+            unsigned n = hg_tcp_header_len((struct hg_tcp *)(p->data + l4));
+
+            whole = n >= sizeof(struct hg_tcp) && n <= here;
+        }
+        break;
+    case HG_PROTO_UDP:
+        whole = here >= sizeof(struct hg_udp);
+        break;
+    case HG_PROTO_ICMP:
+        whole = p->flags & HG_PACKET_IP4 && here >= sizeof(struct hg_icmp);
+        break;
+    case HG_PROTO_ICMP6:
+        whole = p->flags & HG_PACKET_IP6 && here >= sizeof(struct hg_icmp);
+        break;
+    }
+    if (whole)
+        p->flags |= HG_PACKET_L4;
+}
+
+static void
+parse_ip4(struct hg_packet *p, uint32_t l3)
+{
+    const struct hg_ipv4 *ip = (const struct hg_ipv4 *)(p->data + l3);
+    uint32_t here = p->len - l3;
+    uint32_t header_len, total;
+    uint16_t frag;
+
+    if (here < sizeof *ip || ip->version_ihl >> 4 != 4)
+        return;
+    header_len = hg_ipv4_header_len(ip);
+    if (header_len < sizeof *ip || header_len > here)
+        return;
+    p->flags |= HG_PACKET_IP4;
+    p->protocol = ip->protocol;
+    frag = hg_get16(ip->frag);
+    if (frag & (HG_IP4_MF | HG_IP4_OFFSET))
+        p->flags |= HG_PACKET_FRAGMENT;
+    if (frag & HG_IP4_OFFSET) {
+        p->flags |= HG_PACKET_FRAGMENT_LATER;
+        return;
+    }
+    total = hg_get16(ip->total_length);
+    if (total >= header_len && total < here)
+        here = total;
+    parse_l4(p, l3 + header_len, l3 + here);
+}
+
+/* All but two count eight bytes beyond the first eight (RFC 8200 4.2). */
+uint32_t
+packet_extension_len(uint8_t next, const uint8_t *ext)
+{
+    enum { MOBILITY = 135, HIP = 139, SHIM6 = 140 }; /* RFC 7045 4 */
+
+    switch (next) {
+    case HG_PROTO_HOPOPTS:
+    case HG_PROTO_ROUTING:
+    case HG_PROTO_DSTOPTS:
+    case MOBILITY:
+    case HIP:
+    case SHIM6:
+        return (ext[1] + 1U) * 8;
+    case HG_PROTO_FRAGMENT:
+        return sizeof(struct hg_ipv6_frag);
+    case HG_PROTO_AH:
+        return (ext[1] + 2U) * 4; /* RFC 4302 2.2 */
+    }
+    return 0;
+}
+
+/* Walks the extension headers from 'at' on. */
+static void
+parse_extensions(struct hg_packet *p, uint32_t at, uint32_t end)
+{
+    static const uint8_t none[8];
+    unsigned i;
+
+    for (i = 0; i <= EXTENSIONS_MAX; i++) {
+        bool here = end - at >= sizeof none;
+        const uint8_t *ext = here ? p->data + at : none;
+        uint32_t len = packet_extension_len(p->protocol, ext);
+
+        if (!len) {
+            parse_l4(p, at, end);
+            return;
+        }
+        if (!here || len > end - at || i == EXTENSIONS_MAX)
+            break;
+        if (p->protocol == HG_PROTO_FRAGMENT) {
+            /* Offset 0 and no more: not a fragment (RFC 6946). */
+            if (hg_load16(ext + 2) & 0xfff9)
+                p->flags |= HG_PACKET_FRAGMENT;
+            if (hg_load16(ext + 2) & 0xfff8) {
+                p->flags |= HG_PACKET_FRAGMENT_LATER;
+                p->protocol = ext[0];
+                return;
+            }
+        }
+        p->protocol = ext[0];
+        at += len;
+    }
+    p->flags |= HG_PACKET_BAD_EXT;
+}
+
+/* Where the packet of 'ip' ends by its own account, from its first byte.  A
+ * jumbogram says 0 and its length in a hop-by-hop option (RFC 2675 3): then
+ * 'here', which is what there is. */
+static uint32_t
+ip6_len(const struct hg_ipv6 *ip, uint32_t here)
+{
+    uint32_t payload = hg_get16(ip->payload_length);
+
+    if (!payload && ip->next_header == HG_PROTO_HOPOPTS)
+        return here;
+    return payload + (uint32_t)sizeof *ip;
+}
+
+static void
+parse_ip6(struct hg_packet *p, uint32_t l3)
+{
+    const struct hg_ipv6 *ip = (const struct hg_ipv6 *)(p->data + l3);
+    uint32_t here = p->len - l3;
+    uint32_t total;
+
+    if (here < sizeof *ip || ip->version_class_flow.b[0] >> 4 != 6)
+        return;
+    p->flags |= HG_PACKET_IP6;
+    p->protocol = ip->next_header;
+    total = ip6_len(ip, here);
+    if (total < here)
+        here = total;
+    parse_extensions(p, l3 + (uint32_t)sizeof *ip, l3 + here);
+}
+
+static void
+parse_arp(struct hg_packet *p, uint32_t l3)
+{
+    const struct hg_arp *arp = (const struct hg_arp *)(p->data + l3);
+
+    if (p->len - l3 >= sizeof *arp && hg_get16(arp->htype) == 1 &&
+        hg_get16(arp->ptype) == HG_ETH_IP4 && arp->hlen == 6 && arp->plen == 4)
+        p->flags |= HG_PACKET_ARP;
+}
+
+void
+hg_packet_parse_l3(struct hg_packet *p, uint16_t ether_type,
+                   uint16_t l3_offset)
+{
+    p->flags &= ~PARSED_FLAGS;
+    p->ether_type = ether_type;
+    p->l3_offset = l3_offset;
+    p->l4_offset = 0;
+    p->protocol = 0;
+    if (l3_offset > p->len)
+        return;
+    if (ether_type == HG_ETH_IP4)
+        parse_ip4(p, l3_offset);
+    else if (ether_type == HG_ETH_IP6)
+        parse_ip6(p, l3_offset);
+    else if (ether_type == HG_ETH_ARP)
+        parse_arp(p, l3_offset);
+}
+
+void
+hg_packet_parse(struct hg_packet *p)
+{
+    uint32_t at = sizeof(struct hg_eth);
+    uint16_t type;
+    unsigned i;
+
+    if (p->len < at) {
+        hg_packet_parse_l3(p, 0, (uint16_t)p->len);
+        return;
+    }
+    type = hg_load16(p->data + at - 2);
+    for (i = 0; i < VLAN_TAGS_MAX; i++) {
+        if (type != HG_ETH_VLAN && type != HG_ETH_QINQ && type != ETH_QINQ_OLD)
+            break;
+        if (p->len - at < sizeof(struct hg_vlan))
+            break;
+        at += (uint32_t)sizeof(struct hg_vlan);
+        type = hg_load16(p->data + at - 2);
+    }
+    hg_packet_parse_l3(p, type, (uint16_t)at);
+}
+
+uint32_t
+packet_l3_claimed(const struct hg_packet *p)
+{
+    uint32_t here = p->len - p->l3_offset;
+
+    if (p->flags & HG_PACKET_IP4) {
+        const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+        uint32_t total = hg_get16(ip->total_length);
+
+        return total >= hg_ipv4_header_len(ip) ? total : here;
+    }
+    return p->flags & HG_PACKET_IP6 ? ip6_len(hg_packet_ipv6(p), here) : 0;
+}
+
+uint32_t
+hg_packet_l3_len(const struct hg_packet *p)
+{
+    uint32_t claimed = packet_l3_claimed(p);
+    uint32_t here = p->len - p->l3_offset;
+
+    return claimed < here ? claimed : here;
+}
+
+uint32_t
+hg_packet_l4_len(const struct hg_packet *p)
+{
+    if (!p->l4_offset)
+        return 0;
+    return hg_packet_l3_len(p) - (uint32_t)(p->l4_offset - p->l3_offset);
+}
