@@ -76,8 +76,7 @@ file_index(struct hg_diags *diags, const char *file)
     for (i = 0; i < diags->n_files; i++)
         if (!strcmp(diags->files[i], file))
             return i;
-    diags->files =
-        xrealloc(diags->files, (i + 1) * sizeof *diags->files);
+    diags->files = xrealloc(diags->files, (i + 1) * sizeof *diags->files);
     diags->files[i] = xstrdup(file);
     diags->n_files++;
     return i;
@@ -334,8 +333,8 @@ distance(const char *a, size_t a_len, const char *b, size_t b_len)
         for (k = 1; k <= b_len; k++) {
             size_t differs = fold(a[i - 1]) != fold(b[k - 1]);
 
-            now[k] = min3(above[k] + 1, now[k - 1] + 1,
-                          above[k - 1] + differs);
+            now[k] =
+                min3(above[k] + 1, now[k - 1] + 1, above[k - 1] + differs);
             if (i > 1 && k > 1 && fold(a[i - 1]) == fold(b[k - 2]) &&
                 fold(a[i - 2]) == fold(b[k - 1])) {
                 size_t swapped = row[(i + 1) % 3][k - 2] + 1;

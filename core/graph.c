@@ -110,11 +110,14 @@ declare_ports(struct hg_element *e, const char *names, bool output)
             continue;
         if (optional)
             word[len - 1] = '\0';
-        if (output)
+        if (output) {
             hg_declare_output(hg_element_self(e), word, optional);
-        else
-            e->inputs[hg_declare_input(hg_element_self(e), word)].optional =
-                optional;
+        } else {
+            int port = hg_declare_input(hg_element_self(e), word);
+
+            if (port >= 0)
+                e->inputs[port].optional = optional;
+        }
     }
     free(copy);
 }
@@ -254,6 +257,26 @@ visit(struct tarjan *t, struct hg_element *e)
 }
 
 static void
+visit_once(struct tarjan *t, struct hg_element *e)
+{
+    if (e && !t->number[e->index])
+        visit(t, e);
+}
+
+/* From where packets come in, so that a cycle begins where it is entered. */
+static void
+visit_from_source(struct tarjan *t, struct hg_element *e)
+{
+    unsigned i;
+
+    if (e->cls->flags & HG_CLASS_DEVICE)
+        for (i = 0; i < e->n_outputs; i++)
+            visit_once(t, e->outputs[i].peer);
+    else if (!e->n_inputs)
+        visit_once(t, e);
+}
+
+static void
 mark_outputs(struct hg_element *e)
 {
     unsigned i;
@@ -284,8 +307,9 @@ hg_graph_finish(struct hg_graph *g)
     g->n_words = n / 64 + 1;
     g->pending_bits = xcalloc(g->n_words, sizeof *g->pending_bits);
     for (i = n; i-- > 0;)
-        if (!t.number[i])
-            visit(&t, g->elements[i]);
+        visit_from_source(&t, g->elements[i]);
+    for (i = n; i-- > 0;)
+        visit_once(&t, g->elements[i]);
     for (i = 0; i < n; i++)
         mark_outputs(g->elements[i]);
     hg_pool_set_meta(g->pool, (unsigned)g->metadata_used);

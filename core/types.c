@@ -145,7 +145,7 @@ prefix_mask(unsigned len, unsigned i)
 {
     if (len >= i * 8 + 8)
         return 0xff;
-    return len <= i * 8 ? 0 : (uint8_t)(0xff00U >> (len - i * 8));
+    return (uint8_t)(len <= i * 8 ? 0 : 0xff00U >> (len - i * 8));
 }
 
 bool

@@ -21,8 +21,9 @@
 
 #define FIRST_CAPACITY 1024u
 #define SLOT_SHIFT 28 /* 268 ms */
-#define N_SLOTS 4096u /* 18 minutes; later deadlines wait in the last slot.   \
-                       */
+#define N_SLOTS                                                               \
+    4096u /* 18 minutes; later deadlines wait in the last slot.               \
+           */
 
 struct flow {
     uint32_t inside;

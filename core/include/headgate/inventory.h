@@ -63,7 +63,8 @@ HG_API void hg_inventory_destroy(struct hg_inventory *);
 /* Add or replace (same id) a record, copying it; 'number' is given by the
  * inventory.  NULL, and why, if it contradicts what is there: address outside
  * its subnet or reserved in it, taken by another ENI of the VPC, overlapping
- * subnets, subnet outside its VPC's CIDRs, VNI or MAC taken, too long. */
+ * subnets, subnet outside its VPC's CIDRs, VNI taken or above 24 bits, public
+ * address taken, more than 16 security groups. */
 HG_API const struct hg_vpc *hg_inventory_add_vpc(struct hg_inventory *,
                                                  const struct hg_vpc *,
                                                  struct hg_error *);
@@ -107,8 +108,8 @@ HG_API const struct hg_subnet *
 hg_inventory_subnet_of(const struct hg_inventory *, uint32_t vpc,
                        const struct hg_addr *);
 
-/* Counting and walking: n records, the i-th in order of addition (removed
- * ones are skipped). */
+/* Walking: the i-th of n in order of addition; NULL where an ENI was
+ * removed. */
 HG_API size_t hg_inventory_n_enis(const struct hg_inventory *);
 HG_API const struct hg_eni *hg_inventory_eni_at(const struct hg_inventory *,
                                                 size_t i);

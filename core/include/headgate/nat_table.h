@@ -23,6 +23,8 @@
 #ifndef HEADGATE_NAT_TABLE_H
 #define HEADGATE_NAT_TABLE_H 1
 
+#include <stdio.h>
+
 #include <headgate/types.h>
 
 #ifdef __cplusplus
@@ -155,6 +157,41 @@ HG_API uint8_t hg_nat_tcp_next(uint8_t state, bool from_inside, uint8_t flags);
 
 /* "established" and so on, as RFC 6146 names them, in lower case. */
 HG_API const char *hg_nat_state_name(uint8_t state);
+
+/* ---- Flows as text ---------------------------------------------------- */
+
+/* Writes a flow as one line of JSON:
+ *     {"proto":"tcp","inside":{"addr":"10.0.0.5","port":40000},
+ *      "external":{...},"remote":{...},"state":"established",
+ *      "expires":1700000350000000000}
+ * 'expires' is in Unix nanoseconds. */
+HG_API bool hg_nat_flow_print(const struct hg_nat_flow *, FILE *out);
+
+/* Reads the flow at '*text', written as above, and moves '*text' behind it.
+ * "state" may be left out ("established" for TCP, "query" for the others),
+ * so may "expires" (deadline_ns is 0 then) and the remote port of ICMP. */
+HG_API bool hg_nat_flow_parse(const char **text, struct hg_nat_flow *,
+                              struct hg_error *);
+
+#define HG_NAT_FILTER_ENDS 4
+
+/* Words that all must fit: a protocol, a prefix, an address with or without
+ * port ("10.0.0.5:40000"), a port alone (":443"); each of the latter fits if
+ * it fits any of the three endpoints.  "all" or nothing fits every flow. */
+struct hg_nat_filter {
+    uint8_t protocol; /* 0: any. */
+    unsigned n_ends;
+    struct {
+        struct hg_prefix prefix; /* family 0: any address. */
+        bool has_port;
+        uint16_t port;
+    } end[HG_NAT_FILTER_ENDS];
+};
+
+HG_API bool hg_nat_filter_parse(const char *text, struct hg_nat_filter *,
+                                struct hg_error *);
+HG_API bool hg_nat_filter_match(const struct hg_nat_filter *,
+                                const struct hg_nat_flow *);
 
 #ifdef __cplusplus
 }

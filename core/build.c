@@ -1,0 +1,880 @@
+/* build.c: from the files of a graph to its elements; see build.h.
+ *
+ * All elements are made first, those of sub-graphs too.  Then options are
+ * applied, with those of the command line in place of the file's; then
+ * elements are configured, what an option refers to before the one that has
+ * it; then wire.c connects and check.c looks at the whole.  Whatever is wrong
+ * on the way is reported, and the rest goes on without it. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "build.h"
+#include "graph_internal.h"
+
+#define MAX_GRAPH_DEPTH 32 /* Graphs in graphs. */
+
+#define ERROR(b, ...) hg_diag((b)->diags, HG_SEVERITY_ERROR, __VA_ARGS__)
+#define NOTE(b, ...) hg_diag((b)->diags, HG_SEVERITY_NOTE, __VA_ARGS__)
+
+#define GROW(b, array, n)                                                     \
+    ((array) = lang_grow(&(b)->memory, array, n, sizeof *(array)))
+
+static bool make_scope(struct builder *, struct scope *outer,
+                       struct lang_file *, struct node *graph,
+                       struct scope **out);
+
+void
+build_enter(struct builder *b, const struct scope *scope)
+{
+    diags_set_context(b->diags,
+                      scope && scope->outer ? &scope->context : NULL);
+}
+
+const char *
+build_hint(struct builder *b, const char *word, const char *const *words,
+           size_t n, const char *otherwise)
+{
+    const char *nearest = hg_nearest(word, words, n);
+
+    if (nearest)
+        return lang_format(&b->memory, "; did you mean '%s'?", nearest);
+    return otherwise;
+}
+
+/* ---- Names and classes ------------------------------------------------ */
+
+static bool
+is_name(const char *name, const char *more)
+{
+    size_t i;
+
+    for (i = 0; name[i]; i++) {
+        char c = name[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+
+        if (!letter && !(c >= '0' && c <= '9') && !strchr(more, c))
+            return false;
+    }
+    return i > 0;
+}
+
+struct node *
+build_find(const struct scope *scope, const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < scope->n_nodes; i++)
+        if (!strcmp(scope->nodes[i]->name, name))
+            return scope->nodes[i];
+    return NULL;
+}
+
+struct node *
+build_node(struct builder *b, struct scope *scope, enum node_kind kind,
+           const char *name, const struct hg_place *place)
+{
+    struct node *node = lang_alloc(&b->memory, sizeof *node);
+    const struct node *same = build_find(scope, name);
+
+    *node = (struct node){.kind = kind, .scope = scope, .place = *place};
+    node->name = name;
+    node->path = lang_format(&b->memory, "%s%s", scope->prefix, name);
+    if (same) {
+        ERROR(b, place, "the name '%s' is taken; names are unique in a file",
+              name);
+        NOTE(b, &same->place, "first declared here");
+        b->broken = true;
+        return NULL;
+    }
+    GROW(b, scope->nodes, scope->n_nodes);
+    scope->nodes[scope->n_nodes++] = node;
+    node->index = b->n_nodes;
+    GROW(b, b->nodes, b->n_nodes);
+    b->nodes[b->n_nodes++] = node;
+    return node;
+}
+
+static const char *const framework[] = {"Graph", "Input", "Output",
+                                        "Parameter"};
+
+/* All words that may begin a section. */
+static const char **
+class_words(struct builder *b, size_t *n)
+{
+    const char *const *names = hg_plugins_names(b->config->plugins, n);
+    const char **words = lang_alloc(
+        &b->memory, (*n + sizeof framework / sizeof *framework + 1) *
+                        sizeof *words);
+
+    if (*n)
+        memcpy(words, names, *n * sizeof *words);
+    memcpy(words + *n, framework, sizeof framework);
+    *n += sizeof framework / sizeof *framework;
+    return words;
+}
+
+/* The class, or NULL after reporting. */
+static const struct hg_class *
+find_class(struct builder *b, const char *name, const struct hg_place *place)
+{
+    struct hg_error error = {""};
+    const struct hg_class *cls =
+        hg_plugins_find(b->config->plugins, name, &error);
+    const char **words;
+    size_t n;
+
+    if (cls)
+        return cls;
+    b->broken = true;
+    if (error.text[0]) {
+        ERROR(b, place, "%s", error.text);
+        return NULL;
+    }
+    words = class_words(b, &n);
+    ERROR(b, place, "no element class '%s'%s", name,
+          build_hint(b, name, words, n,
+                     "; 'headgate elements' lists those there are"));
+    return NULL;
+}
+
+/* ---- Overrides -------------------------------------------------------- */
+
+static const struct hg_place command_line = {.file = "command line"};
+
+static void
+read_overrides(struct builder *b)
+{
+    size_t i;
+
+    b->overrides = lang_alloc(&b->memory, b->config->n_overrides *
+                                              sizeof *b->overrides);
+    for (i = 0; i < b->config->n_overrides; i++) {
+        const char *text = b->config->overrides[i];
+        size_t before = strcspn(text, "="), dot = before;
+        struct override *o = &b->overrides[b->n_overrides];
+
+        while (dot && text[dot] != '.')
+            dot--;
+        if (!text[before] || !dot || dot + 1 == before) {
+            ERROR(b, &command_line,
+                  "'%s' is no option; write ELEMENT.OPTION=VALUE", text);
+            continue;
+        }
+        *o = (struct override){
+            .text = text,
+            .path = lang_copy(&b->memory, text, dot),
+            .option = lang_copy(&b->memory, text + dot + 1, before - dot - 1),
+            .value = text + before + 1};
+        b->n_overrides++;
+    }
+}
+
+static bool
+is_list(const struct node *node, const char *option)
+{
+    const struct hg_class *cls;
+    const struct hg_field *field;
+
+    if (!node->element)
+        return false;
+    cls = hg_element_class(node->element);
+    field = options_find(cls->fields, cls->n_fields, option);
+    return field && field->type >= HG_TYPE_ADDR_LIST &&
+           field->type <= HG_TYPE_NUMBER_LIST;
+}
+
+static struct lang_option
+override_option(struct builder *b, const struct node *node,
+                const struct override *o)
+{
+    struct lang_option option = {.place = command_line};
+    const char *at = o->value;
+    size_t len;
+
+    option.key = lang_copy(&b->memory, o->option, strlen(o->option));
+    option.is_list = is_list(node, o->option);
+    do {
+        len = option.is_list ? strcspn(at, ",") : strlen(at);
+        if (option.is_list && !len)
+            continue;
+        GROW(b, option.values, option.n_values);
+        option.values[option.n_values++] =
+            (struct lang_value){lang_copy(&b->memory, at, len), command_line};
+    } while (at += len, *at++);
+    return option;
+}
+
+static bool
+same_key(const char *key, const char *name)
+{
+    const struct hg_field field = {.name = name};
+
+    return options_find(&field, 1, key) != NULL;
+}
+
+/* Puts what the command line says of a node in place of the file's. */
+static void
+apply_overrides(struct builder *b, const struct node *node,
+                struct lang_section *section)
+{
+    size_t i, k;
+
+    for (i = 0; i < b->n_overrides; i++) {
+        struct override *o = &b->overrides[i];
+        struct lang_option *options;
+
+        if (strcmp(o->path, node->path))
+            continue;
+        o->used = true;
+        for (k = 0; k < section->n_options; k++)
+            if (same_key(section->options[k].key, o->option))
+                break;
+        options = lang_alloc(&b->memory,
+                             (section->n_options + 1) * sizeof *options);
+        memcpy(options, section->options,
+               section->n_options * sizeof *options);
+        options[k] = override_option(b, node, o);
+        section->options = options;
+        section->n_options += k == section->n_options;
+    }
+}
+
+static void
+unused_overrides(struct builder *b)
+{
+    const char **paths =
+        lang_alloc(&b->memory, (b->n_nodes + 1) * sizeof *paths);
+    size_t i;
+
+    for (i = 0; i < b->n_nodes; i++)
+        paths[i] = b->nodes[i]->path;
+    for (i = 0; i < b->n_overrides; i++)
+        if (!b->overrides[i].used)
+            ERROR(b, &command_line, "no element '%s' for '%s'%s",
+                  b->overrides[i].path, b->overrides[i].text,
+                  build_hint(b, b->overrides[i].path, paths, b->n_nodes, ""));
+}
+
+/* ---- Sections of the framework's own ---------------------------------- */
+
+static const struct lang_option *
+find_option(const struct lang_section *section, const char *key)
+{
+    size_t i;
+
+    for (i = 0; i < section->n_options; i++)
+        if (same_key(section->options[i].key, key))
+            return &section->options[i];
+    return NULL;
+}
+
+/* Only these keys, and no sections. */
+static void
+check_keys(struct builder *b, const struct lang_section *section,
+           const char *const *keys, size_t n)
+{
+    size_t i, k;
+
+    for (i = 0; i < section->n_sections; i++)
+        ERROR(b, &section->sections[i].place, "%s holds no sections",
+              section->keyword);
+    for (i = 0; i < section->n_options; i++) {
+        for (k = 0; k < n; k++)
+            if (same_key(section->options[i].key, keys[k]))
+                break;
+        if (k == n)
+            ERROR(b, &section->options[i].place, "no option '%s' in %s%s",
+                  section->options[i].key, section->keyword,
+                  build_hint(b, section->options[i].key, keys, n,
+                             lang_format(&b->memory, "; it has '%s' and '%s'",
+                                         keys[0], keys[1])));
+    }
+}
+
+static const char *
+one_value(struct builder *b, const struct lang_section *section,
+          const char *key)
+{
+    const struct lang_option *option = find_option(section, key);
+
+    if (!option)
+        return NULL;
+    if (option->n_values == 1)
+        return option->values[0].text;
+    ERROR(b, &option->place, "option '%s' takes one value, not %zu", key,
+          option->n_values);
+    return NULL;
+}
+
+/* Input and Output. */
+static void
+declare_port(struct builder *b, struct scope *scope, struct node *node,
+             const struct lang_section *section)
+{
+    static const char *const keys[] = {"doc", "optional"};
+    const char *optional;
+
+    check_keys(b, section, keys, node->kind == NODE_OUTPUT ? 2 : 1);
+    node->doc = one_value(b, section, "doc");
+    optional = node->kind == NODE_OUTPUT ? one_value(b, section, "optional")
+                                         : NULL;
+    if (optional && !hg_bool_parse(optional, &node->optional))
+        ERROR(b, &find_option(section, "optional")->values[0].place,
+              "option 'optional' takes 'true' or 'false', not '%s'",
+              optional);
+    if (!scope->outer)
+        ERROR(b, &section->place,
+              "%s is for files that are used by Graph; at the top packets "
+              "come and go through an Interface",
+              section->keyword);
+}
+
+static bool
+is_parameter(const struct lang_section *section)
+{
+    return !strcmp(section->keyword, "Parameter");
+}
+
+/* A variable for each Parameter: what the Graph says, or the default. */
+static void
+declare_parameter(struct builder *b, struct scope *scope,
+                  const struct lang_section *raw,
+                  const struct lang_section *graph)
+{
+    static const char *const keys[] = {"default", "doc"};
+    struct lang_section *section = lang_alloc(&b->memory, sizeof *section);
+    struct lang_variable *v = lang_alloc(&b->memory, sizeof *v);
+    const struct lang_option *value;
+    const char *doc;
+
+    if (!raw->title || !is_name(raw->title, "-_")) {
+        ERROR(b, &raw->place, "a Parameter has a name of letters, digits, '-' "
+                              "and '_': 'Parameter cidr { }'");
+        return;
+    }
+    for (; v->next == NULL && scope->variables;) {
+        v->next = scope->variables;
+        break;
+    }
+    lang_expand(&b->memory, raw, scope->variables, section, b->diags);
+    check_keys(b, section, keys, 2);
+    doc = one_value(b, section, "doc");
+    value = graph ? find_option(graph, raw->title) : NULL;
+    if (!value)
+        value = find_option(section, "default");
+    if (!value && graph) {
+        build_enter(b, scope->outer);
+        ERROR(b, &graph->place, "Graph '%s' needs parameter '%s'%s%s",
+              graph->title, raw->title, doc ? ": " : "", doc ? doc : "");
+        NOTE(b, &raw->place, "declared here");
+        build_enter(b, scope);
+    } else if (!value) {
+        ERROR(b, &raw->place,
+              "parameter '%s' has no value; give it a default, or use this "
+              "file by a Graph",
+              raw->title);
+    }
+    v->name = raw->title;
+    v->values = value ? value->values : NULL;
+    v->n_values = value ? value->n_values : 0;
+    scope->variables = v;
+}
+
+static void
+declare_parameters(struct builder *b, struct scope *scope,
+                   const struct lang_section *graph)
+{
+    const struct lang_file *file = scope->file;
+    size_t i, k;
+
+    for (i = 0; i < file->n_sections; i++)
+        if (is_parameter(&file->sections[i]))
+            declare_parameter(b, scope, &file->sections[i], graph);
+    for (i = 0; graph && i < graph->n_options; i++) {
+        const struct lang_option *option = &graph->options[i];
+        const char **words = lang_alloc(
+            &b->memory, (file->n_sections + 1) * sizeof *words);
+        size_t n = 0;
+        bool found = !strcmp(option->key, "file");
+
+        for (k = 0; k < file->n_sections; k++) {
+            if (!is_parameter(&file->sections[k]) ||
+                !file->sections[k].title)
+                continue;
+            words[n++] = file->sections[k].title;
+            found |= !strcmp(words[n - 1], option->key);
+        }
+        if (found)
+            continue;
+        build_enter(b, scope->outer);
+        ERROR(b, &option->place, "no parameter '%s' in '%s'%s", option->key,
+              file->place.file, build_hint(b, option->key, words, n, ""));
+        build_enter(b, scope);
+    }
+}
+
+/* ---- Graphs in graphs ------------------------------------------------- */
+
+/* Reads the file of a Graph and declares what is in it. */
+static void
+declare_graph(struct builder *b, struct scope *scope, struct node *node,
+              const struct lang_section *section)
+{
+    const struct lang_option *option = find_option(section, "file");
+    const char *path = one_value(b, section, "file");
+    struct lang_file *file;
+
+    if (section->n_sections)
+        ERROR(b, &section->sections[0].place, "Graph holds no sections");
+    if (!option)
+        ERROR(b, &section->place,
+              "Graph '%s' needs option 'file': the graph file to use",
+              node->name);
+    if (!path) {
+        b->broken = true;
+        return;
+    }
+    path = lang_path(&b->memory, section->place.file, path);
+    file = lang_parse(path, &option->values[0].place, b->diags);
+    if (!file || !make_scope(b, scope, file, node, &node->inner))
+        b->broken = true;
+    build_enter(b, scope);
+}
+
+/* ---- Declaring -------------------------------------------------------- */
+
+static enum node_kind
+kind_of(const char *keyword)
+{
+    static const enum node_kind kinds[] = {NODE_GRAPH, NODE_INPUT,
+                                           NODE_OUTPUT};
+    size_t i;
+
+    for (i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        if (!strcmp(keyword, framework[i]))
+            return kinds[i];
+    return NODE_ELEMENT;
+}
+
+/* One node, of a section whose values are final. */
+static void
+declare(struct builder *b, struct scope *scope, struct lang_section *section,
+        bool fails)
+{
+    enum node_kind kind = kind_of(section->keyword);
+    const struct hg_class *cls = NULL;
+    struct node *node;
+
+    if (kind == NODE_ELEMENT) {
+        cls = find_class(b, section->keyword, &section->place);
+        kind = cls ? kind : NODE_BROKEN;
+    }
+    node = build_node(b, scope, kind, section->title, &section->title_place);
+    if (!node)
+        return;
+    node->fails = fails;
+    node->section = section;
+    if (cls)
+        node->element = hg_graph_add(b->graph, cls, node->path);
+    apply_overrides(b, node, section);
+    if (kind == NODE_GRAPH)
+        declare_graph(b, scope, node, section);
+    else if (kind == NODE_INPUT || kind == NODE_OUTPUT)
+        declare_port(b, scope, node, section);
+    if (kind == NODE_GRAPH && !node->inner)
+        node->kind = NODE_BROKEN;
+}
+
+static void
+remove_option(struct lang_section *section, const char *key)
+{
+    size_t i, n = 0;
+
+    for (i = 0; i < section->n_options; i++)
+        if (strcmp(section->options[i].key, key))
+            section->options[n++] = section->options[i];
+    section->n_options = n;
+}
+
+static bool
+check_items(struct builder *b, const struct lang_option *each)
+{
+    bool ok = each->n_values > 0;
+    size_t i, k;
+
+    if (!ok)
+        ERROR(b, &each->place, "'each' needs one item or more");
+    for (i = 0; i < each->n_values; i++) {
+        const struct lang_value *item = &each->values[i];
+
+        if (!is_name(item->text, "-_.:")) {
+            ERROR(b, &item->place,
+                  "'%s' cannot be part of a name; items are letters, digits, "
+                  "'-', '_', '.' and ':'",
+                  item->text);
+            ok = false;
+        }
+        for (k = 0; k < i; k++) {
+            if (strcmp(each->values[k].text, item->text))
+                continue;
+            ERROR(b, &item->place, "item '%s' is given twice", item->text);
+            NOTE(b, &each->values[k].place, "first given here");
+            ok = false;
+            break;
+        }
+    }
+    return ok;
+}
+
+/* A node "name-item" for each item of a section with 'each'. */
+static void
+declare_copies(struct builder *b, struct scope *scope,
+               const struct lang_section *raw, const struct lang_option *each)
+{
+    struct copies copies = {.name = raw->title, .place = raw->title_place};
+    struct lang_option items;
+    size_t i;
+
+    if (!lang_expand_option(&b->memory, each, scope->variables, &items,
+                            b->diags) ||
+        !check_items(b, &items)) {
+        b->broken = true;
+        return;
+    }
+    copies.items = items.values;
+    copies.n_items = items.n_values;
+    GROW(b, scope->copies, scope->n_copies);
+    scope->copies[scope->n_copies++] = copies;
+    for (i = 0; i < copies.n_items; i++) {
+        struct lang_section *section =
+            lang_alloc(&b->memory, sizeof *section);
+        const struct lang_variable item = {.name = "each",
+                                           .values = &copies.items[i],
+                                           .n_values = 1,
+                                           .next = scope->variables};
+        bool ok =
+            lang_expand(&b->memory, raw, &item, section, b->diags);
+
+        remove_option(section, "each");
+        section->title = lang_format(&b->memory, "%s-%s", raw->title,
+                                     copies.items[i].text);
+        declare(b, scope, section, !ok);
+    }
+}
+
+static void
+declare_section(struct builder *b, struct scope *scope,
+                const struct lang_section *raw)
+{
+    const struct lang_option *each = find_option(raw, "each");
+    struct lang_section *section;
+    bool ok;
+
+    if (is_parameter(raw))
+        return;
+    if (!raw->title) {
+        ERROR(b, &raw->place, "this %s has no name; write '%s name { }'",
+              raw->keyword, raw->keyword);
+        b->broken = true;
+        return;
+    }
+    if (!is_name(raw->title, "-_") || raw->title[0] == '-') {
+        ERROR(b, &raw->title_place,
+              "'%s' is no name; names are letters, digits, '-' and '_'",
+              raw->title);
+        b->broken = true;
+        return;
+    }
+    if (each) {
+        declare_copies(b, scope, raw, each);
+        return;
+    }
+    section = lang_alloc(&b->memory, sizeof *section);
+    ok = lang_expand(&b->memory, raw, scope->variables, section, b->diags);
+    declare(b, scope, section, !ok);
+}
+
+/* Whether the file is being used by one of the graphs around it. */
+static bool
+is_cycle(struct builder *b, const struct scope *scope,
+         const struct node *graph)
+{
+    const struct scope *outer;
+
+    for (outer = scope->outer; outer; outer = outer->outer)
+        if (outer->inode == scope->inode && outer->device == scope->device &&
+            scope->inode) {
+            ERROR(b, &find_option(graph->section, "file")->values[0].place,
+                  "'%s' uses itself", scope->file->place.file);
+            return true;
+        }
+    if (scope->depth < MAX_GRAPH_DEPTH)
+        return false;
+    ERROR(b, &graph->place, "graphs are nested deeper than %d",
+          MAX_GRAPH_DEPTH);
+    return true;
+}
+
+/* Takes over 'file'. */
+static bool
+make_scope(struct builder *b, struct scope *outer, struct lang_file *file,
+           struct node *graph, struct scope **out)
+{
+    struct scope *scope = lang_alloc(&b->memory, sizeof *scope);
+    struct stat st;
+    size_t i;
+
+    *scope = (struct scope){.file = file, .outer = outer, .prefix = ""};
+    GROW(b, b->scopes, b->n_scopes);
+    b->scopes[b->n_scopes++] = scope;
+    b->broken |= file->broken;
+    if (!stat(file->place.file, &st) && S_ISREG(st.st_mode)) {
+        scope->device = st.st_dev;
+        scope->inode = st.st_ino;
+    }
+    if (graph) {
+        scope->depth = outer->depth + 1;
+        scope->prefix = lang_format(&b->memory, "%s/", graph->path);
+        scope->context = (struct diag_context){
+            .place = graph->place,
+            .text = lang_format(&b->memory, "in Graph '%s', made here",
+                                graph->path),
+            .outer = outer->outer ? &outer->context : NULL};
+        if (is_cycle(b, scope, graph))
+            return false;
+    }
+    build_enter(b, scope);
+    declare_parameters(b, scope, graph ? graph->section : NULL);
+    for (i = 0; i < file->n_sections; i++)
+        declare_section(b, scope, &file->sections[i]);
+    wire_declare(b, scope);
+    *out = scope;
+    return true;
+}
+
+struct node *
+build_anonymous(struct builder *b, struct scope *scope,
+                const struct lang_end *end, const char *name)
+{
+    struct lang_section *section;
+    const struct hg_class *cls;
+    struct hg_error error = {""};
+    struct node *node;
+    unsigned number = 0;
+    size_t n, i;
+
+    cls = kind_of(name) == NODE_ELEMENT && !strchr(name, '/')
+              ? hg_plugins_find(b->config->plugins, name, &error)
+              : NULL;
+    if (!cls) {
+        const char **words = class_words(b, &n), **all;
+
+        n -= sizeof framework / sizeof *framework;
+        all = lang_alloc(&b->memory,
+                         (n + scope->n_nodes + 1) * sizeof *all);
+        memcpy(all, words, n * sizeof *all);
+        for (i = 0; i < scope->n_nodes; i++)
+            all[n++] = scope->nodes[i]->name;
+        if (error.text[0])
+            ERROR(b, &end->place, "%s", error.text);
+        else
+            ERROR(b, &end->place, "no element or class '%s'%s", name,
+                  build_hint(b, name, all, n,
+                             "; declare it: 'Class name { }'"));
+        b->broken = true;
+        return build_node(b, scope, NODE_BROKEN, name, &end->place);
+    }
+    section = lang_alloc(&b->memory, sizeof *section);
+    *section = (struct lang_section){
+        .keyword = lang_copy(&b->memory, name, strlen(name)),
+        .place = end->place,
+        .title_place = end->place};
+    do
+        section->title =
+            lang_format(&b->memory, "%s@%u", name, ++number);
+    while (build_find(scope, section->title));
+    node = build_node(b, scope, NODE_ELEMENT, section->title, &end->place);
+    node->element = hg_graph_add(b->graph, cls, node->path);
+    node->section = section;
+    apply_overrides(b, node, section);
+    return node;
+}
+
+/* ---- Configuring ------------------------------------------------------ */
+
+struct finder {
+    struct builder *b;
+    struct node *node;
+};
+
+/* The node that 'name' means in an option of 'node': of its own file, or of
+ * the files around it. */
+static struct node *
+find_outwards(const struct node *node, const char *name)
+{
+    const struct scope *scope;
+    struct node *found = NULL;
+
+    for (scope = node->scope; scope && !found; scope = scope->outer)
+        found = build_find(scope, name);
+    return found;
+}
+
+static struct hg_element *
+find_reference(void *aux, const char *name)
+{
+    struct finder *f = aux;
+    struct node *found = find_outwards(f->node, name);
+
+    if (!found || found->kind != NODE_ELEMENT)
+        return NULL;
+    found->referenced = true;
+    GROW(f->b, f->node->refers, f->node->n_refers);
+    f->node->refers[f->node->n_refers++] = found;
+    return found->element;
+}
+
+static const char *const *
+reference_names(void *aux, size_t *n)
+{
+    struct finder *f = aux;
+    const char **names = lang_alloc(&f->b->memory,
+                                    (f->b->n_nodes + 1) * sizeof *names);
+    const struct scope *scope;
+    size_t i;
+
+    *n = 0;
+    for (scope = f->node->scope; scope; scope = scope->outer)
+        for (i = 0; i < scope->n_nodes; i++)
+            if (scope->nodes[i]->kind == NODE_ELEMENT)
+                names[(*n)++] = scope->nodes[i]->name;
+    return names;
+}
+
+/* A reference to what could not be made is not a mistake of its own. */
+static void
+forget_broken_references(struct node *node, struct lang_section *section)
+{
+    const struct hg_class *cls = hg_element_class(node->element);
+    size_t i, n = 0;
+
+    for (i = 0; i < section->n_options; i++) {
+        const struct lang_option *option = &section->options[i];
+        const struct hg_field *field =
+            options_find(cls->fields, cls->n_fields, option->key);
+        const struct node *to =
+            field && field->type == HG_TYPE_ELEMENT && option->n_values == 1
+                ? find_outwards(node, option->values[0].text)
+                : NULL;
+
+        if (to && to->kind == NODE_BROKEN)
+            node->fails = true;
+        else
+            section->options[n++] = *option;
+    }
+    section->n_options = n;
+}
+
+static void
+apply(struct builder *b, struct node *node)
+{
+    struct finder finder = {b, node};
+    struct lang_section *section = lang_alloc(&b->memory, sizeof *section);
+    const struct options_context context = {
+        .diags = b->diags,
+        .class_name = hg_element_class(node->element)->name,
+        .find = find_reference,
+        .names = reference_names,
+        .aux = &finder};
+
+    *section = *node->section;
+    node->section = section;
+    forget_broken_references(node, section);
+    build_enter(b, node->scope);
+    if (!graph_configure_from(node->element, section, &context))
+        node->fails = true;
+}
+
+/* What it refers to first; elements that refer to one another in a circle are
+ * configured in the order in which they stand. */
+static void
+configure(struct builder *b, struct node *node)
+{
+    size_t i;
+
+    if (node->configured)
+        return;
+    node->configured = true;
+    for (i = 0; i < node->n_refers; i++)
+        configure(b, node->refers[i]);
+    build_enter(b, node->scope);
+    if (!node->fails && !hg_element_configure(node->element))
+        node->fails = true;
+}
+
+static void
+configure_all(struct builder *b)
+{
+    size_t i;
+
+    for (i = 0; i < b->n_nodes; i++)
+        if (b->nodes[i]->kind == NODE_ELEMENT)
+            apply(b, b->nodes[i]);
+    for (i = 0; i < b->n_nodes; i++)
+        if (b->nodes[i]->kind == NODE_ELEMENT)
+            configure(b, b->nodes[i]);
+}
+
+/* ---- A whole graph ---------------------------------------------------- */
+
+/* Elements keep their sections, for messages. */
+static void
+builder_destroy(void *builder)
+{
+    struct builder *b = builder;
+    size_t i;
+
+    for (i = 0; i < b->n_scopes; i++)
+        lang_destroy(b->scopes[i]->file);
+    lang_free(&b->memory);
+    free(b);
+}
+
+struct hg_graph *
+hg_graph_load(const char *path, const struct hg_graph_config *config,
+              struct hg_diags *diags)
+{
+    size_t before = hg_diags_count(diags, HG_SEVERITY_ERROR);
+    struct lang_file *file = lang_parse(path, NULL, diags);
+    struct builder *b;
+    struct hg_graph *graph;
+    struct scope *top;
+
+    if (!file)
+        return NULL;
+    b = xcalloc(1, sizeof *b);
+    graph = hg_graph_create(config);
+    graph->building = b;
+    graph->free_building = builder_destroy;
+    hg_graph_set_diags(graph, diags);
+    b->config = config;
+    b->diags = diags;
+    b->graph = graph;
+    read_overrides(b);
+    make_scope(b, NULL, file, NULL, &top);
+    configure_all(b);
+    wire_ports(b);
+    build_enter(b, NULL);
+    unused_overrides(b);
+    check_graph(b);
+    build_enter(b, NULL);
+    hg_graph_set_diags(graph, NULL);
+    if (hg_diags_count(diags, HG_SEVERITY_ERROR) != before) {
+        hg_graph_destroy(graph);
+        return NULL;
+    }
+    wire_connect(b);
+    hg_graph_finish(graph);
+    return graph;
+}

@@ -1,0 +1,137 @@
+/* build.h: what build.c (declares and configures), wire.c (connects) and
+ * check.c (looks at the whole) share while a graph is made from its files.
+ *
+ * A file that is read is a scope: the top one, and one for each Graph.  A
+ * section, or a class name in a connection, is a node of its scope.  Nodes
+ * that are elements stay; Graph, Input and Output vanish when edges are
+ * followed through them. */
+#ifndef BUILD_H
+#define BUILD_H 1
+
+#include <sys/types.h>
+
+#include <headgate/graph.h>
+
+#include "lang.h"
+
+enum node_kind {
+    NODE_ELEMENT,
+    NODE_GRAPH,
+    NODE_INPUT,
+    NODE_OUTPUT,
+    NODE_BROKEN /* Could not be made; it is blamed for nothing more. */
+};
+
+struct node {
+    enum node_kind kind;
+    const char *name; /* In its scope ... */
+    const char *path; /* ... and in the graph: "edge/nat". */
+    struct hg_place place;
+    struct scope *scope;
+    const struct lang_section *section;
+    struct hg_element *element;
+    struct scope *inner; /* NODE_GRAPH. */
+    struct edge *next;   /* NODE_INPUT, NODE_OUTPUT: where it leads. */
+    const char *doc;     /* The same: what it is for, or NULL. */
+    bool optional;       /* NODE_OUTPUT: may stay unwired. */
+    bool fails;          /* Its section has a mistake. */
+    bool excused;        /* A broken connection may have been its own. */
+    bool connected;      /* Something leads to or from it. */
+    bool referenced;     /* By an option of another. */
+    bool configured;
+    struct node **refers; /* To nodes that are configured first. */
+    size_t n_refers;
+    size_t index; /* In builder->nodes. */
+};
+
+/* A connection as written; ports are known once elements are configured. */
+struct edge {
+    struct node *from;
+    struct node *to;
+    const struct lang_end *from_end;
+    const struct lang_end *to_end;
+    const char *out_name; /* NULL: port 0. */
+    const char *in_name;
+    unsigned out;
+    unsigned in;
+    const struct edge *copy_of; /* First of the copies of one statement. */
+    bool broken;
+};
+
+/* "queue*" stands for these. */
+struct copies {
+    const char *name;
+    struct lang_value *items;
+    size_t n_items;
+    struct hg_place place;
+};
+
+struct scope {
+    struct lang_file *file;
+    const char *prefix; /* "" or "edge/". */
+    struct scope *outer;
+    const struct lang_variable *variables;
+    struct diag_context context; /* Unless it is the top. */
+    struct node **nodes;
+    size_t n_nodes;
+    struct copies *copies;
+    size_t n_copies;
+    dev_t device;
+    ino_t inode;
+    unsigned depth;
+};
+
+/* "nat.idle-timeout=60s" from the command line. */
+struct override {
+    const char *text;
+    const char *path;
+    const char *option;
+    const char *value;
+    bool used;
+};
+
+struct builder {
+    struct lang_memory memory;
+    const struct hg_graph_config *config;
+    struct hg_diags *diags;
+    struct hg_graph *graph;
+    struct scope **scopes; /* The top first. */
+    size_t n_scopes;
+    struct node **nodes; /* Of all scopes. */
+    size_t n_nodes;
+    struct edge **edges;
+    size_t n_edges;
+    struct override *overrides;
+    size_t n_overrides;
+    bool broken; /* A mistake that leaves the picture incomplete. */
+};
+
+/* Sets where mistakes are reported to belong to. */
+void build_enter(struct builder *, const struct scope *);
+
+/* build.c: a further node; reports a name taken. */
+struct node *build_node(struct builder *, struct scope *, enum node_kind,
+                        const char *name, const struct hg_place *);
+struct node *build_find(const struct scope *, const char *name);
+/* The node of an anonymous element, or of what is no element at all. */
+struct node *build_anonymous(struct builder *, struct scope *,
+                             const struct lang_end *, const char *name);
+/* "did you mean 'x'?" behind a message, or what 'otherwise' says. */
+const char *build_hint(struct builder *, const char *word,
+                       const char *const *words, size_t n,
+                       const char *otherwise);
+
+/* wire.c: edges from the chains of a scope, then their ports, then the
+ * connections of the graph. */
+void wire_declare(struct builder *, struct scope *);
+void wire_ports(struct builder *);
+void wire_connect(struct builder *);
+/* The element or broken node to which an edge leads in the end, and its input
+ * port; NULL if it ends at a Graph's edge. */
+struct node *wire_follow(const struct builder *, const struct edge *,
+                         unsigned *in);
+
+/* check.c */
+void check_graph(struct builder *);
+
+#endif
