@@ -104,8 +104,8 @@ class_words(struct builder *b, size_t *n)
 {
     const char *const *names = hg_plugins_names(b->config->plugins, n);
     const char **words = lang_alloc(
-        &b->memory, (*n + sizeof framework / sizeof *framework + 1) *
-                        sizeof *words);
+        &b->memory,
+        (*n + sizeof framework / sizeof *framework + 1) * sizeof *words);
 
     if (*n)
         memcpy(words, names, *n * sizeof *words);
@@ -147,8 +147,8 @@ read_overrides(struct builder *b)
 {
     size_t i;
 
-    b->overrides = lang_alloc(&b->memory, b->config->n_overrides *
-                                              sizeof *b->overrides);
+    b->overrides =
+        lang_alloc(&b->memory, b->config->n_overrides * sizeof *b->overrides);
     for (i = 0; i < b->config->n_overrides; i++) {
         const char *text = b->config->overrides[i];
         size_t before = strcspn(text, "="), dot = before;
@@ -230,8 +230,8 @@ apply_overrides(struct builder *b, const struct node *node,
         for (k = 0; k < section->n_options; k++)
             if (same_key(section->options[k].key, o->option))
                 break;
-        options = lang_alloc(&b->memory,
-                             (section->n_options + 1) * sizeof *options);
+        options =
+            lang_alloc(&b->memory, (section->n_options + 1) * sizeof *options);
         memcpy(options, section->options,
                section->n_options * sizeof *options);
         options[k] = override_option(b, node, o);
@@ -317,12 +317,11 @@ declare_port(struct builder *b, struct scope *scope, struct node *node,
 
     check_keys(b, section, keys, node->kind == NODE_OUTPUT ? 2 : 1);
     node->doc = one_value(b, section, "doc");
-    optional = node->kind == NODE_OUTPUT ? one_value(b, section, "optional")
-                                         : NULL;
+    optional =
+        node->kind == NODE_OUTPUT ? one_value(b, section, "optional") : NULL;
     if (optional && !hg_bool_parse(optional, &node->optional))
         ERROR(b, &find_option(section, "optional")->values[0].place,
-              "option 'optional' takes 'true' or 'false', not '%s'",
-              optional);
+              "option 'optional' takes 'true' or 'false', not '%s'", optional);
     if (!scope->outer)
         ERROR(b, &section->place,
               "%s is for files that are used by Graph; at the top packets "
@@ -349,13 +348,10 @@ declare_parameter(struct builder *b, struct scope *scope,
     const char *doc;
 
     if (!raw->title || !is_name(raw->title, "-_")) {
-        ERROR(b, &raw->place, "a Parameter has a name of letters, digits, '-' "
-                              "and '_': 'Parameter cidr { }'");
+        ERROR(b, &raw->place,
+              "a Parameter has a name of letters, digits, '-' "
+              "and '_': 'Parameter cidr { }'");
         return;
-    }
-    for (; v->next == NULL && scope->variables;) {
-        v->next = scope->variables;
-        break;
     }
     lang_expand(&b->memory, raw, scope->variables, section, b->diags);
     check_keys(b, section, keys, 2);
@@ -375,9 +371,10 @@ declare_parameter(struct builder *b, struct scope *scope,
               "file by a Graph",
               raw->title);
     }
-    v->name = raw->title;
-    v->values = value ? value->values : NULL;
-    v->n_values = value ? value->n_values : 0;
+    *v = (struct lang_variable){.name = raw->title,
+                                .values = value ? value->values : NULL,
+                                .n_values = value ? value->n_values : 0,
+                                .next = scope->variables};
     scope->variables = v;
 }
 
@@ -393,14 +390,13 @@ declare_parameters(struct builder *b, struct scope *scope,
             declare_parameter(b, scope, &file->sections[i], graph);
     for (i = 0; graph && i < graph->n_options; i++) {
         const struct lang_option *option = &graph->options[i];
-        const char **words = lang_alloc(
-            &b->memory, (file->n_sections + 1) * sizeof *words);
+        const char **words =
+            lang_alloc(&b->memory, (file->n_sections + 1) * sizeof *words);
         size_t n = 0;
         bool found = !strcmp(option->key, "file");
 
         for (k = 0; k < file->n_sections; k++) {
-            if (!is_parameter(&file->sections[k]) ||
-                !file->sections[k].title)
+            if (!is_parameter(&file->sections[k]) || !file->sections[k].title)
                 continue;
             words[n++] = file->sections[k].title;
             found |= !strcmp(words[n - 1], option->key);
@@ -547,18 +543,16 @@ declare_copies(struct builder *b, struct scope *scope,
     GROW(b, scope->copies, scope->n_copies);
     scope->copies[scope->n_copies++] = copies;
     for (i = 0; i < copies.n_items; i++) {
-        struct lang_section *section =
-            lang_alloc(&b->memory, sizeof *section);
+        struct lang_section *section = lang_alloc(&b->memory, sizeof *section);
         const struct lang_variable item = {.name = "each",
                                            .values = &copies.items[i],
                                            .n_values = 1,
                                            .next = scope->variables};
-        bool ok =
-            lang_expand(&b->memory, raw, &item, section, b->diags);
+        bool ok = lang_expand(&b->memory, raw, &item, section, b->diags);
 
         remove_option(section, "each");
-        section->title = lang_format(&b->memory, "%s-%s", raw->title,
-                                     copies.items[i].text);
+        section->title =
+            lang_format(&b->memory, "%s-%s", raw->title, copies.items[i].text);
         declare(b, scope, section, !ok);
     }
 }
@@ -671,17 +665,16 @@ build_anonymous(struct builder *b, struct scope *scope,
         const char **words = class_words(b, &n), **all;
 
         n -= sizeof framework / sizeof *framework;
-        all = lang_alloc(&b->memory,
-                         (n + scope->n_nodes + 1) * sizeof *all);
+        all = lang_alloc(&b->memory, (n + scope->n_nodes + 1) * sizeof *all);
         memcpy(all, words, n * sizeof *all);
         for (i = 0; i < scope->n_nodes; i++)
             all[n++] = scope->nodes[i]->name;
         if (error.text[0])
             ERROR(b, &end->place, "%s", error.text);
         else
-            ERROR(b, &end->place, "no element or class '%s'%s", name,
-                  build_hint(b, name, all, n,
-                             "; declare it: 'Class name { }'"));
+            ERROR(
+                b, &end->place, "no element or class '%s'%s", name,
+                build_hint(b, name, all, n, "; declare it: 'Class name { }'"));
         b->broken = true;
         return build_node(b, scope, NODE_BROKEN, name, &end->place);
     }
@@ -691,8 +684,7 @@ build_anonymous(struct builder *b, struct scope *scope,
         .place = end->place,
         .title_place = end->place};
     do
-        section->title =
-            lang_format(&b->memory, "%s@%u", name, ++number);
+        section->title = lang_format(&b->memory, "%s@%u", name, ++number);
     while (build_find(scope, section->title));
     node = build_node(b, scope, NODE_ELEMENT, section->title, &end->place);
     node->element = hg_graph_add(b->graph, cls, node->path);
@@ -739,8 +731,8 @@ static const char *const *
 reference_names(void *aux, size_t *n)
 {
     struct finder *f = aux;
-    const char **names = lang_alloc(&f->b->memory,
-                                    (f->b->n_nodes + 1) * sizeof *names);
+    const char **names =
+        lang_alloc(&f->b->memory, (f->b->n_nodes + 1) * sizeof *names);
     const struct scope *scope;
     size_t i;
 
@@ -867,14 +859,13 @@ hg_graph_load(const char *path, const struct hg_graph_config *config,
     wire_ports(b);
     build_enter(b, NULL);
     unused_overrides(b);
+    wire_connect(b);
+    hg_graph_finish(graph);
     check_graph(b);
     build_enter(b, NULL);
     hg_graph_set_diags(graph, NULL);
-    if (hg_diags_count(diags, HG_SEVERITY_ERROR) != before) {
-        hg_graph_destroy(graph);
-        return NULL;
-    }
-    wire_connect(b);
-    hg_graph_finish(graph);
-    return graph;
+    if (hg_diags_count(diags, HG_SEVERITY_ERROR) == before)
+        return graph;
+    hg_graph_destroy(graph);
+    return NULL;
 }

@@ -31,13 +31,16 @@ struct node {
     const struct lang_section *section;
     struct hg_element *element;
     struct scope *inner; /* NODE_GRAPH. */
-    struct edge *next;   /* NODE_INPUT, NODE_OUTPUT: where it leads. */
-    const char *doc;     /* The same: what it is for, or NULL. */
-    bool optional;       /* NODE_OUTPUT: may stay unwired. */
-    bool fails;          /* Its section has a mistake. */
-    bool excused;        /* A broken connection may have been its own. */
-    bool connected;      /* Something leads to or from it. */
-    bool referenced;     /* By an option of another. */
+    struct edge **outs;  /* By output: where it leads, or NULL ... */
+    unsigned n_outs;     /* ... Input and Output have one. */
+    bool *fed;           /* By input: whether something leads there. */
+    unsigned n_ins;
+    const char *doc; /* The same: what it is for, or NULL. */
+    bool optional;   /* NODE_OUTPUT: may stay unwired. */
+    bool fails;      /* Its section has a mistake. */
+    bool excused;    /* A broken connection may have been its own. */
+    bool connected;  /* Something leads to or from it. */
+    bool referenced; /* By an option of another. */
     bool configured;
     struct node **refers; /* To nodes that are configured first. */
     size_t n_refers;
@@ -54,8 +57,7 @@ struct edge {
     const char *in_name;
     unsigned out;
     unsigned in;
-    const struct edge *copy_of; /* First of the copies of one statement. */
-    bool broken;
+    bool broken; /* Not to be followed. */
 };
 
 /* "queue*" stands for these. */
@@ -130,6 +132,8 @@ void wire_connect(struct builder *);
  * port; NULL if it ends at a Graph's edge. */
 struct node *wire_follow(const struct builder *, const struct edge *,
                          unsigned *in);
+/* Whether it leads in a circle of Graph edges without any element. */
+bool wire_is_circle(const struct builder *, const struct edge *);
 
 /* check.c */
 void check_graph(struct builder *);

@@ -65,7 +65,7 @@ struct lang_end {
 struct lang_chain {
     struct lang_end *ends;
     size_t n_ends;
-    bool broken; /* A mistake was found behind the ends that there are. */
+    bool broken; /* Has a mistake; the ends are only names. */
 };
 
 struct lang_file {

@@ -217,6 +217,26 @@ check_ends(struct scanner *s, const struct lang_chain *chain)
     return false;
 }
 
+/* What is left of a broken statement: only the names matter, so that their
+ * elements are not said to be unconnected. */
+static void
+collect_names(struct scanner *s, struct lang_chain *chain)
+{
+    while (!at_end(s) && s->text[s->pos] != ';' && s->text[s->pos] != '\n') {
+        size_t len = name_length(s);
+        struct lang_end end = {.place = place_at(s, s->pos, len)};
+
+        if (!len) {
+            s->pos++;
+            continue;
+        }
+        end.name = take(s, len);
+        chain->ends = lang_grow(&s->file->memory, chain->ends, chain->n_ends,
+                                sizeof end);
+        chain->ends[chain->n_ends++] = end;
+    }
+}
+
 static void
 parse_chain(struct scanner *s)
 {
@@ -225,8 +245,7 @@ parse_chain(struct scanner *s)
 
     if (!parse_ends(s, &chain)) {
         chain.broken = true;
-        while (!at_end(s) && s->text[s->pos] != ';' && s->text[s->pos] != '\n')
-            s->pos++;
+        collect_names(s, &chain);
     } else if (!check_ends(s, &chain)) {
         chain.broken = file->broken = true;
     }

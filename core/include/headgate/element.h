@@ -191,13 +191,16 @@ struct hg_field {
 
 /* A repeated subsection "member TITLE { ... }" (singular name in the file, so
  * the member is called 'rule' or 'listener'), filling HG_ROWS_OF(row_type).
- * 'row_fields' is an array of fields made with HG_ROW_OPTION. */
+ * 'row_fields' is an array of fields made with HG_ROW_OPTION, or with
+ * HG_ROW_ROWS where sections nest. */
 #define HG_ROWS(member, row_fields, ...)                                      \
+    HG_ROW_ROWS(hg_self, member, row_fields, __VA_ARGS__)
+#define HG_ROW_ROWS(struct_type, member, row_fields, ...)                     \
     {                                                                         \
         .name = #member, .kind = HG_FIELD_ROWS, .type = HG_TYPE_ROWS,         \
-        .offset = offsetof(hg_self, member), .fields = row_fields,            \
+        .offset = offsetof(struct_type, member), .fields = row_fields,        \
         .n_fields = sizeof(row_fields) / sizeof(row_fields[0]),               \
-        .row_size = sizeof(*HG_MEMBER(hg_self, member).row), __VA_ARGS__      \
+        .row_size = sizeof(*HG_MEMBER(struct_type, member).row), __VA_ARGS__  \
     }
 #define HG_ROW_OPTION(struct_type, member, ...)                               \
     HG_FIELD_(struct_type, HG_FIELD_OPTION, member, __VA_ARGS__)
