@@ -326,6 +326,7 @@ struct hg_class {
         int differs = 0;                                                      \
         unsigned i;                                                           \
                                                                               \
+        verdict[0] = 0;                                                       \
         for (i = 0; i < batch->n; i++) {                                      \
             verdict[i] = (int16_t)packet_function(self, batch->p[i]);         \
             differs |= verdict[i] ^ verdict[0];                               \
