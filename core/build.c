@@ -20,15 +20,14 @@
 #define GROW(b, array, n)                                                     \
     ((array) = lang_grow(&(b)->memory, array, n, sizeof *(array)))
 
-static bool make_scope(struct builder *, struct scope *outer,
-                       struct lang_file *, struct node *graph,
-                       struct scope **out);
+static struct scope *make_scope(struct builder *, struct scope *outer,
+                                struct lang_file *, struct node *graph,
+                                const struct diag_context *);
 
 void
 build_enter(struct builder *b, const struct scope *scope)
 {
-    diags_set_context(b->diags,
-                      scope && scope->outer ? &scope->context : NULL);
+    diags_set_context(b->diags, scope ? scope->context : NULL);
 }
 
 const char *
@@ -114,6 +113,19 @@ class_words(struct builder *b, size_t *n)
     return words;
 }
 
+/* Behind "no class 'x'" where no word is near. */
+static const char *
+class_hint(struct builder *b)
+{
+    size_t n;
+
+    hg_plugins_names(b->config->plugins, &n);
+    if (n)
+        return "; 'headgate elements' lists those there are";
+    return lang_format(&b->memory, "; there are no plugins in %s",
+                       hg_plugins_where(b->config->plugins));
+}
+
 /* The class, or NULL after reporting. */
 static const struct hg_class *
 find_class(struct builder *b, const char *name, const struct hg_place *place)
@@ -133,127 +145,16 @@ find_class(struct builder *b, const char *name, const struct hg_place *place)
     }
     words = class_words(b, &n);
     ERROR(b, place, "no element class '%s'%s", name,
-          build_hint(b, name, words, n,
-                     "; 'headgate elements' lists those there are"));
+          build_hint(b, name, words, n, class_hint(b)));
     return NULL;
 }
 
-/* ---- Overrides -------------------------------------------------------- */
-
-static const struct hg_place command_line = {.file = "command line"};
-
-static void
-read_overrides(struct builder *b)
-{
-    size_t i;
-
-    b->overrides =
-        lang_alloc(&b->memory, b->config->n_overrides * sizeof *b->overrides);
-    for (i = 0; i < b->config->n_overrides; i++) {
-        const char *text = b->config->overrides[i];
-        size_t before = strcspn(text, "="), dot = before;
-        struct override *o = &b->overrides[b->n_overrides];
-
-        while (dot && text[dot] != '.')
-            dot--;
-        if (!text[before] || !dot || dot + 1 == before) {
-            ERROR(b, &command_line,
-                  "'%s' is no option; write ELEMENT.OPTION=VALUE", text);
-            continue;
-        }
-        *o = (struct override){
-            .text = text,
-            .path = lang_copy(&b->memory, text, dot),
-            .option = lang_copy(&b->memory, text + dot + 1, before - dot - 1),
-            .value = text + before + 1};
-        b->n_overrides++;
-    }
-}
-
-static bool
-is_list(const struct node *node, const char *option)
-{
-    const struct hg_class *cls;
-    const struct hg_field *field;
-
-    if (!node->element)
-        return false;
-    cls = hg_element_class(node->element);
-    field = options_find(cls->fields, cls->n_fields, option);
-    return field && field->type >= HG_TYPE_ADDR_LIST &&
-           field->type <= HG_TYPE_NUMBER_LIST;
-}
-
-static struct lang_option
-override_option(struct builder *b, const struct node *node,
-                const struct override *o)
-{
-    struct lang_option option = {.place = command_line};
-    const char *at = o->value;
-    size_t len;
-
-    option.key = lang_copy(&b->memory, o->option, strlen(o->option));
-    option.is_list = is_list(node, o->option);
-    do {
-        len = option.is_list ? strcspn(at, ",") : strlen(at);
-        if (option.is_list && !len)
-            continue;
-        GROW(b, option.values, option.n_values);
-        option.values[option.n_values++] =
-            (struct lang_value){lang_copy(&b->memory, at, len), command_line};
-    } while (at += len, *at++);
-    return option;
-}
-
-static bool
-same_key(const char *key, const char *name)
+bool
+build_same_key(const char *key, const char *name)
 {
     const struct hg_field field = {.name = name};
 
     return options_find(&field, 1, key) != NULL;
-}
-
-/* Puts what the command line says of a node in place of the file's. */
-static void
-apply_overrides(struct builder *b, const struct node *node,
-                struct lang_section *section)
-{
-    size_t i, k;
-
-    for (i = 0; i < b->n_overrides; i++) {
-        struct override *o = &b->overrides[i];
-        struct lang_option *options;
-
-        if (strcmp(o->path, node->path))
-            continue;
-        o->used = true;
-        for (k = 0; k < section->n_options; k++)
-            if (same_key(section->options[k].key, o->option))
-                break;
-        options =
-            lang_alloc(&b->memory, (section->n_options + 1) * sizeof *options);
-        memcpy(options, section->options,
-               section->n_options * sizeof *options);
-        options[k] = override_option(b, node, o);
-        section->options = options;
-        section->n_options += k == section->n_options;
-    }
-}
-
-static void
-unused_overrides(struct builder *b)
-{
-    const char **paths =
-        lang_alloc(&b->memory, (b->n_nodes + 1) * sizeof *paths);
-    size_t i;
-
-    for (i = 0; i < b->n_nodes; i++)
-        paths[i] = b->nodes[i]->path;
-    for (i = 0; i < b->n_overrides; i++)
-        if (!b->overrides[i].used)
-            ERROR(b, &command_line, "no element '%s' for '%s'%s",
-                  b->overrides[i].path, b->overrides[i].text,
-                  build_hint(b, b->overrides[i].path, paths, b->n_nodes, ""));
 }
 
 /* ---- Sections of the framework's own ---------------------------------- */
@@ -264,7 +165,7 @@ find_option(const struct lang_section *section, const char *key)
     size_t i;
 
     for (i = 0; i < section->n_options; i++)
-        if (same_key(section->options[i].key, key))
+        if (build_same_key(section->options[i].key, key))
             return &section->options[i];
     return NULL;
 }
@@ -281,7 +182,7 @@ check_keys(struct builder *b, const struct lang_section *section,
               section->keyword);
     for (i = 0; i < section->n_options; i++) {
         for (k = 0; k < n; k++)
-            if (same_key(section->options[i].key, keys[k]))
+            if (build_same_key(section->options[i].key, keys[k]))
                 break;
         if (k == n)
             ERROR(b, &section->options[i].place, "no option '%s' in %s%s",
@@ -361,7 +262,7 @@ declare_parameter(struct builder *b, struct scope *scope,
         value = find_option(section, "default");
     if (!value && graph) {
         build_enter(b, scope->outer);
-        ERROR(b, &graph->place, "Graph '%s' needs parameter '%s'%s%s",
+        ERROR(b, &graph->title_place, "Graph '%s' needs parameter '%s'%s%s",
               graph->title, raw->title, doc ? ": " : "", doc ? doc : "");
         NOTE(b, &raw->place, "declared here");
         build_enter(b, scope);
@@ -374,6 +275,7 @@ declare_parameter(struct builder *b, struct scope *scope,
     *v = (struct lang_variable){.name = raw->title,
                                 .values = value ? value->values : NULL,
                                 .n_values = value ? value->n_values : 0,
+                                .missing = !value,
                                 .next = scope->variables};
     scope->variables = v;
 }
@@ -419,6 +321,7 @@ declare_graph(struct builder *b, struct scope *scope, struct node *node,
 {
     const struct lang_option *option = find_option(section, "file");
     const char *path = one_value(b, section, "file");
+    struct diag_context *context = lang_alloc(&b->memory, sizeof *context);
     struct lang_file *file;
 
     if (section->n_sections)
@@ -432,9 +335,15 @@ declare_graph(struct builder *b, struct scope *scope, struct node *node,
         return;
     }
     path = lang_path(&b->memory, section->place.file, path);
-    file = lang_parse(path, &option->values[0].place, b->diags);
-    if (!file || !make_scope(b, scope, file, node, &node->inner))
-        b->broken = true;
+    *context = (struct diag_context){
+        .place = node->place,
+        .text =
+            lang_format(&b->memory, "in Graph '%s', made here", node->path),
+        .outer = scope->context};
+    file = lang_parse(path, &option->values[0].place, context, b->diags);
+    if (file)
+        node->inner = make_scope(b, scope, file, node, context);
+    b->broken |= !node->inner;
     build_enter(b, scope);
 }
 
@@ -473,7 +382,7 @@ declare(struct builder *b, struct scope *scope, struct lang_section *section,
     node->section = section;
     if (cls)
         node->element = hg_graph_add(b->graph, cls, node->path);
-    apply_overrides(b, node, section);
+    override_apply(b, node, section);
     if (kind == NODE_GRAPH)
         declare_graph(b, scope, node, section);
     else if (kind == NODE_INPUT || kind == NODE_OUTPUT)
@@ -611,15 +520,16 @@ is_cycle(struct builder *b, const struct scope *scope,
 }
 
 /* Takes over 'file'. */
-static bool
+static struct scope *
 make_scope(struct builder *b, struct scope *outer, struct lang_file *file,
-           struct node *graph, struct scope **out)
+           struct node *graph, const struct diag_context *context)
 {
     struct scope *scope = lang_alloc(&b->memory, sizeof *scope);
     struct stat st;
     size_t i;
 
-    *scope = (struct scope){.file = file, .outer = outer, .prefix = ""};
+    *scope = (struct scope){
+        .file = file, .outer = outer, .context = context, .prefix = ""};
     GROW(b, b->scopes, b->n_scopes);
     b->scopes[b->n_scopes++] = scope;
     b->broken |= file->broken;
@@ -630,21 +540,16 @@ make_scope(struct builder *b, struct scope *outer, struct lang_file *file,
     if (graph) {
         scope->depth = outer->depth + 1;
         scope->prefix = lang_format(&b->memory, "%s/", graph->path);
-        scope->context = (struct diag_context){
-            .place = graph->place,
-            .text = lang_format(&b->memory, "in Graph '%s', made here",
-                                graph->path),
-            .outer = outer->outer ? &outer->context : NULL};
+        build_enter(b, outer);
         if (is_cycle(b, scope, graph))
-            return false;
+            return NULL;
     }
     build_enter(b, scope);
     declare_parameters(b, scope, graph ? graph->section : NULL);
     for (i = 0; i < file->n_sections; i++)
         declare_section(b, scope, &file->sections[i]);
     wire_declare(b, scope);
-    *out = scope;
-    return true;
+    return scope;
 }
 
 struct node *
@@ -668,7 +573,8 @@ build_anonymous(struct builder *b, struct scope *scope,
         all = lang_alloc(&b->memory, (n + scope->n_nodes + 1) * sizeof *all);
         memcpy(all, words, n * sizeof *all);
         for (i = 0; i < scope->n_nodes; i++)
-            all[n++] = scope->nodes[i]->name;
+            if (scope->nodes[i]->kind != NODE_BROKEN)
+                all[n++] = scope->nodes[i]->name;
         if (error.text[0])
             ERROR(b, &end->place, "%s", error.text);
         else
@@ -689,7 +595,7 @@ build_anonymous(struct builder *b, struct scope *scope,
     node = build_node(b, scope, NODE_ELEMENT, section->title, &end->place);
     node->element = hg_graph_add(b->graph, cls, node->path);
     node->section = section;
-    apply_overrides(b, node, section);
+    override_apply(b, node, section);
     return node;
 }
 
@@ -838,10 +744,9 @@ hg_graph_load(const char *path, const struct hg_graph_config *config,
               struct hg_diags *diags)
 {
     size_t before = hg_diags_count(diags, HG_SEVERITY_ERROR);
-    struct lang_file *file = lang_parse(path, NULL, diags);
+    struct lang_file *file = lang_parse(path, NULL, NULL, diags);
     struct builder *b;
     struct hg_graph *graph;
-    struct scope *top;
 
     if (!file)
         return NULL;
@@ -853,12 +758,12 @@ hg_graph_load(const char *path, const struct hg_graph_config *config,
     b->config = config;
     b->diags = diags;
     b->graph = graph;
-    read_overrides(b);
-    make_scope(b, NULL, file, NULL, &top);
+    override_read(b);
+    make_scope(b, NULL, file, NULL, NULL);
     configure_all(b);
     wire_ports(b);
     build_enter(b, NULL);
-    unused_overrides(b);
+    override_check(b);
     wire_connect(b);
     hg_graph_finish(graph);
     check_graph(b);

@@ -73,7 +73,7 @@ struct scope {
     const char *prefix; /* "" or "edge/". */
     struct scope *outer;
     const struct lang_variable *variables;
-    struct diag_context context; /* Unless it is the top. */
+    const struct diag_context *context; /* NULL: it is the top. */
     struct node **nodes;
     size_t n_nodes;
     struct copies *copies;
@@ -122,6 +122,17 @@ struct node *build_anonymous(struct builder *, struct scope *,
 const char *build_hint(struct builder *, const char *word,
                        const char *const *words, size_t n,
                        const char *otherwise);
+
+/* Whether two keys are the same, "-" and "_" being one. */
+bool build_same_key(const char *, const char *);
+
+/* override.c: what the command line says of a node goes into its section, in
+ * place of the file's. */
+void override_read(struct builder *);
+void override_apply(struct builder *, const struct node *,
+                    struct lang_section *);
+/* Reports those that named no element. */
+void override_check(struct builder *);
 
 /* wire.c: edges from the chains of a scope, then their ports, then the
  * connections of the graph. */

@@ -384,17 +384,20 @@ static const char *
 who_provides(struct checker *c, const char *word)
 {
     struct builder *b = c->b;
-    const char *const *names;
+    size_t n_names;
+    const char *const *names = hg_plugins_names(b->config->plugins, &n_names);
+    char **copies = lang_alloc(&b->memory, (n_names + 1) * sizeof(char *));
     const char *text = NULL;
     struct checker known = {.b = b};
     struct hg_error error;
-    size_t n, i;
+    size_t i;
 
     known.words[known.n_words++] = word;
-    names = hg_plugins_names(b->config->plugins, &n);
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < n_names; i++) /* Loading a plugin frees the names. */
+        copies[i] = lang_copy(&b->memory, names[i], strlen(names[i]));
+    for (i = 0; i < n_names; i++) {
         const struct hg_class *cls =
-            hg_plugins_find(b->config->plugins, names[i], &error);
+            hg_plugins_find(b->config->plugins, copies[i], &error);
 
         if (!cls || !(word_bits(&known, cls->provides) & 1))
             continue;

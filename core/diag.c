@@ -82,6 +82,12 @@ file_index(struct hg_diags *diags, const char *file)
     return i;
 }
 
+void
+diags_add_file(struct hg_diags *diags, const char *file)
+{
+    file_index(diags, file);
+}
+
 static char *
 source_line(const char *text, unsigned line)
 {

@@ -80,9 +80,10 @@ struct lang_file {
 
 /* Reads 'path' ("-": standard input) and what it includes.  NULL if it cannot
  * be read, reported at 'from' (NULL: at the file itself); other mistakes are
- * reported and leave 'broken' set. */
+ * reported in the context given and leave 'broken' set. */
+struct diag_context;
 struct lang_file *lang_parse(const char *path, const struct hg_place *from,
-                             struct hg_diags *);
+                             const struct diag_context *, struct hg_diags *);
 /* The same from memory; "include" is refused there. */
 struct lang_file *lang_parse_text(const char *name, const char *text,
                                   size_t len, struct hg_diags *);
@@ -101,6 +102,7 @@ struct lang_variable {
     const char *name;
     const struct lang_value *values;
     size_t n_values;
+    bool missing; /* Known to have no value: no mistake of who uses it. */
     const struct lang_variable *next;
 };
 
@@ -124,6 +126,8 @@ struct diag_context {
 };
 
 void diags_set_context(struct hg_diags *, const struct diag_context *);
+/* Mistakes in this file come next in order. */
+void diags_add_file(struct hg_diags *, const char *file);
 
 /* options.c: fills the members of 'base' from a section by a table of fields:
  * defaults first, then what is given; reports every mistake (unknown key with

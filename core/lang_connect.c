@@ -184,7 +184,11 @@ parse_ends(struct scanner *s, struct lang_chain *chain)
             return true;
         last = chain->ends[chain->n_ends - 1].name;
         if (!at_arrow(s)) {
-            ERROR(s, s->pos, 1, "'->' is missing behind '%s'", last);
+            if (name_length(s) || at_port(s))
+                ERROR(s, s->pos, 1, "'->' is missing behind '%s'", last);
+            else
+                ERROR(s, s->pos, 1, "unexpected '%c' behind '%s'",
+                      s->text[s->pos], last);
             return false;
         }
         s->pos += 2;

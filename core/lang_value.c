@@ -146,6 +146,8 @@ add_variable(const struct expander *x, size_t at, size_t len, struct text *out)
                     "'%s' is no name of a variable; write ${NAME} or "
                     "${NAME:-default}",
                     name);
+    if (v && v->missing)
+        return false;
     if (v && v->n_values != 1)
         return fail(x, at, len,
                     "'%s' is a list of %zu; it can only be a value of its own",
@@ -257,6 +259,8 @@ expand_value(const struct expander *x, struct lang_option *out)
     size_t i;
 
     if (whole) {
+        if (whole->missing)
+            return false;
         for (i = 0; i < whole->n_values; i++)
             add_value(x, out, whole->values[i].text);
         out->is_list |= whole->n_values != 1;

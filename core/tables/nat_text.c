@@ -247,3 +247,57 @@ hg_nat_filter_match(const struct hg_nat_filter *filter,
             return false;
     return true;
 }
+
+/* ---- Tables ----------------------------------------------------------- */
+
+bool
+hg_nat_print(const struct hg_nat_table *t, uint64_t now_ns, const char *text,
+             FILE *out, struct hg_error *error)
+{
+    struct hg_nat_filter filter;
+    struct hg_nat_flow flow;
+    uint32_t at = 0;
+
+    if (!hg_nat_filter_parse(text, &filter, error))
+        return false;
+    while (hg_nat_next(t, now_ns, &at, &flow))
+        if (hg_nat_filter_match(&filter, &flow) &&
+            !hg_nat_flow_print(&flow, out))
+            return hg_error_set(error, "cannot write the flows");
+    return true;
+}
+
+bool
+hg_nat_count_matching(const struct hg_nat_table *t, uint64_t now_ns,
+                      const char *text, uint32_t *n, struct hg_error *error)
+{
+    struct hg_nat_filter filter;
+    struct hg_nat_flow flow;
+    uint32_t at = 0;
+
+    if (!hg_nat_filter_parse(text, &filter, error))
+        return false;
+    *n = 0;
+    while (hg_nat_next(t, now_ns, &at, &flow))
+        *n += hg_nat_filter_match(&filter, &flow);
+    return true;
+}
+
+bool
+hg_nat_remove_matching(struct hg_nat_table *t, uint64_t now_ns,
+                       const char *text, struct hg_error *error)
+{
+    struct hg_nat_filter filter;
+    struct hg_nat_flow flow;
+    uint32_t at = 0;
+
+    if (!text[strspn(text, " \t\n")])
+        return hg_error_set(error, "say which flows to remove, as a filter "
+                                   "such as 'udp 10.0.0.5', or 'all'");
+    if (!hg_nat_filter_parse(text, &filter, error))
+        return false;
+    while (hg_nat_next(t, now_ns, &at, &flow))
+        if (hg_nat_filter_match(&filter, &flow))
+            hg_nat_remove(t, flow.id);
+    return true;
+}

@@ -111,12 +111,6 @@ HG_API bool hg_nat_lookup_in(struct hg_nat_table *,
                              const struct hg_nat_tuple *external,
                              uint64_t now_ns, struct hg_nat_flow *);
 
-/* Begins the cache misses of a lookup that follows soon. */
-HG_API void hg_nat_prefetch_out(const struct hg_nat_table *,
-                                const struct hg_nat_tuple *inside);
-HG_API void hg_nat_prefetch_in(const struct hg_nat_table *,
-                               const struct hg_nat_tuple *external);
-
 /* Adds a flow for the inside tuple, which must have none, and chooses its
  * external endpoint: the address that the inside address is paired with
  * (RFC 4787 REQ-2), or the next one where that is exhausted for this remote
@@ -192,6 +186,16 @@ HG_API bool hg_nat_filter_parse(const char *text, struct hg_nat_filter *,
                                 struct hg_error *);
 HG_API bool hg_nat_filter_match(const struct hg_nat_filter *,
                                 const struct hg_nat_flow *);
+
+/* Prints, counts or removes the living flows that fit a filter.  Removing
+ * wants one that is not empty. */
+HG_API bool hg_nat_print(const struct hg_nat_table *, uint64_t now_ns,
+                         const char *filter, FILE *out, struct hg_error *);
+HG_API bool hg_nat_count_matching(const struct hg_nat_table *, uint64_t now_ns,
+                                  const char *filter, uint32_t *n,
+                                  struct hg_error *);
+HG_API bool hg_nat_remove_matching(struct hg_nat_table *, uint64_t now_ns,
+                                   const char *filter, struct hg_error *);
 
 #ifdef __cplusplus
 }
