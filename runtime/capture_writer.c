@@ -1,0 +1,94 @@
+/* capture_writer.c: pcap records into an output stream (see
+ * capture_writer.h).  Format: draft-ietf-opsawg-pcap. */
+#include "capture_writer.h"
+
+#include <stdlib.h>
+
+#include <pcap/dlt.h>
+
+enum {
+    MAGIC_US = 0xa1b2c3d4, /* 4: what the fraction of a second counts. */
+    MAGIC_NS = 0xa1b23c4d
+};
+
+struct capture_writer {
+    struct output_stream *out;
+    uint32_t unit_ns; /* Of the timestamps' fraction. */
+};
+
+struct file_header {
+    uint32_t magic;
+    uint16_t major;
+    uint16_t minor;
+    uint32_t zone;
+    uint32_t accuracy;
+    uint32_t snaplen;
+    uint32_t linktype;
+};
+
+struct record_header {
+    uint32_t seconds;
+    uint32_t fraction;
+    uint32_t len;
+    uint32_t wire_len;
+};
+
+struct capture_writer *
+capture_writer_open(const char *path, bool ns,
+                    const struct input_stream *source, struct hg_error *error)
+{
+    struct file_header header = {
+        ns ? MAGIC_NS : MAGIC_US, 2, 4, 0, 0, HG_PACKET_MAX, DLT_EN10MB};
+    struct capture_writer *w = calloc(1, sizeof *w);
+
+    if (!w) {
+        hg_error_set(error, "no memory to write '%s'", path);
+        return NULL;
+    }
+    w->unit_ns = ns ? 1 : HG_USEC;
+    w->out = output_open(path, source, error);
+    if (!w->out) {
+        free(w);
+        return NULL;
+    }
+    output_append(w->out, &header, sizeof header);
+    return w;
+}
+
+bool
+capture_writer_put(struct capture_writer *w, const struct hg_packet *p,
+                   struct hg_error *error)
+{
+    struct record_header header = {
+        (uint32_t)(p->time_ns / HG_SEC),
+        (uint32_t)(p->time_ns % HG_SEC) / w->unit_ns, p->len, p->wire_len};
+    uint8_t *at = output_room(w->out, sizeof header + p->len);
+
+    if (at) {
+        memcpy(at, &header, sizeof header);
+        memcpy(at + sizeof header, p->data, p->len);
+    } else {
+        output_append(w->out, &header, sizeof header);
+        output_append(w->out, p->data, p->len);
+    }
+    return !w->out->failed || hg_error_set(error, "%s", w->out->error.text);
+}
+
+bool
+capture_writer_flush(struct capture_writer *w, struct hg_error *error)
+{
+    if (w->out->n > 0 && output_is_pipe(w->out))
+        output_flush(w->out);
+    return !w->out->failed || hg_error_set(error, "%s", w->out->error.text);
+}
+
+bool
+capture_writer_close(struct capture_writer *w, struct hg_error *error)
+{
+    bool stored = true;
+
+    if (w)
+        stored = output_close(w->out, error);
+    free(w);
+    return stored;
+}

@@ -1,0 +1,247 @@
+/* device_pcap.c: capture files as a device: IN, IN:OUT or :OUT.
+ *
+ * Puts capture_reader.c (with one frame of look-ahead, since the run loop
+ * asks for the next timestamp first) and capture_writer.c behind the device
+ * interface.  What is written has microseconds if the file that the same
+ * device reads has, else nanoseconds. */
+#include "device.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "capture_reader.h"
+#include "capture_writer.h"
+
+struct pcap_device {
+    struct hg_device dev;
+    struct capture_reader *reader;
+    struct capture_writer *writer;
+    struct device_filter filter;
+    uint32_t snaplen;
+
+    bool has_frame; /* 'frame' is the next to be received. */
+    bool ended;
+    struct capture_frame frame;
+    uint64_t last_ns;
+};
+
+/* Makes 'frame' the next one that can be received; false at the end. */
+static bool
+look_ahead(struct pcap_device *d)
+{
+    struct capture_frame *f = &d->frame;
+    struct hg_error error;
+
+    while (!d->has_frame && !d->ended) {
+        switch (capture_reader_next(d->reader, f, &error)) {
+        case CAPTURE_FRAME:
+            d->has_frame =
+                device_filter_pass(&d->filter, f->data, f->len, f->wire_len);
+            if (d->has_frame)
+                f->time_ns = device_clock(&d->dev, &d->last_ns, f->time_ns);
+            else
+                d->dev.rx_filtered++;
+            break;
+        case CAPTURE_UNUSABLE:
+            d->dev.rx_unusable++;
+            break;
+        case CAPTURE_BROKEN:
+            device_fail(&d->dev, "%s", error.text);
+            d->ended = true;
+            break;
+        case CAPTURE_END:
+            d->ended = true;
+            break;
+        }
+    }
+    return d->has_frame;
+}
+
+static uint64_t
+pcap_device_next_ns(struct hg_device *dev)
+{
+    struct pcap_device *d = (struct pcap_device *)dev;
+
+    return look_ahead(d) ? d->frame.time_ns : HG_NEVER;
+}
+
+static struct hg_packet *
+take_frame(struct pcap_device *d, struct hg_pool *pool)
+{
+    const struct capture_frame *f = &d->frame;
+    uint32_t len = f->len < d->snaplen ? f->len : d->snaplen;
+    struct hg_packet *p = hg_packet_alloc(pool, len);
+
+    d->has_frame = false;
+    if (!p) {
+        d->dev.rx_unusable++;
+        return NULL;
+    }
+    if (len > 0)
+        memcpy(p->data, f->data, len);
+    p->wire_len = f->wire_len;
+    p->time_ns = f->time_ns;
+    d->dev.rx_packets++;
+    d->dev.rx_bytes += len;
+    return p;
+}
+
+static unsigned
+pcap_device_receive(struct hg_device *dev, struct hg_pool *pool,
+                    struct hg_packet **out, unsigned max, uint64_t until_ns)
+{
+    struct pcap_device *d = (struct pcap_device *)dev;
+    unsigned n = 0;
+
+    while (n < max && look_ahead(d) && d->frame.time_ns <= until_ns) {
+        out[n] = take_frame(d, pool);
+        if (out[n])
+            n++;
+    }
+    if (d->reader)
+        dev->input_done = input_done(capture_reader_input(d->reader));
+    return n;
+}
+
+static unsigned
+pcap_device_send(struct hg_device *dev, struct hg_packet *const *p, unsigned n)
+{
+    struct pcap_device *d = (struct pcap_device *)dev;
+    struct hg_error error;
+    unsigned sent;
+
+    for (sent = 0; sent < n; sent++) {
+        if (!d->writer || !capture_writer_put(d->writer, p[sent], &error))
+            break;
+        dev->tx_bytes += p[sent]->len;
+    }
+    if (sent < n && d->writer)
+        device_fail(dev, "%s", error.text);
+    dev->tx_packets += sent;
+    dev->tx_failed += n - sent;
+    hg_packet_free_many(p, n);
+    return sent;
+}
+
+static void
+pcap_device_flush(struct hg_device *dev)
+{
+    struct pcap_device *d = (struct pcap_device *)dev;
+    struct hg_error error;
+
+    if (d->writer && !capture_writer_flush(d->writer, &error))
+        device_fail(dev, "%s", error.text);
+}
+
+static bool
+pcap_device_close(struct hg_device *dev, struct hg_error *error)
+{
+    struct pcap_device *d = (struct pcap_device *)dev;
+    bool stored = capture_writer_close(d->writer, error);
+
+    capture_reader_close(d->reader);
+    device_filter_uninit(&d->filter);
+    device_uninit(dev);
+    free(d);
+    return stored;
+}
+
+static const struct hg_device_ops pcap_device_ops = {
+    .scheme = "pcap",
+    .next_ns = pcap_device_next_ns,
+    .receive = pcap_device_receive,
+    .send = pcap_device_send,
+    .flush = pcap_device_flush,
+    .close = pcap_device_close,
+};
+
+/* Splits "IN", "IN:OUT" and ":OUT" into two copies, NULL for what is not
+ * there.  An existing file may have colons in its name. */
+static bool
+split(const char *spec, char **in, char **out, struct hg_error *error)
+{
+    const char *colon = access(spec, F_OK) == 0 ? NULL : strrchr(spec, ':');
+
+    *in = *out = NULL;
+    if (colon && !colon[1])
+        return hg_error_set(error,
+                            "'%s' names no output file behind ':'; "
+                            "write IN:OUT, or IN to only read",
+                            spec);
+    if (!*spec)
+        return hg_error_set(error, "a capture needs the name of a file");
+    if (colon != spec)
+        *in = strndup(spec, colon ? (size_t)(colon - spec) : strlen(spec));
+    if (colon)
+        *out = strdup(colon + 1);
+    if ((colon != spec && !*in) || (colon && !*out))
+        return hg_error_set(error, "no memory to open '%s'", spec);
+    return true;
+}
+
+static bool
+check_output(const char *path, struct hg_error *error)
+{
+    const char *dot = strstr(path, ".pcapng");
+
+    if (dot && (!dot[7] || dot[7] == '.'))
+        return hg_error_set(error,
+                            "cannot write '%s': captures are written "
+                            "as pcap; name it .pcap, .pcap.gz or "
+                            ".pcap.zst",
+                            path);
+    return true;
+}
+
+static bool
+open_files(struct pcap_device *d, const char *in, const char *out,
+           struct hg_error *error)
+{
+    const struct input_stream *source = NULL;
+    bool ns = true;
+
+    if (out && !check_output(out, error))
+        return false;
+    if (in) {
+        d->reader = capture_reader_open(in, error);
+        if (!d->reader)
+            return false;
+        source = capture_reader_input(d->reader);
+        ns = capture_reader_is_ns(d->reader);
+        d->dev.input_size = input_size(source);
+    }
+    if (out) {
+        d->writer = capture_writer_open(out, ns, source, error);
+        if (!d->writer)
+            return false;
+    }
+    d->dev.can_receive = in != NULL;
+    d->dev.can_send = out != NULL;
+    d->ended = !in;
+    return true;
+}
+
+struct hg_device *
+device_pcap_open(const char *rest, const struct device_options *options,
+                 struct hg_error *error)
+{
+    struct pcap_device *d = calloc(1, sizeof *d);
+    char *in = NULL, *out = NULL;
+    bool open;
+
+    if (!d) {
+        hg_error_set(error, "no memory to open '%s'", rest);
+        return NULL;
+    }
+    device_init(&d->dev, &pcap_device_ops);
+    d->snaplen = options->snaplen ? options->snaplen : HG_PACKET_MAX;
+    open = device_filter_init(&d->filter, options->filter, error) &&
+           split(rest, &in, &out, error) && open_files(d, in, out, error);
+    free(in);
+    free(out);
+    if (open)
+        return &d->dev;
+    pcap_device_close(&d->dev, NULL);
+    return NULL;
+}

@@ -1,0 +1,364 @@
+/* loop.c: the step that offline and live running share, and the offline
+ * loop; see loop.h. */
+#include "loop.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Timers that may fire at the end of a run without any packet that is held
+ * coming free; then what is held stays so. */
+#define MAX_IDLE_TIMERS 10000
+
+/* Packets of one source in a row. */
+struct run {
+    struct source *source;
+    unsigned n;
+};
+
+static volatile sig_atomic_t stopped;
+
+static void
+stop(int signal_number)
+{
+    (void)signal_number;
+    stopped = 1;
+}
+
+/* The first signal ends the run, the next one the program. */
+static void
+catch_signals(void)
+{
+    struct sigaction action = {.sa_handler = stop,
+                               .sa_flags = (int)SA_RESETHAND};
+
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
+/* ---- Sources ---------------------------------------------------------- */
+
+static uint64_t
+arrival(const struct loop *l, const struct source *s)
+{
+    uint64_t ns;
+
+    if (!s->device->can_receive || (s->device->live && s->device->failed))
+        return HG_NEVER;
+    ns = s->device->ops->next_ns(s->device);
+    if (ns == HG_NEVER)
+        return ns;
+    /* A live device may say 0: packets wait, but it does not know since
+     * when. */
+    if (s->pace == PACE_AT_ONCE || (ns == 0 && s->device->live))
+        return l->now_ns;
+    return ns + s->shift_ns;
+}
+
+/* Asks all sources when their next packets arrive; returns the earliest. */
+static uint64_t
+look(struct loop *l)
+{
+    uint64_t first_ns = HG_NEVER;
+    size_t i;
+
+    for (i = 0; i < l->n_sources; i++) {
+        struct source *s = &l->sources[i];
+
+        s->next_ns = arrival(l, s);
+        if (s->next_ns < first_ns)
+            first_ns = s->next_ns;
+    }
+    return first_ns;
+}
+
+/* The source whose packet arrives first, of equals the first one; 'except' is
+ * left out.  NULL if there are no packets. */
+static struct source *
+earliest(const struct loop *l, const struct source *except)
+{
+    struct source *first = NULL;
+    size_t i;
+
+    for (i = 0; i < l->n_sources; i++) {
+        struct source *s = &l->sources[i];
+
+        if (s != except && s->next_ns != HG_NEVER &&
+            (!first || s->next_ns < first->next_ns))
+            first = s;
+    }
+    return first;
+}
+
+uint64_t
+loop_due(const struct loop *l)
+{
+    uint64_t timer_ns = hg_graph_next_timer(l->graph);
+    const struct source *s = earliest(l, NULL);
+
+    return s && s->next_ns < timer_ns ? s->next_ns : timer_ns;
+}
+
+/* Receives up to 'max' packets of 's' that arrive by 'until_ns' and gives
+ * them times that never go back. */
+static unsigned
+receive(struct loop *l, struct source *s, struct hg_packet **out, unsigned max,
+        uint64_t until_ns)
+{
+    unsigned n, i;
+
+    until_ns = s->pace == PACE_AT_ONCE ? HG_NEVER : until_ns - s->shift_ns;
+    n = s->device->ops->receive(s->device, hg_graph_pool(l->graph), out, max,
+                                until_ns);
+    for (i = 0; i < n; i++) {
+        uint64_t ns = s->pace == PACE_AT_ONCE ? l->now_ns
+                                              : out[i]->time_ns + s->shift_ns;
+
+        if (ns < l->last_ns)
+            ns = l->last_ns;
+        out[i]->time_ns = l->last_ns = ns;
+    }
+    return n;
+}
+
+/* ---- One step --------------------------------------------------------- */
+
+static void
+flush(struct loop *l)
+{
+    size_t i;
+
+    for (i = 0; i < l->n_sources; i++)
+        if (l->sources[i].device->ops->flush)
+            l->sources[i].device->ops->flush(l->sources[i].device);
+}
+
+/* The last moment that a batch may reach whose first packet is at
+ * 'first_ns'. */
+static uint64_t
+batch_end(const struct loop *l, uint64_t first_ns, uint64_t horizon_ns)
+{
+    uint64_t timer_ns = hg_graph_next_timer(l->graph);
+    uint64_t end = horizon_ns;
+
+    if (timer_ns != HG_NEVER && timer_ns - 1 < end)
+        end = timer_ns - 1;
+    if (l->span_ns - 1 < end - first_ns)
+        end = first_ns + (l->span_ns - 1);
+    return end;
+}
+
+/* How long packets of 's' come before those of any other source. */
+static uint64_t
+first_until(const struct loop *l, const struct source *s, uint64_t end_ns)
+{
+    const struct source *other = earliest(l, s);
+    uint64_t ns;
+
+    if (!other)
+        return end_ns;
+    /* At the same time the source that is listed first is first. */
+    ns = other < s ? other->next_ns - 1 : other->next_ns;
+    return ns < end_ns ? ns : end_ns;
+}
+
+/* Collects a batch in order of time; returns the number of packets. */
+static unsigned
+gather(struct loop *l, uint64_t end_ns, struct hg_packet **packets,
+       struct run *runs, unsigned *n_runs)
+{
+    unsigned n = 0;
+
+    *n_runs = 0;
+    while (n < l->batch) {
+        struct source *s = earliest(l, NULL);
+        unsigned got;
+
+        if (!s || s->next_ns > end_ns)
+            break;
+        got = receive(l, s, packets + n, l->batch - n,
+                      first_until(l, s, end_ns));
+        if (got == 0)
+            break;
+        s->next_ns = arrival(l, s);
+        runs[(*n_runs)++] = (struct run){s, got};
+        n += got;
+    }
+    return n;
+}
+
+static void
+run_batch(struct loop *l, uint64_t end_ns)
+{
+    struct hg_packet *packets[HG_BATCH_MAX];
+    struct run runs[HG_BATCH_MAX];
+    struct hg_packet **p = packets;
+    unsigned n_runs, i;
+
+    if (gather(l, end_ns, packets, runs, &n_runs) == 0)
+        return;
+    hg_graph_advance(l->graph, l->last_ns);
+    for (i = 0; i < n_runs; i++) {
+        hg_graph_inject(l->graph, runs[i].source->binding->element, 0, p,
+                        runs[i].n);
+        p += runs[i].n;
+    }
+    hg_graph_dispatch(l->graph);
+}
+
+/* Does what is due next, knowing that the first packet is at 'packet_ns'. */
+static bool
+step(struct loop *l, uint64_t packet_ns, uint64_t horizon_ns)
+{
+    uint64_t timer_ns = hg_graph_next_timer(l->graph);
+
+    if (timer_ns <= packet_ns && timer_ns <= horizon_ns) {
+        hg_graph_advance(l->graph, timer_ns);
+        if (timer_ns > l->last_ns)
+            l->last_ns = timer_ns;
+    } else if (packet_ns <= horizon_ns) {
+        run_batch(l, batch_end(l, packet_ns, horizon_ns));
+    } else {
+        return false;
+    }
+    flush(l);
+    return true;
+}
+
+bool
+loop_step_live(struct loop *l, uint64_t now_ns)
+{
+    l->now_ns = now_ns;
+    return step(l, look(l), now_ns);
+}
+
+void
+loop_notice(struct loop *l)
+{
+    size_t i;
+
+    for (i = 0; i < l->n_sources; i++) {
+        struct source *s = &l->sources[i];
+
+        if (!s->device->failed || s->binding->failure)
+            continue;
+        /* A signal that ends the run also cuts what is being read. */
+        if (stopped && s->device->tx_failed == 0)
+            continue;
+        progress_clear(&l->progress);
+        binding_fail(s->binding, s->device->error.text);
+    }
+}
+
+/* ---- Offline ---------------------------------------------------------- */
+
+/* At the end of all sources: whether timers may still free packets. */
+static bool
+may_drain(struct loop *l)
+{
+    struct hg_account account;
+
+    hg_graph_account(l->graph, &account);
+    if (account.held == 0 || hg_graph_next_timer(l->graph) == HG_NEVER)
+        return false;
+    if (account.held != l->held)
+        l->n_idle = 0;
+    l->held = account.held;
+    return l->n_idle++ < MAX_IDLE_TIMERS;
+}
+
+static void
+run_offline(struct loop *l)
+{
+    catch_signals();
+    while (!stopped) {
+        uint64_t packet_ns = look(l);
+
+        if (packet_ns == HG_NEVER && !may_drain(l))
+            break;
+        step(l, packet_ns, HG_NEVER - 1);
+        loop_notice(l);
+        progress_update(&l->progress, l->bindings);
+    }
+}
+
+/* ---- Starting --------------------------------------------------------- */
+
+static enum pace
+source_pace(const struct loop *l, const struct hg_device *d)
+{
+    if (!l->live || d->live || d->min_delay_ns != HG_NEVER)
+        return PACE_STAMPED;
+    if (strcmp(d->ops->scheme, "gen") == 0 && strstr(d->spec, "rate="))
+        return PACE_SHIFTED;
+    return PACE_AT_ONCE;
+}
+
+static void
+init_sources(struct loop *l, struct bindings *b)
+{
+    size_t i;
+
+    l->sources = cli_alloc(b->n, sizeof *l->sources);
+    l->n_sources = b->n;
+    for (i = 0; i < b->n; i++) {
+        struct source *s = &l->sources[i];
+
+        s->binding = &b->v[i];
+        s->device = b->v[i].device;
+        s->pace = source_pace(l, s->device);
+        if (!l->live && s->device->min_delay_ns < l->span_ns)
+            l->span_ns = s->device->min_delay_ns;
+    }
+}
+
+/* Live, a gen: with a rate begins now. */
+static void
+shift_sources(struct loop *l)
+{
+    size_t i;
+
+    for (i = 0; i < l->n_sources; i++) {
+        struct source *s = &l->sources[i];
+
+        if (s->pace == PACE_SHIFTED)
+            s->shift_ns = l->first_ns - s->device->ops->next_ns(s->device);
+    }
+}
+
+bool
+loop_start(struct loop *l, struct hg_graph *graph, struct bindings *b,
+           struct hg_error *error)
+{
+    l->graph = graph;
+    l->bindings = b;
+    l->live = bindings_live(b);
+    l->span_ns = l->live ? HG_NEVER : hg_graph_span(graph);
+    init_sources(l, b);
+    if (l->live)
+        l->first_ns = loop_clock();
+    else
+        l->first_ns = look(l);
+    if (l->first_ns == HG_NEVER)
+        l->first_ns = 0; /* No packets at all. */
+    l->last_ns = l->first_ns;
+    shift_sources(l);
+    return hg_graph_start(graph, l->first_ns, error);
+}
+
+void
+loop_run(struct loop *l)
+{
+    if (l->live)
+        loop_run_live(l);
+    else
+        run_offline(l);
+    progress_clear(&l->progress);
+    loop_notice(l);
+}
+
+void
+loop_uninit(struct loop *l)
+{
+    free(l->sources);
+}

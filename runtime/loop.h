@@ -1,0 +1,81 @@
+/* loop.h: the run loop, which moves packets from devices through a graph.
+ *
+ * Offline the clock is the packets': the loop merges the devices by timestamp
+ * and fires each timer before the first packet at or behind its deadline.
+ * Live (loop_live.c) the clock is the kernel's; the same step runs up to now,
+ * then the loop sleeps in libevent.
+ *
+ * A batch lies wholly before the next timer and, offline, spans less time
+ * than any element or device takes to answer.  Hence nothing that a packet of
+ * the batch causes could have come between two of them, and the batch size
+ * does not change what comes out.
+ *
+ * Thread-safety: one thread. */
+#ifndef RUNTIME_LOOP_H
+#define RUNTIME_LOOP_H 1
+
+#include "progress.h"
+#include "setup.h"
+
+/* How the timestamps of a device are to be taken. */
+enum pace {
+    PACE_STAMPED, /* As they are. */
+    PACE_SHIFTED, /* Live, gen: with a rate: relative to the start. */
+    PACE_AT_ONCE  /* Live, other files: as fast as they come. */
+};
+
+struct source {
+    struct binding *binding;
+    struct hg_device *device;
+    enum pace pace;
+    uint64_t shift_ns; /* PACE_SHIFTED: to add. */
+    uint64_t next_ns;  /* When its next packet arrives, as last asked. */
+};
+
+struct loop {
+    struct hg_graph *graph;
+    struct bindings *bindings;
+    struct source *sources;
+    size_t n_sources;
+    unsigned batch; /* Packets at once, 1 to HG_BATCH_MAX. */
+    bool live;
+    uint64_t span_ns;  /* Of a batch; HG_NEVER: any. */
+    uint64_t first_ns; /* When the graph was started. */
+    uint64_t last_ns;  /* Of the packet or timer that came last. */
+    uint64_t now_ns;   /* Live: the clock. */
+    uint64_t held;     /* Draining: packets held at the last look ... */
+    unsigned n_idle;   /* ... and timers fired since that changed. */
+    struct progress progress;
+};
+
+/* Prepares running 'graph' on its bound devices and starts it; the clock is
+ * that of the first packet, or live the kernel's.  The bindings must outlive
+ * the loop. */
+bool loop_start(struct loop *, struct hg_graph *graph, struct bindings *,
+                struct hg_error *);
+
+/* Runs until the sources end or a signal (SIGINT, SIGTERM) comes; a second
+ * signal ends the program.  Devices that fail are reported. */
+void loop_run(struct loop *);
+
+void loop_uninit(struct loop *);
+
+/* ---- Between loop.c and loop_live.c ----------------------------------- */
+
+/* Does what is due next at or before 'now_ns', the clock: one timer, or one
+ * batch; false if nothing is. */
+bool loop_step_live(struct loop *, uint64_t now_ns);
+
+/* When the next timer fires or the next packet arrives, as far as the last
+ * step saw. */
+uint64_t loop_due(const struct loop *);
+
+/* Reports devices that have failed since. */
+void loop_notice(struct loop *);
+
+/* The kernel's clock in ns of Unix time. */
+uint64_t loop_clock(void);
+
+void loop_run_live(struct loop *);
+
+#endif

@@ -1,0 +1,83 @@
+/* stream.h: byte streams of capture files, compressed or not.
+ *
+ * Reading tells gzip and zstd by their first bytes, whatever the file is
+ * called; writing goes by the suffix.  "-" is standard input or output.
+ * Memory stays flat however long the stream is.
+ *
+ * Thread-safety: one stream, one thread. */
+#ifndef RUNTIME_STREAM_H
+#define RUNTIME_STREAM_H 1
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <headgate/types.h>
+
+struct input_stream;
+
+/* Opens 'path' and returns the stream of what is in it, decompressed, with a
+ * large buffer; NULL, and why, if it cannot.  '*in' belongs to the stream and
+ * is gone after fclose(). */
+FILE *input_open(const char *path, struct input_stream **in,
+                 struct hg_error *);
+
+/* Bytes of the file (0: unknown) and how many of them have been read. */
+uint64_t input_size(const struct input_stream *);
+uint64_t input_done(const struct input_stream *);
+
+/* The first four bytes of what has been read, decompressed. */
+const uint8_t *input_head(const struct input_stream *);
+
+/* Why the last fread() failed; "" if it did not. */
+const char *input_error(const struct input_stream *);
+
+/* Whether 'info' is the same file. */
+bool input_is(const struct input_stream *, const struct stat *info);
+
+/* "'in.pcap'" or "standard input" for messages. */
+const char *input_name(const struct input_stream *);
+
+#define OUTPUT_BUFFER ((size_t)512 << 10)
+
+struct output_stream {
+    size_t n; /* Bytes in the buffer. */
+    uint8_t *buffer;
+    bool failed;           /* Nothing is stored any more. */
+    struct hg_error error; /* Why, then. */
+    struct output_codec *codec;
+};
+
+/* Opens 'path' for writing from its beginning.  Refuses the file that
+ * 'source' (may be NULL) reads.  NULL, and why, if it cannot. */
+struct output_stream *output_open(const char *path,
+                                  const struct input_stream *source,
+                                  struct hg_error *);
+
+/* Whether somebody may be waiting at the other end (a pipe). */
+bool output_is_pipe(const struct output_stream *);
+
+/* Appends 'n' bytes, of any number; false if the stream has failed. */
+bool output_append(struct output_stream *, const void *data, size_t n);
+
+/* Passes on what the buffer holds. */
+bool output_flush(struct output_stream *);
+
+/* Finishes the file and frees the stream; false, and why, if not everything
+ * could be stored. */
+bool output_close(struct output_stream *, struct hg_error *);
+
+/* The same as output_append() for what fits: room for 'n' bytes behind what
+ * is in the buffer, or NULL. */
+static inline uint8_t *
+output_room(struct output_stream *o, size_t n)
+{
+    uint8_t *at = o->buffer + o->n;
+
+    if (n > OUTPUT_BUFFER - o->n)
+        return NULL;
+    o->n += n;
+    return at;
+}
+
+#endif
