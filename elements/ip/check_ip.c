@@ -1,0 +1,224 @@
+/* CheckIP: lets through only packets whose IP header can be believed.
+ *
+ * The checks of RFC 1122 3.2.1, RFC 1812 5.2.2 and RFC 8200 3, each with a
+ * drop reason of its own, then those of the transport header.  Elements that
+ * need "ip" stand behind it and check nothing again.  Ethernet padding behind
+ * the packet stays; hg_packet_l3_len() leaves it out. */
+#include <stdlib.h>
+
+#include <headgate/element.h>
+
+/* An IPv4 block as in an access list. */
+struct block {
+    uint32_t net;
+    uint32_t mask;
+};
+
+struct check_ip {
+    struct hg_prefix_list martians;
+    bool l4_checksums;
+
+    hg_counter not_ip;
+    hg_counter too_short;
+    hg_counter bad_version;
+    hg_counter bad_header_length;
+    hg_counter bad_checksum;
+    hg_counter bad_total_length;
+    hg_counter truncated;
+    hg_counter bad_source;
+    hg_counter bad_extension;
+    hg_counter bad_l4_header;
+    hg_counter bad_l4_checksum;
+
+    struct block *martians4; /* Those of 'martians' that are IPv4. */
+    size_t n_martians4;
+    struct hg_prefix *martians6;
+    size_t n_martians6;
+};
+
+enum { OUT, OTHER };
+
+static bool
+check_ip_configure(void *self_)
+{
+    struct check_ip *self = self_;
+    size_t i, n = self->martians.n;
+
+    self->martians4 = calloc(n + 1, sizeof *self->martians4);
+    self->martians6 = calloc(n + 1, sizeof *self->martians6);
+    if (!self->martians4 || !self->martians6)
+        return hg_config_error(self, "martians", -1, "no memory for it");
+    for (i = 0; i < n; i++) {
+        const struct hg_prefix *prefix = &self->martians.v[i];
+        struct block *block = &self->martians4[self->n_martians4];
+
+        if (prefix->addr.family == 6) {
+            self->martians6[self->n_martians6++] = *prefix;
+            continue;
+        }
+        block->net = hg_addr_ip4(&prefix->addr);
+        block->mask = prefix->len ? UINT32_MAX << (32 - prefix->len) : 0;
+        self->n_martians4++;
+    }
+    return true;
+}
+
+static void
+check_ip_free(void *self_)
+{
+    struct check_ip *self = self_;
+
+    free(self->martians4);
+    free(self->martians6);
+}
+
+/* Whether the header says the packet is longer than what is here, and
+ * why. */
+static hg_counter *
+check_length(struct check_ip *self, const struct hg_packet *p, uint32_t length)
+{
+    if (length <= p->len - p->l3_offset)
+        return NULL;
+    return length <= p->wire_len - p->l3_offset ? &self->truncated
+                                                : &self->bad_total_length;
+}
+
+static hg_counter *
+check_ip4(struct check_ip *self, const struct hg_packet *p)
+{
+    const struct hg_ipv4 *ip = (const struct hg_ipv4 *)hg_packet_l3(p);
+    uint32_t here = p->len - p->l3_offset, src;
+    unsigned header_len;
+    size_t i;
+
+    if (here < sizeof *ip)
+        return p->wire_len > p->len ? &self->truncated : &self->too_short;
+    if (ip->version_ihl >> 4 != 4)
+        return &self->bad_version;
+    header_len = hg_ipv4_header_len(ip);
+    if (header_len < sizeof *ip)
+        return &self->bad_header_length;
+    if (header_len > here)
+        return p->wire_len - p->l3_offset >= header_len
+                   ? &self->truncated
+                   : &self->bad_header_length;
+    if (hg_checksum_fold(hg_checksum_add(0, ip, header_len)))
+        return &self->bad_checksum;
+    if (hg_get16(ip->total_length) < header_len)
+        return &self->bad_total_length;
+    src = hg_get32(ip->src);
+    for (i = 0; i < self->n_martians4; i++)
+        if ((src & self->martians4[i].mask) == self->martians4[i].net)
+            return &self->bad_source;
+    return check_length(self, p, hg_get16(ip->total_length));
+}
+
+static hg_counter *
+check_ip6(struct check_ip *self, const struct hg_packet *p)
+{
+    const struct hg_ipv6 *ip = (const struct hg_ipv6 *)hg_packet_l3(p);
+    struct hg_addr src = {.family = 6};
+    hg_counter *reason;
+    size_t i;
+
+    if (p->len - p->l3_offset < sizeof *ip)
+        return p->wire_len > p->len ? &self->truncated : &self->too_short;
+    if (ip->version_class_flow.b[0] >> 4 != 6)
+        return &self->bad_version;
+    memcpy(src.byte, ip->src, sizeof src.byte);
+    for (i = 0; i < self->n_martians6; i++)
+        if (hg_prefix_contains(&self->martians6[i], &src))
+            return &self->bad_source;
+    reason = check_length(self, p,
+                          (uint32_t)sizeof *ip + hg_get16(ip->payload_length));
+    if (reason)
+        return reason;
+    return p->flags & HG_PACKET_BAD_EXT ? &self->bad_extension : NULL;
+}
+
+/* Whether 'protocol' is one whose header the parser announces. */
+static bool
+has_known_header(const struct hg_packet *p)
+{
+    return p->protocol == HG_PROTO_TCP || p->protocol == HG_PROTO_UDP ||
+           p->protocol ==
+               (p->flags & HG_PACKET_IP6 ? HG_PROTO_ICMP6 : HG_PROTO_ICMP);
+}
+
+static hg_counter *
+check_l4(struct check_ip *self, const struct hg_packet *p)
+{
+    const struct hg_udp *udp = hg_packet_udp(p);
+
+    if (p->flags & HG_PACKET_FRAGMENT || !has_known_header(p))
+        return NULL;
+    if (!(p->flags & HG_PACKET_L4))
+        return &self->bad_l4_header;
+    /* RFC 768: "Length is the length in octets of this user datagram
+     * including this header". */
+    if (udp && (hg_get16(udp->length) < sizeof *udp ||
+                hg_get16(udp->length) > hg_packet_l4_len(p)))
+        return &self->bad_l4_header;
+    if (self->l4_checksums && !(p->flags & HG_PACKET_NEEDS_CSUM) &&
+        !hg_packet_l4_checksum_ok(p))
+        return &self->bad_l4_checksum;
+    return NULL;
+}
+
+static int
+check_ip_packet(struct check_ip *self, struct hg_packet *p)
+{
+    hg_counter *reason;
+
+    if (p->ether_type == HG_ETH_IP4)
+        reason = check_ip4(self, p);
+    else if (p->ether_type == HG_ETH_IP6)
+        reason = check_ip6(self, p);
+    else
+        return hg_is_wired(self, OTHER) ? OTHER : hg_drop(&self->not_ip);
+    if (!reason)
+        reason = check_l4(self, p);
+    return reason ? hg_drop(reason) : OUT;
+}
+
+/* Sources that no router may forward: RFC 1812 5.3.7, RFC 1122 3.2.1.3,
+ * RFC 4291 2.5.2, 2.5.3 and 2.7. */
+#define MARTIANS                                                              \
+    "0.0.0.0/8 127.0.0.0/8 224.0.0.0/4 240.0.0.0/4 ::/128 ::1/128 ff00::/8"
+
+/* clang-format off */
+HG_ELEMENT(CheckIP, struct check_ip, check_ip_packet,
+    .summary = "drops packets with a wrong IP or transport header",
+    .doc = "What is not IP leaves on 'other', ARP for instance, or is "
+           "dropped if that is not wired.\n"
+           "The default martians include 0.0.0.0/8, from which DHCP clients "
+           "speak; a graph that serves them gives a list of its own.",
+    .example = "Interface lan { }\n"
+               "CheckIP   check { l4-checksums = true }\n"
+               "connect(\"lan -> check -> lan\")\n"
+               "connect(\"check[other] -> Discard\")\n",
+    .inputs = "in", .outputs = "out other?", .provides = "ip",
+    .configure = check_ip_configure, .free = check_ip_free,
+    .fields = HG_FIELDS(
+        HG_OPTION(martians, .def = MARTIANS,
+                  .doc = "sources that are not allowed"),
+        HG_OPTION(l4_checksums,
+                  .doc = "also verify TCP, UDP and ICMP checksums"),
+        HG_REASON(not_ip, .doc = "not IP, and 'other' is not wired"),
+        HG_REASON(too_short, .doc = "no room for an IP header"),
+        HG_REASON(bad_version, .doc = "version is not that of its EtherType"),
+        HG_REASON(bad_header_length,
+                  .doc = "IPv4 header shorter than 20 bytes or longer than "
+                         "the packet"),
+        HG_REASON(bad_checksum, .doc = "wrong IPv4 header checksum"),
+        HG_REASON(bad_total_length,
+                  .doc = "length in the header less than the header or more "
+                         "than the frame"),
+        HG_REASON(truncated, .doc = "cut by the capture"),
+        HG_REASON(bad_source, .doc = "source in 'martians'"),
+        HG_REASON(bad_extension,
+                  .doc = "IPv6 extension header cut or malformed"),
+        HG_REASON(bad_l4_header,
+                  .doc = "TCP, UDP or ICMP header cut or malformed"),
+        HG_REASON(bad_l4_checksum, .doc = "wrong TCP, UDP or ICMP checksum")))
+/* clang-format on */
