@@ -1,0 +1,224 @@
+#!/usr/bin/python3
+"""The invariants of every graph and every element class.
+
+    invariants.py graphs     each graph of graphs/ and tests/graphs/, over the
+                             bundled captures
+    invariants.py elements   the example of each class, over the same
+    invariants.py corpus     the graphs, over every capture of the corpus
+
+  - Conservation: for each element, in + received + made = out + sent +
+    dropped + held, and every drop has its reason; what elements say they sent
+    is in the files.
+  - Batch independence: batches of 1, 7, 64 and 256 give the same bytes.
+  - Repeatability: so does a second run."""
+import concurrent.futures
+import glob
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
+import support  # noqa: E402
+
+BATCHES = (64, 1, 7, 256, 64)
+
+
+class Broken(Exception):
+    pass
+
+
+def interfaces(graph):
+    with open(graph, encoding="utf-8") as file:
+        text = re.sub(r"#.*", "", file.read())
+    return re.findall(r'\bInterface\s+"?([\w.-]+)', text)
+
+
+def sides(graph, capture, others):
+    """Device arguments: the capture at the first interface, 'others' at the
+    rest (None: the capture too); what is sent goes into a file for each."""
+    arguments = []
+    for n, name in enumerate(interfaces(graph)):
+        source = capture if n == 0 else others or capture
+        if source == "echo:":
+            arguments.append("%s=echo:" % name)
+        else:
+            arguments.append("%s=%s:%s.out.pcap" % (name, source, name))
+    return arguments
+
+
+def run_once(graph, devices, batch):
+    """Everything that a run leaves behind, without what is about time."""
+    with tempfile.TemporaryDirectory() as folder:
+        result = subprocess.run(
+            [support.HEADGATE, "run", graph, *devices, "--batch", str(batch),
+             "--json"], cwd=folder, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=200,
+            check=False)
+        files = {}
+        for name in sorted(os.listdir(folder)):
+            with open(os.path.join(folder, name), "rb") as file:
+                files[name] = file.read()
+    summary = json.loads(result.stdout) if result.stdout else {}
+    summary.pop("timing", None)
+    return {"status": result.returncode, "summary": summary,
+            "stderr": result.stderr.decode("utf-8", "replace"),
+            "files": files}
+
+
+def check_status(run, capture):
+    """A capture that is cut is processed up to the cut and ends with 1; one
+    that cannot be read is refused with 2, and both with a sentence."""
+    said = run["stderr"]
+    if "Sanitizer" in said or "runtime error" in said:
+        raise Broken(said)
+    if run["status"] == 0:
+        return True
+    if run["status"] not in (1, 2) or \
+            os.path.basename(capture) not in said:
+        raise Broken("ended with %d: %s" % (run["status"], said))
+    return run["status"] == 1
+
+
+def packets_in(data):
+    count, at = 0, 24
+    while at < len(data):
+        at += 16 + int.from_bytes(data[at + 8:at + 12], "little")
+        count += 1
+    return count
+
+
+def check_conservation(run):
+    summary = run["summary"]
+    if not summary["total"]["balanced"]:
+        raise Broken("the summary says it does not balance")
+    total_in = total_out = 0
+    for name, e in summary["elements"].items():
+        came = e["in"] + e["received"] + e["made"]
+        went = e["out"] + e["sent"] + e["dropped"] + e["held"]
+        if came != went:
+            raise Broken("%s: %d came, %d went" % (name, came, went))
+        if sum(e["drops"].values()) != e["dropped"]:
+            raise Broken("%s: dropped %d, reasons %s" % (
+                name, e["dropped"], e["drops"]))
+        total_in += e["in"]
+        total_out += e["out"]
+    if total_in != total_out:
+        raise Broken("%d packets left elements, %d came to others" % (
+            total_out, total_in))
+    for name, device in summary["devices"].items():
+        e = summary["elements"][name]
+        if device["received"] != e["received"] or device["sent"] != e["sent"]:
+            raise Broken("%s and its device disagree" % name)
+        file = run["files"].get(name + ".out.pcap")
+        if file is not None and packets_in(file) != device["sent"]:
+            raise Broken("%s: sent %d, the file has %d" % (
+                name, device["sent"], packets_in(file)))
+
+
+def differences(a, b):
+    found = [key for key in ("status", "stderr") if a[key] != b[key]]
+    for name in sorted(set(a["files"]) | set(b["files"])):
+        if a["files"].get(name) != b["files"].get(name):
+            found.append("file " + name)
+    left, right = a["summary"], b["summary"]
+    for group in ("elements", "devices"):
+        for name in left.get(group, {}):
+            if left[group][name] != right.get(group, {}).get(name):
+                found.append("summary of " + name)
+    if left != right and not found:
+        found.append("summary")
+    return found
+
+
+def check_case(case):
+    """Returns (what is wrong, or None; packets received)."""
+    label, graph, capture, devices = case
+    try:
+        first = run_once(graph, devices, BATCHES[0])
+        if not check_status(first, capture):
+            return None, 0
+        check_conservation(first)
+        for n, batch in enumerate(BATCHES[1:], 1):
+            found = differences(first, run_once(graph, devices, batch))
+            if found:
+                again = "a second run" if n == len(BATCHES) - 1 else \
+                    "batches of %d" % batch
+                raise Broken("%s gives other results: %s" % (
+                    again, ", ".join(found)))
+    except (Broken, subprocess.TimeoutExpired, ValueError, KeyError) as e:
+        return "%s: %s: %s\n    headgate run %s %s" % (
+            label, type(e).__name__, e, graph, " ".join(devices)), 0
+    return None, first["summary"]["total"]["received"]
+
+
+def graph_files():
+    return sorted(
+        glob.glob(os.path.join(support.ROOT, "graphs", "*.conf")) +
+        glob.glob(os.path.join(support.ROOT, "tests", "graphs", "*.conf")))
+
+
+def cases_of(graph, label, captures, all_variants):
+    for capture in captures:
+        name = "%s over %s" % (label, os.path.basename(capture))
+        yield name, graph, capture, sides(graph, capture, "echo:")
+        if all_variants:
+            yield name, graph, capture, sides(graph, capture, None)
+
+
+def graph_cases():
+    for graph in graph_files():
+        yield from cases_of(graph, os.path.basename(graph),
+                            support.bundled_captures(), True)
+
+
+def corpus_cases():
+    for graph in graph_files():
+        yield from cases_of(graph, os.path.basename(graph),
+                            support.corpus_captures(), False)
+
+
+def element_cases(folder):
+    """Each class's own example is a graph, and it has to be right."""
+    result = support.headgate("elements", "--json")
+    if result.returncode:
+        raise AssertionError(result.stderr)
+    for cls in json.loads(result.stdout):
+        if not cls.get("example"):
+            raise AssertionError("class %s has no example" % cls["name"])
+        graph = os.path.join(folder, cls["name"] + ".conf")
+        with open(graph, "w", encoding="utf-8") as file:
+            file.write(cls["example"])
+        yield from cases_of(graph, cls["name"], support.bundled_captures(),
+                            True)
+
+
+def main():
+    what = sys.argv[1] if len(sys.argv) == 2 else ""
+    with tempfile.TemporaryDirectory() as folder:
+        if what == "graphs":
+            cases = list(graph_cases())
+        elif what == "elements":
+            cases = list(element_cases(folder))
+        elif what == "corpus":
+            if not support.CORPUS:
+                support.skip("HEADGATE_CORPUS is not set")
+            cases = list(corpus_cases())
+        else:
+            sys.exit(__doc__)
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            results = list(pool.map(check_case, cases))
+    failures = [why for why, _ in results if why]
+    for why in failures[:8]:
+        print("FAILED:", why)
+    packets = sum(n for _, n in results)
+    print("%d cases with %d runs each: %d had packets (%d), %d failed" % (
+        len(cases), len(BATCHES), sum(n > 0 for _, n in results), packets,
+        len(failures)))
+    return 1 if failures or not packets else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,131 @@
+#!/bin/bash
+# Installs headgate into a folder of its own and does there what
+# docs/writing-elements.md says: builds its plugin, looks at it, runs it.
+# Then: C and C++ programs against the installed headers and library, and
+# plugins that must be refused with a sentence.
+#
+#     plugin_out_of_tree.sh BUILD-FOLDER       (uses $CC, $CXX, $CFLAGS)
+set -euo pipefail
+root=$(cd "$(dirname "$0")/../.." && pwd)
+build=$1
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+cd "$dir"
+
+failures=0
+fail() {
+    echo "FAILED: $*"
+    failures=$((failures + 1))
+}
+
+# expect STATUS PATTERN COMMAND: both streams together must match.
+expect() {
+    local status=$1 pattern=$2 said got=0
+
+    shift 2
+    said=$("$@" 2>&1) || got=$?
+    if [ "$got" != "$status" ]; then
+        fail "$*: ended with $got, not $status: $said"
+    elif ! grep -Eq -- "$pattern" <<<"$said"; then
+        fail "$*: no '$pattern' in: $said"
+    elif grep -Eq 'Sanitizer|runtime error' <<<"$said"; then
+        fail "$*: $said"
+    fi
+}
+
+# The n-th fenced block of a kind in the document.
+block() {
+    awk -v kind="\`\`\`$1" -v wanted="$2" '
+        $0 == kind && !inside { inside = 1; n++; next }
+        /^```/ { inside = 0; next }
+        inside && n == wanted' "$root/docs/writing-elements.md"
+}
+
+cmake --install "$build" --prefix "$dir/prefix" >/dev/null
+PREFIX=$dir/prefix
+export PREFIX
+PATH=$PREFIX/bin:$PATH
+LD_LIBRARY_PATH=$(dirname "$(find "$PREFIX" -name libheadgate.so)")
+export LD_LIBRARY_PATH
+plugins=$(dirname "$(find "$PREFIX" -name Discard.so | head -1)")
+[ -e "$plugins/Discard.so" ] || fail "no plugins below the prefix"
+export HEADGATE_PLUGIN_PATH=$plugins
+
+# As documented.
+block c 1 >sampler.c
+block '' 1 >sampler.conf
+grep -q HG_ELEMENT sampler.c || fail "no plugin in the document"
+grep -q Sampler sampler.conf || fail "no graph in the document"
+cp "$root/graphs/captures/nat-gateway.pcap" in.pcap
+block sh 1 >build.sh
+block sh 2 >use.sh
+sed -i "s/^gcc/${CC:-gcc} ${CFLAGS-}/" build.sh
+bash -e build.sh
+expect 0 'one-in' bash -e use.sh
+headgate run sampler.conf --plugin-path . lan=in.pcap:out.pcap --json \
+    >summary.json 2>trace.txt
+lines=$(wc -l <trace.txt)
+want=$(($(tcpdump -nr in.pcap 2>/dev/null | wc -l) / 10))
+[ "$lines" = "$want" ] || fail "$lines packets sampled, not $want"
+
+# Every header stands alone, in C and in C++.
+for header in "$PREFIX"/include/headgate/*.h; do
+    name=headgate/$(basename "$header")
+    for how in "${CC:-gcc} -std=c11 -x c" "${CXX:-g++} -std=c++17 -x c++"; do
+        echo "#include <$name>" | $how -Wall -Wextra -Werror \
+            -I "$PREFIX/include" -fsyntax-only - ||
+            fail "$name does not stand alone in: $how"
+    done
+done
+cat >embed.cc <<'END'
+#include <headgate/graph.h>
+#include <cstdio>
+
+int
+main()
+{
+    hg_addr address;
+    char text[HG_ADDR_STRLEN];
+    hg_plugins *plugins = hg_plugins_create(nullptr);
+    size_t n = 0;
+
+    if (!hg_addr_parse("192.0.2.1", &address))
+        return 1;
+    hg_plugins_names(plugins, &n);
+    std::printf("%s, %zu classes\n", hg_addr_format(&address, text), n);
+    hg_plugins_destroy(plugins);
+    return n == 0;
+}
+END
+${CXX:-g++} ${CFLAGS-} -std=c++17 -Wall -Wextra -Werror \
+    -I "$PREFIX/include" -o embed embed.cc -L "$LD_LIBRARY_PATH" -lheadgate
+expect 0 '^192.0.2.1, [1-9][0-9]* classes$' ./embed
+
+# What must be refused.
+mkdir other-abi no-plugin empty-object misnamed
+cp -r "$PREFIX/include" other-abi/include
+sed -i -E 's/^(#define HG_ABI) .*/\1 4711/' \
+    other-abi/include/headgate/element.h
+${CC:-gcc} -std=gnu11 -shared -fPIC -I other-abi/include \
+    -o other-abi/Sampler.so sampler.c
+echo "not a shared object" >no-plugin/Sampler.so
+echo "int nothing;" | ${CC:-gcc} -shared -fPIC -x c -o \
+    empty-object/Sampler.so -
+cp Sampler.so misnamed/Wrong.so
+sed 's/Sampler/Wrong/' sampler.conf >wrong.conf
+for command in check run; do
+    devices=$([ $command = check ] || echo lan=in.pcap)
+    expect 2 'sampler.conf:2:1: error: .*ABI.*4711' \
+        headgate $command sampler.conf --plugin-path other-abi $devices
+    expect 2 'sampler.conf:2:1: error: .*Sampler' \
+        headgate $command sampler.conf --plugin-path no-plugin $devices
+    expect 2 'sampler.conf:2:1: error: .*hg_plugin' \
+        headgate $command sampler.conf --plugin-path empty-object $devices
+    expect 2 'wrong.conf:2:1: error: .*Sampler' \
+        headgate $command wrong.conf --plugin-path misnamed $devices
+done
+expect 0 'Discard' headgate elements --plugin-path other-abi
+expect 0 'ABI' headgate elements --plugin-path other-abi
+
+[ $failures = 0 ] && echo "all right"
+exit $((failures > 0))

@@ -1,0 +1,89 @@
+# Tests that are scripts, programs around them, and fuzzing.  Exit status 77
+# means that something a test needs is not there: skipped, and counted.
+
+set(PYTHON /usr/bin/python3) # The one that Debian's python3-scapy is for.
+
+function(add_script_test name)
+  add_test(NAME ${name} COMMAND ${ARGN}
+           WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(${name} PROPERTIES SKIP_RETURN_CODE 77 TIMEOUT 300
+    LABELS script ENVIRONMENT
+    "HEADGATE=$<TARGET_FILE:program>;HEADGATE_PLUGIN_PATH=${PLUGIN_OUTPUT};\
+PYTHONDONTWRITEBYTECODE=1")
+endfunction()
+
+foreach(what graphs elements corpus)
+  add_script_test(invariants_${what}
+    ${PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/graphs/invariants.py ${what})
+endforeach()
+add_script_test(bad_graphs ${PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/graphs/bad.py)
+file(GLOB scripts CONFIGURE_DEPENDS graphs/test_*.py interop/*.py)
+foreach(script ${scripts})
+  get_filename_component(name ${script} NAME_WE)
+  add_script_test(${name} ${PYTHON} ${script})
+endforeach()
+file(GLOB scripts CONFIGURE_DEPENDS interop/live_*.sh)
+foreach(script ${scripts})
+  get_filename_component(name ${script} NAME_WE)
+  add_script_test(${name} bash ${script})
+endforeach()
+
+# Live tests share two cores with nobody: what they measure is time.
+file(GLOB scripts CONFIGURE_DEPENDS interop/live_* interop/nat_nft.py)
+foreach(script ${scripts})
+  get_filename_component(name ${script} NAME_WE)
+  if(TEST ${name})
+    set_tests_properties(${name} PROPERTIES RUN_SERIAL ON)
+  endif()
+endforeach()
+
+add_script_test(plugin_out_of_tree
+  bash ${CMAKE_CURRENT_SOURCE_DIR}/interop/plugin_out_of_tree.sh
+  ${CMAKE_BINARY_DIR})
+if(HEADGATE_SANITIZE)
+  set_property(TEST plugin_out_of_tree APPEND PROPERTY ENVIRONMENT
+    "CFLAGS=-fsanitize=address,undefined;CC=${CMAKE_C_COMPILER}")
+endif()
+
+foreach(what format cppcheck tidy)
+  add_script_test(lint_${what}
+    bash ${CMAKE_CURRENT_SOURCE_DIR}/lint.sh ${what} ${CMAKE_BINARY_DIR})
+  set_tests_properties(lint_${what} PROPERTIES LABELS lint)
+endforeach()
+
+# The measurements (bench/run.sh runs them); here so that they keep building.
+add_executable(bench bench/bench.c)
+target_link_libraries(bench PRIVATE headgate PkgConfig::PCAP
+                      PkgConfig::JANSSON)
+
+# Each fuzz/fuzz_*.c with clang's libFuzzer, for a short while; they need the
+# sanitizers on.  fuzz/NAME/ has inputs to begin with, where there are any.
+if(CMAKE_C_COMPILER_ID MATCHES Clang AND HEADGATE_SANITIZE)
+  file(GLOB sources CONFIGURE_DEPENDS fuzz/fuzz_*.c)
+  foreach(source ${sources})
+    get_filename_component(name ${source} NAME_WE)
+    add_executable(${name} ${source} ${CORE_SOURCES})
+    target_include_directories(${name} PRIVATE
+      ${CMAKE_SOURCE_DIR}/core/include ${CMAKE_SOURCE_DIR}/core)
+    target_compile_definitions(${name} PRIVATE
+      HEADGATE_PLUGIN_DIR="${HEADGATE_PLUGIN_DIR}")
+    target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    target_link_libraries(${name} PRIVATE PkgConfig::CONFUSE
+      PkgConfig::XXHASH PkgConfig::JANSSON PkgConfig::PCAP ${CMAKE_DL_LIBS})
+    set(corpus ${CMAKE_CURRENT_BINARY_DIR}/${name}-corpus)
+    file(MAKE_DIRECTORY ${corpus})
+    set(seeds)
+    if(IS_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/${name})
+      set(seeds ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/${name})
+    elseif(name STREQUAL fuzz_graph)
+      set(seeds ${CMAKE_SOURCE_DIR}/graphs ${CMAKE_CURRENT_SOURCE_DIR}/graphs)
+    endif()
+    add_test(NAME ${name} COMMAND ${name} -max_total_time=20 -timeout=10
+      -max_len=4096 -print_final_stats=0 -verbosity=0
+      -artifact_prefix=${CMAKE_CURRENT_BINARY_DIR}/${name}- ${corpus}
+      ${seeds})
+    set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120
+      ENVIRONMENT "HEADGATE_PLUGIN_PATH=${PLUGIN_OUTPUT}")
+  endforeach()
+endif()
