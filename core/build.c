@@ -740,18 +740,12 @@ builder_destroy(void *builder)
 }
 
 struct hg_graph *
-hg_graph_load(const char *path, const struct hg_graph_config *config,
-              struct hg_diags *diags)
+build_graph(struct lang_file *file, const struct hg_graph_config *config,
+            struct hg_diags *diags)
 {
-    size_t before = hg_diags_count(diags, HG_SEVERITY_ERROR);
-    struct lang_file *file = lang_parse(path, NULL, NULL, diags);
-    struct builder *b;
-    struct hg_graph *graph;
+    struct builder *b = xcalloc(1, sizeof *b);
+    struct hg_graph *graph = hg_graph_create(config);
 
-    if (!file)
-        return NULL;
-    b = xcalloc(1, sizeof *b);
-    graph = hg_graph_create(config);
     graph->building = b;
     graph->free_building = builder_destroy;
     hg_graph_set_diags(graph, diags);
@@ -769,6 +763,20 @@ hg_graph_load(const char *path, const struct hg_graph_config *config,
     check_graph(b);
     build_enter(b, NULL);
     hg_graph_set_diags(graph, NULL);
+    return graph;
+}
+
+struct hg_graph *
+hg_graph_load(const char *path, const struct hg_graph_config *config,
+              struct hg_diags *diags)
+{
+    size_t before = hg_diags_count(diags, HG_SEVERITY_ERROR);
+    struct lang_file *file = lang_parse(path, NULL, NULL, diags);
+    struct hg_graph *graph;
+
+    if (!file)
+        return NULL;
+    graph = build_graph(file, config, diags);
     if (hg_diags_count(diags, HG_SEVERITY_ERROR) == before)
         return graph;
     hg_graph_destroy(graph);

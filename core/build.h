@@ -111,6 +111,12 @@ struct builder {
 /* Sets where mistakes are reported to belong to. */
 void build_enter(struct builder *, const struct scope *);
 
+/* build.c: the graph that a file describes, as far as it is right: it is of
+ * use only if no mistake was reported.  Takes over 'file'. */
+struct hg_graph *build_graph(struct lang_file *,
+                             const struct hg_graph_config *,
+                             struct hg_diags *);
+
 /* build.c: a further node; reports a name taken. */
 struct node *build_node(struct builder *, struct scope *, enum node_kind,
                         const char *name, const struct hg_place *);

@@ -150,6 +150,8 @@ lang_path(struct lang_memory *memory, const char *from, const char *path)
 {
     const char *slash = strrchr(from, '/');
 
+    if (!strcmp(path, "-")) /* Only the top file is standard input. */
+        path = "./-";
     if (path[0] == '/' || !slash)
         return lang_copy(memory, path, strlen(path));
     return lang_format(memory, "%.*s%s", (int)(slash - from + 1), from, path);

@@ -172,10 +172,6 @@ void options_print(const void *base, const struct hg_field *field, FILE *out);
 const struct hg_field *options_find(const struct hg_field *fields,
                                     size_t n_fields, const char *name);
 
-/* "duration", "list of addresses", "one of tail, head", for the manual. */
-const char *options_type_name(const struct hg_field *field, char *buf,
-                              size_t size);
-
 /* graph.c, for build.c: gives an element the section it was made from, so
  * that hg_config_error finds positions and hg_option_given answers; applies
  * the section's options. The section must outlive the graph's building. */

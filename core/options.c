@@ -7,70 +7,48 @@
 
 #include "graph_internal.h"
 #include "lang.h"
+#include "options_internal.h"
 
-/* What the framework knows of a type. */
-struct type_info {
-    const char *one;  /* "a duration such as '350s'" */
-    const char *many; /* "durations" */
-    size_t size;      /* Of one value. */
-    enum hg_type item;
-    bool list;
-    uint64_t max; /* Numbers. */
-};
-
-static const struct type_info types[] = {
-    [HG_TYPE_BOOL] = {"'true' or 'false'", "booleans", sizeof(bool),
-                      HG_TYPE_BOOL, false, 1},
-    [HG_TYPE_U8] = {"a number", "numbers", 1, HG_TYPE_U8, false, UINT8_MAX},
-    [HG_TYPE_U16] = {"a number", "numbers", 2, HG_TYPE_U16, false, UINT16_MAX},
-    [HG_TYPE_U32] = {"a number", "numbers", 4, HG_TYPE_U32, false, UINT32_MAX},
-    [HG_TYPE_U64] = {"a number", "numbers", 8, HG_TYPE_U64, false, UINT64_MAX},
-    [HG_TYPE_STRING] = {"a text", "texts", sizeof(char *), HG_TYPE_STRING,
-                        false, 0},
+const struct type_info option_types[] = {
+    [HG_TYPE_BOOL] = {"'true' or 'false'", sizeof(bool), HG_TYPE_BOOL, false,
+                      1},
+    [HG_TYPE_U8] = {"a number", 1, HG_TYPE_U8, false, UINT8_MAX},
+    [HG_TYPE_U16] = {"a number", 2, HG_TYPE_U16, false, UINT16_MAX},
+    [HG_TYPE_U32] = {"a number", 4, HG_TYPE_U32, false, UINT32_MAX},
+    [HG_TYPE_U64] = {"a number", 8, HG_TYPE_U64, false, UINT64_MAX},
+    [HG_TYPE_STRING] = {"a text", sizeof(char *), HG_TYPE_STRING, false, 0},
     [HG_TYPE_ADDR] = {"an address such as '10.0.0.1' or '2001:db8::1'",
-                      "addresses", sizeof(struct hg_addr), HG_TYPE_ADDR, false,
-                      0},
-    [HG_TYPE_PREFIX] = {"a prefix such as '10.0.0.0/16'", "prefixes",
+                      sizeof(struct hg_addr), HG_TYPE_ADDR, false, 0},
+    [HG_TYPE_PREFIX] = {"a prefix such as '10.0.0.0/16'",
                         sizeof(struct hg_prefix), HG_TYPE_PREFIX, false, 0},
     [HG_TYPE_MAC] = {"a MAC address such as '02:00:00:00:00:01'",
-                     "MAC addresses", sizeof(struct hg_mac), HG_TYPE_MAC,
-                     false, 0},
+                     sizeof(struct hg_mac), HG_TYPE_MAC, false, 0},
     [HG_TYPE_PORT_RANGE] = {"a port or a range such as '1024-65535'",
-                            "port ranges", sizeof(struct hg_port_range),
-                            HG_TYPE_PORT_RANGE, false, 0},
+                            sizeof(struct hg_port_range), HG_TYPE_PORT_RANGE,
+                            false, 0},
     [HG_TYPE_DURATION] = {"a duration such as '350s', '10m' or '5d'",
-                          "durations", sizeof(struct hg_duration),
-                          HG_TYPE_DURATION, false, UINT64_MAX},
-    [HG_TYPE_SIZE] = {"a size such as '1500' or '64k'", "sizes",
-                      sizeof(struct hg_size), HG_TYPE_SIZE, false, UINT64_MAX},
-    [HG_TYPE_RATE] = {"a rate such as '1000pps' or '10Mbps'", "rates",
+                          sizeof(struct hg_duration), HG_TYPE_DURATION, false,
+                          UINT64_MAX},
+    [HG_TYPE_SIZE] = {"a size such as '1500' or '64k'", sizeof(struct hg_size),
+                      HG_TYPE_SIZE, false, UINT64_MAX},
+    [HG_TYPE_RATE] = {"a rate such as '1000pps' or '10Mbps'",
                       sizeof(struct hg_rate), HG_TYPE_RATE, false, UINT64_MAX},
-    [HG_TYPE_ELEMENT] = {"the name of an element", "elements",
-                         sizeof(struct hg_element *), HG_TYPE_ELEMENT, false,
-                         0},
-    [HG_TYPE_ADDR_LIST] = {NULL, NULL, sizeof(struct hg_addr), HG_TYPE_ADDR,
-                           true, 0},
-    [HG_TYPE_PREFIX_LIST] = {NULL, NULL, sizeof(struct hg_prefix),
-                             HG_TYPE_PREFIX, true, 0},
-    [HG_TYPE_PORT_RANGE_LIST] = {NULL, NULL, sizeof(struct hg_port_range),
+    [HG_TYPE_ELEMENT] = {"the name of an element", sizeof(struct hg_element *),
+                         HG_TYPE_ELEMENT, false, 0},
+    [HG_TYPE_ADDR_LIST] = {NULL, sizeof(struct hg_addr), HG_TYPE_ADDR, true,
+                           0},
+    [HG_TYPE_PREFIX_LIST] = {NULL, sizeof(struct hg_prefix), HG_TYPE_PREFIX,
+                             true, 0},
+    [HG_TYPE_PORT_RANGE_LIST] = {NULL, sizeof(struct hg_port_range),
                                  HG_TYPE_PORT_RANGE, true, 0},
-    [HG_TYPE_STRING_LIST] = {NULL, NULL, sizeof(char *), HG_TYPE_STRING, true,
-                             0},
-    [HG_TYPE_NUMBER_LIST] = {NULL, NULL, 8, HG_TYPE_U64, true, UINT64_MAX},
-    [HG_TYPE_ROWS] = {"sections", "sections", 0, HG_TYPE_ROWS, false, 0},
-    [HG_TYPE_COUNTER] = {"a counter", "counters", 8, HG_TYPE_COUNTER, false,
-                         UINT64_MAX},
-    [HG_TYPE_GAUGE] = {"a gauge", "gauges", 8, HG_TYPE_GAUGE, false,
-                       UINT64_MAX},
+    [HG_TYPE_STRING_LIST] = {NULL, sizeof(char *), HG_TYPE_STRING, true, 0},
+    [HG_TYPE_NUMBER_LIST] = {NULL, 8, HG_TYPE_U64, true, UINT64_MAX},
+    [HG_TYPE_ROWS] = {"sections", 0, HG_TYPE_ROWS, false, 0},
+    [HG_TYPE_COUNTER] = {"a counter", 8, HG_TYPE_COUNTER, false, UINT64_MAX},
+    [HG_TYPE_GAUGE] = {"a gauge", 8, HG_TYPE_GAUGE, false, UINT64_MAX},
 };
 
-/* The memory of every list and of HG_ROWS_OF. */
-struct vector {
-    size_t n;
-    void *v;
-};
-
-static struct vector
+struct vector
 vector_load(const void *base, const struct hg_field *field)
 {
     struct vector vector;
@@ -79,7 +57,7 @@ vector_load(const void *base, const struct hg_field *field)
     return vector;
 }
 
-static void
+void
 vector_store(void *base, const struct hg_field *field, struct vector vector)
 {
     memcpy((uint8_t *)base + field->offset, &vector, sizeof vector);
@@ -158,8 +136,8 @@ choices_text(const char *choices, char *buf, size_t size)
     return buf;
 }
 
-static void
-format_number(enum hg_type type, uint64_t v, char *buf, size_t size)
+void
+option_format_number(enum hg_type type, uint64_t v, char *buf, size_t size)
 {
     struct hg_rate rate = {v, HG_RATE_PACKETS};
     char text[HG_RATE_STRLEN > HG_DURATION_STRLEN ? HG_RATE_STRLEN
@@ -177,13 +155,13 @@ static bool
 in_range(const struct hg_field *field, enum hg_type type, uint64_t v,
          const char *text, struct hg_error *error)
 {
-    uint64_t max = field->max ? field->max : types[type].max;
+    uint64_t max = field->max ? field->max : option_types[type].max;
     char low[64], high[64];
 
     if (v >= field->min && v <= max)
         return true;
-    format_number(type, field->min, low, sizeof low);
-    format_number(type, max, high, sizeof high);
+    option_format_number(type, field->min, low, sizeof low);
+    option_format_number(type, max, high, sizeof high);
     if (max == UINT64_MAX)
         return hg_error_set(error, "must be at least %s, not '%s'", low, text);
     return hg_error_set(error, "must be from %s to %s, not '%s'", low, high,
@@ -193,7 +171,8 @@ in_range(const struct hg_field *field, enum hg_type type, uint64_t v,
 static bool
 wrong_type(enum hg_type type, const char *text, struct hg_error *error)
 {
-    return hg_error_set(error, "takes %s, not '%s'", types[type].one, text);
+    return hg_error_set(error, "takes %s, not '%s'", option_types[type].one,
+                        text);
 }
 
 static bool
@@ -331,7 +310,7 @@ parse_value(void *at, const struct hg_field *field, enum hg_type type,
 static void
 free_one(void *base, const struct hg_field *field)
 {
-    const struct type_info *info = &types[field->type];
+    const struct type_info *info = &option_types[field->type];
     struct vector vector;
     char *string;
     size_t i;
@@ -370,11 +349,12 @@ options_free(void *base, const struct hg_field *fields, size_t n_fields)
 /* ---- Setting ---------------------------------------------------------- */
 
 /* Where the parse of value 'i' failed is told by *bad. */
-static bool
-set_values(void *base, const struct hg_field *field, const char *const *values,
-           size_t n, struct hg_error *error, size_t *bad)
+bool
+option_set_values(void *base, const struct hg_field *field,
+                  const char *const *values, size_t n, struct hg_error *error,
+                  size_t *bad)
 {
-    const struct type_info *info = &types[field->type];
+    const struct type_info *info = &option_types[field->type];
     uint8_t one[64];
     struct vector vector = {n, NULL};
 
@@ -406,8 +386,8 @@ set_values(void *base, const struct hg_field *field, const char *const *values,
     return true;
 }
 
-static bool
-prefix_error(struct hg_error *error, const char *name)
+bool
+option_prefix_error(struct hg_error *error, const char *name)
 {
     char hyphenated[128];
     struct hg_error copy = *error;
@@ -424,9 +404,9 @@ options_set(void *base, const struct hg_field *field,
     size_t bad;
     struct hg_error why = {""};
 
-    if (set_values(base, field, values, n, &why, &bad))
+    if (option_set_values(base, field, values, n, &why, &bad))
         return true;
-    prefix_error(&why, field->name);
+    option_prefix_error(&why, field->name);
     return hg_error_set(error, "%s", why.text);
 }
 
@@ -439,7 +419,7 @@ options_set_words(void *base, const struct hg_field *field, const char *text,
     size_t n = 0;
     bool ok;
 
-    if (!types[field->type].list)
+    if (!option_types[field->type].list)
         return options_set(base, field, &text, 1, error);
     copy = xstrdup(text);
     for (word = strtok_r(copy, " ,", &save); word;
@@ -473,367 +453,4 @@ options_default(void *base, const struct hg_field *fields, size_t n_fields)
             abort();
         }
     }
-}
-
-/* ---- A whole section -------------------------------------------------- */
-
-static bool
-unknown_key(const char *key, const struct hg_place *place, bool section,
-            const struct hg_field *fields, size_t n_fields,
-            const struct options_context *context)
-{
-    const char **names = xcalloc(n_fields, sizeof *names);
-    char(*texts)[128] = xcalloc(n_fields, sizeof *texts);
-    const char *what = section ? "section" : "option", *nearest;
-    size_t n = 0, i;
-
-    for (i = 0; i < n_fields; i++)
-        if (fields[i].kind == HG_FIELD_OPTION ||
-            fields[i].kind == HG_FIELD_ROWS)
-            names[n++] =
-                options_hyphenate(fields[i].name, texts[i], sizeof texts[i]);
-    nearest = hg_nearest(key, names, n);
-    if (nearest)
-        hg_diag(context->diags, HG_SEVERITY_ERROR, place,
-                "no %s '%s' in %s; did you mean '%s'?", what, key,
-                context->class_name, nearest);
-    else if (n)
-        hg_diag(context->diags, HG_SEVERITY_ERROR, place,
-                "no %s '%s' in %s; 'headgate elements %s' lists them", what,
-                key, context->class_name, context->class_name);
-    else
-        hg_diag(context->diags, HG_SEVERITY_ERROR, place,
-                "no %s '%s' in %s; it has none", what, key,
-                context->class_name);
-    free(texts);
-    free(names);
-    return false;
-}
-
-static bool
-apply_reference(void *base, const struct hg_field *field,
-                const struct lang_option *option,
-                const struct options_context *context)
-{
-    const char *name = option->n_values ? option->values[0].text : "";
-    const struct hg_place *place =
-        option->n_values ? &option->values[0].place : &option->place;
-    struct hg_element *target = context->find(context->aux, name);
-    const char *const *names;
-    const char *nearest = NULL;
-    size_t n = 0;
-
-    if (option->n_values != 1) {
-        hg_diag(context->diags, HG_SEVERITY_ERROR, &option->place,
-                "option '%s' takes the name of one element", option->key);
-        return false;
-    }
-    if (!target) {
-        names = context->names ? context->names(context->aux, &n) : NULL;
-        nearest = hg_nearest(name, names, n);
-        if (nearest)
-            hg_diag(context->diags, HG_SEVERITY_ERROR, place,
-                    "no element '%s'; did you mean '%s'?", name, nearest);
-        else
-            hg_diag(context->diags, HG_SEVERITY_ERROR, place,
-                    "no element '%s'; option '%s' names %s%s", name,
-                    option->key, field->cls ? "one of class " : "one",
-                    field->cls ? field->cls : "");
-        return false;
-    }
-    if (field->cls && strcmp(field->cls, target->cls->name)) {
-        hg_diag(context->diags, HG_SEVERITY_ERROR, place,
-                "'%s' is a %s; option '%s' names a %s", name,
-                target->cls->name, option->key, field->cls);
-        return false;
-    }
-    memcpy((uint8_t *)base + field->offset, &target, sizeof target);
-    return true;
-}
-
-static bool
-apply_option(void *base, const struct hg_field *fields, size_t n_fields,
-             const struct lang_option *option,
-             const struct options_context *context)
-{
-    const struct hg_field *field = options_find(fields, n_fields, option->key);
-    const struct hg_place *place = &option->place;
-    struct hg_error error = {""};
-    const char **values;
-    size_t i, bad;
-    bool ok;
-
-    if (!field || field->kind != HG_FIELD_OPTION)
-        return unknown_key(option->key, place, false, fields, n_fields,
-                           context);
-    if (field->type == HG_TYPE_ELEMENT)
-        return apply_reference(base, field, option, context);
-    values = xcalloc(option->n_values, sizeof *values);
-    for (i = 0; i < option->n_values; i++)
-        values[i] = option->values[i].text;
-    ok = set_values(base, field, values, option->n_values, &error, &bad);
-    free(values);
-    if (ok)
-        return true;
-    if (bad < option->n_values &&
-        (types[field->type].list || option->n_values == 1))
-        place = &option->values[bad].place;
-    prefix_error(&error, field->name);
-    hg_diag(context->diags, HG_SEVERITY_ERROR, place, "%s", error.text);
-    return false;
-}
-
-static bool
-check_required(const struct hg_field *fields, size_t n_fields,
-               const struct lang_section *section,
-               const struct options_context *context)
-{
-    bool ok = true;
-    char name[128];
-    size_t i, k;
-
-    for (i = 0; i < n_fields; i++) {
-        bool found = fields[i].title && section->title;
-
-        for (k = 0; k < section->n_options && !found; k++)
-            found = options_find(&fields[i], 1, section->options[k].key);
-        if (found || !fields[i].required)
-            continue;
-        options_hyphenate(fields[i].name, name, sizeof name);
-        hg_diag(context->diags, HG_SEVERITY_ERROR, &section->place,
-                "section '%s' needs %s '%s': %s", section->keyword,
-                fields[i].title ? "a title," : "option", name,
-                fields[i].doc ? fields[i].doc : "");
-        ok = false;
-    }
-    return ok;
-}
-
-/* Fills one row from the subsection that describes it. */
-static bool
-apply_row(void *row, const struct hg_field *rows,
-          const struct lang_section *section,
-          const struct options_context *context)
-{
-    struct hg_error error = {""};
-    bool ok, has_title = false;
-    size_t i;
-
-    options_default(row, rows->fields, rows->n_fields);
-    ok = options_apply(row, rows->fields, rows->n_fields, section, context);
-    ok &= check_required(rows->fields, rows->n_fields, section, context);
-    for (i = 0; i < rows->n_fields; i++) {
-        const char *title = section->title;
-
-        if (!rows->fields[i].title)
-            continue;
-        has_title = true;
-        if (title && !options_set(row, &rows->fields[i], &title, 1, &error)) {
-            hg_diag(context->diags, HG_SEVERITY_ERROR, &section->title_place,
-                    "%s", error.text);
-            ok = false;
-        }
-    }
-    if (section->title && !has_title) {
-        hg_diag(context->diags, HG_SEVERITY_ERROR, &section->title_place,
-                "section '%s' has no title; write '%s { ... }'",
-                section->keyword, section->keyword);
-        ok = false;
-    }
-    return ok;
-}
-
-static bool
-apply_section(void *base, const struct hg_field *fields, size_t n_fields,
-              const struct lang_section *section,
-              const struct options_context *context)
-{
-    const struct hg_field *field =
-        options_find(fields, n_fields, section->keyword);
-    struct options_context inner = *context;
-    struct vector rows;
-
-    if (!field || field->kind != HG_FIELD_ROWS)
-        return unknown_key(section->keyword, &section->place, true, fields,
-                           n_fields, context);
-    rows = vector_load(base, field);
-    rows.v = xrealloc(rows.v, (rows.n + 1) * field->row_size);
-    memset((uint8_t *)rows.v + rows.n * field->row_size, 0, field->row_size);
-    rows.n++;
-    vector_store(base, field, rows);
-    inner.class_name = context->class_name;
-    return apply_row((uint8_t *)rows.v + (rows.n - 1) * field->row_size, field,
-                     section, &inner);
-}
-
-bool
-options_apply(void *base, const struct hg_field *fields, size_t n_fields,
-              const struct lang_section *section,
-              const struct options_context *context)
-{
-    bool ok = true;
-    size_t i;
-
-    for (i = 0; i < section->n_options; i++)
-        ok &= apply_option(base, fields, n_fields, &section->options[i],
-                           context);
-    for (i = 0; i < section->n_sections; i++)
-        ok &= apply_section(base, fields, n_fields, &section->sections[i],
-                            context);
-    return ok;
-}
-
-/* ---- Printing --------------------------------------------------------- */
-
-static void
-print_choice(const char *choices, uint64_t index, FILE *out)
-{
-    while (index-- && *choices) {
-        choices += strcspn(choices, " ");
-        choices += strspn(choices, " ");
-    }
-    fprintf(out, "%.*s", (int)strcspn(choices, " "), choices);
-}
-
-static uint64_t
-load_number(const void *at, enum hg_type type)
-{
-    uint16_t v16;
-    uint32_t v32;
-    uint64_t v64;
-
-    switch (type) {
-    case HG_TYPE_BOOL:
-    case HG_TYPE_U8:
-        return *(const uint8_t *)at;
-    case HG_TYPE_U16:
-        memcpy(&v16, at, sizeof v16);
-        return v16;
-    case HG_TYPE_U32:
-        memcpy(&v32, at, sizeof v32);
-        return v32;
-    default:
-        memcpy(&v64, at, sizeof v64);
-        return v64;
-    }
-}
-
-static void
-print_value(const void *at, const struct hg_field *field, enum hg_type type,
-            FILE *out)
-{
-    char buf[64];
-    struct hg_rate rate;
-    struct hg_port_range range;
-    struct hg_addr addr;
-    struct hg_prefix prefix;
-    struct hg_element *element;
-    char *string;
-
-    if (field->choices && type != HG_TYPE_STRING) {
-        print_choice(field->choices, load_number(at, type), out);
-        return;
-    }
-    switch (type) {
-    case HG_TYPE_BOOL:
-        fputs(load_number(at, type) ? "true" : "false", out);
-        break;
-    case HG_TYPE_STRING:
-        memcpy(&string, at, sizeof string);
-        fputs(string ? string : "", out);
-        break;
-    case HG_TYPE_ADDR:
-        memcpy(&addr, at, sizeof addr);
-        fputs(addr.family ? hg_addr_format(&addr, buf) : "", out);
-        break;
-    case HG_TYPE_PREFIX:
-        memcpy(&prefix, at, sizeof prefix);
-        fputs(prefix.addr.family ? hg_prefix_format(&prefix, buf) : "", out);
-        break;
-    case HG_TYPE_MAC:
-        fputs(hg_mac_format(at, buf), out);
-        break;
-    case HG_TYPE_PORT_RANGE:
-        memcpy(&range, at, sizeof range);
-        if (range.low == range.high)
-            fprintf(out, "%u", range.low);
-        else
-            fprintf(out, "%u-%u", range.low, range.high);
-        break;
-    case HG_TYPE_RATE:
-        memcpy(&rate, at, sizeof rate);
-        fputs(hg_rate_format(&rate, buf), out);
-        break;
-    case HG_TYPE_ELEMENT:
-        memcpy(&element, at, sizeof element);
-        fputs(element ? element->name : "", out);
-        break;
-    default:
-        format_number(type, load_number(at, type), buf, sizeof buf);
-        fputs(buf, out);
-        break;
-    }
-}
-
-static void
-print_rows(struct vector rows, const struct hg_field *field, FILE *out)
-{
-    char name[128];
-    size_t i, k;
-
-    for (i = 0; i < rows.n; i++) {
-        const uint8_t *row = (const uint8_t *)rows.v + i * field->row_size;
-
-        fprintf(out, "%s%s {", i ? "\n" : "",
-                options_hyphenate(field->name, name, sizeof name));
-        for (k = 0; k < field->n_fields; k++) {
-            fprintf(
-                out, " %s = ",
-                options_hyphenate(field->fields[k].name, name, sizeof name));
-            options_print(row, &field->fields[k], out);
-        }
-        fputs(" }", out);
-    }
-}
-
-void
-options_print(const void *base, const struct hg_field *field, FILE *out)
-{
-    const struct type_info *info = &types[field->type];
-    struct vector vector;
-    size_t i;
-
-    if (field->type == HG_TYPE_ROWS) {
-        print_rows(vector_load(base, field), field, out);
-        return;
-    }
-    if (!info->list) {
-        print_value((const uint8_t *)base + field->offset, field, field->type,
-                    out);
-        return;
-    }
-    vector = vector_load(base, field);
-    fputs("{ ", out);
-    for (i = 0; i < vector.n; i++) {
-        fputs(i ? ", " : "", out);
-        print_value((const uint8_t *)vector.v + i * info->size, field,
-                    info->item, out);
-    }
-    fputs(vector.n ? " }" : "}", out);
-}
-
-const char *
-options_type_name(const struct hg_field *field, char *buf, size_t size)
-{
-    const struct type_info *info = &types[field->type];
-    char words[256];
-
-    if (info->list)
-        snprintf(buf, size, "list of %s", types[info->item].many);
-    else if (field->choices)
-        snprintf(buf, size, "one of %s",
-                 choices_text(field->choices, words, sizeof words));
-    else
-        snprintf(buf, size, "%s", info->one);
-    return buf;
 }

@@ -233,7 +233,8 @@ write_handlers(struct run *run)
             find_handler(run, "write", pair->name, &handler);
         struct hg_error error = {""};
         char *value = load_value(pair->value);
-        bool written = value && hg_element_write(e, handler, value, &error);
+        bool written =
+            e && value && hg_element_write(e, handler, value, &error);
 
         if (value && !written)
             cli_error("'--write %s': %s", pair->name, error.text);
@@ -257,7 +258,8 @@ read_handlers(struct run *run, struct summary *summary)
         char *text = NULL, *name;
         size_t size = 0;
         FILE *out = open_memstream(&text, &size);
-        bool read = out && hg_element_read(e, handler, argument, out, &error);
+        bool read =
+            e && out && hg_element_read(e, handler, argument, out, &error);
 
         if (out)
             fclose(out);

@@ -191,27 +191,33 @@ print_options(const struct hg_field *fields, size_t n, unsigned indent,
     }
 }
 
+/* Subsections, and those within them. */
 static void
-print_rows(const struct hg_class *cls, FILE *out)
+print_rows(const struct hg_field *fields, size_t n, unsigned indent, FILE *out)
 {
     size_t i;
 
-    for (i = 0; i < cls->n_fields; i++) {
-        const struct hg_field *f = &cls->fields[i];
+    for (i = 0; i < n; i++) {
+        const struct hg_field *f = &fields[i];
         char *name;
 
         if (f->kind != HG_FIELD_ROWS)
             continue;
         name = hyphenate(f->name);
-        fprintf(out, "\nSUBSECTIONS  %s TITLE { ... }", name);
+        if (indent == 0)
+            fputs("\nSUBSECTIONS  ", out);
+        fprintf(out, "%*s%s TITLE { ... }", (int)indent, "", name);
         write_count(f, out);
         fputc('\n', out);
-        if (f->doc) {
-            fputs("    ", out);
-            text_wrap(out, f->doc, 4);
-        }
-        print_options(f->fields, f->n_fields, 4, out);
         free(name);
+        indent += 4;
+        if (f->doc) {
+            fprintf(out, "%*s", (int)indent, "");
+            text_wrap(out, f->doc, indent);
+        }
+        print_options(f->fields, f->n_fields, indent, out);
+        print_rows(f->fields, f->n_fields, indent, out);
+        indent -= 4;
     }
 }
 
@@ -327,7 +333,7 @@ manual_print(const struct hg_class *cls, FILE *out)
         fputs("\nOPTIONS\n", out);
         print_options(cls->fields, cls->n_fields, 4, out);
     }
-    print_rows(cls, out);
+    print_rows(cls->fields, cls->n_fields, 0, out);
     print_numbers(cls, HG_FIELD_COUNTER, "COUNTERS", out);
     print_numbers(cls, HG_FIELD_REASON, "DROP REASONS", out);
     print_numbers(cls, HG_FIELD_GAUGE, "GAUGES", out);
@@ -401,10 +407,13 @@ field_json(const struct hg_field *f)
     json_object_set_new(o, "name", json_string(name));
     free(name);
     json_object_set_new(o, "doc", text_or_null(f->doc));
-    if (f->kind == HG_FIELD_ROWS)
+    if (f->kind == HG_FIELD_ROWS) {
         json_object_set_new(
             o, "options",
             fields_json(f->fields, f->n_fields, HG_FIELD_OPTION));
+        json_object_set_new(
+            o, "rows", fields_json(f->fields, f->n_fields, HG_FIELD_ROWS));
+    }
     if (f->kind == HG_FIELD_OPTION) {
         char *type = describe(f);
 

@@ -1,9 +1,11 @@
 /* test_hyperplane_nat.c: HyperplaneNAT packet by packet.  Where a test needs
  * to know the external port it allows a single one, 7000. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "harness.h"
+#include "notation.h"
 
 #define NAT(...)                                                              \
     bench_create("HyperplaneNAT", "public=198.51.100.1",                      \
@@ -589,6 +591,136 @@ TEST(without_room_to_wait_they_are_dropped)
 
     drops(b, "inside", THIRD, "fragment_out_of_order", 0);
     bench_destroy(b);
+}
+
+/* ---- Batches ---------------------------------------------------------- */
+
+enum { MIX = 1500 };
+
+/* Packet number 'i' of a mixture of everything, with many fragments and few
+ * ports; returns its input. */
+static const char *
+mix(unsigned i, char *text, size_t size)
+{
+    unsigned r = i * 2654435761u >> 7, host = r % 5, id = r / 5 % 6;
+    unsigned port = r / 30 % 4;
+
+    switch (r / 120 % 9) {
+    case 0:
+        snprintf(text, size, "udp 10.0.0.%u:%u > 203.0.113.9:53 len 99", host,
+                 port);
+        return "inside";
+    case 1:
+        snprintf(text, size, "tcp 10.0.0.%u:%u > 203.0.113.9:80 %s", host,
+                 port, id % 2 ? "S" : "F.");
+        return "inside";
+    case 2:
+        snprintf(text, size,
+                 "udp 10.0.0.%u:%u > 203.0.113.9:53 len 80 frag 0+ id %u",
+                 host, port, id);
+        return "inside";
+    case 3:
+    case 4:
+    case 5:
+        snprintf(text, size,
+                 "ip 10.0.0.%u > 203.0.113.9 proto 17 len 80 frag %u%s id %u",
+                 host, 80 + id * 8, id % 2 ? "+" : "", r / 5 % 3);
+        return "inside";
+    case 6:
+        snprintf(text, size,
+                 "udp 203.0.113.9:53 > 198.51.100.1:%u len 8 frag 0+ id %u",
+                 7000 + port * 3 + host, id);
+        return "outside";
+    case 7:
+        snprintf(text, size,
+                 "ip 203.0.113.9 > 198.51.100.1 proto 17 len 8 frag 16 id %u",
+                 id);
+        return "outside";
+    default:
+        snprintf(text, size, "tcp 203.0.113.9:80 > 198.51.100.1:%u S.",
+                 7000 + port * 3 + host);
+        return "outside";
+    }
+}
+
+/* Sends the mixture through in batches, and writes what left to 'out'. */
+static void
+run_mix(unsigned batch_size, FILE *out)
+{
+    struct bench *b =
+        bench_create("HyperplaneNAT", "public=198.51.100.1", "ports=7000-7015",
+                     "idle-timeout=2s", "tcp-opening-timeout=1s",
+                     "fragment-timeout=1s", "fragment-hold=20");
+    struct hg_graph *g = bench_graph(b);
+    static const char *const fields[] = {
+        "idle_timeout_count", "no_connection",         "error_port_allocation",
+        "unknown_inbound",    "fragment_out_of_order", "fragment_timed_out",
+        "fragments_held",     "packets_drop_count",    "resets_sent",
+        "bytes_out_to_source"};
+    uint64_t span = hg_graph_span(g), first_ns = 0, last_ns;
+    unsigned i, n = 0;
+
+    for (i = 0; i < MIX; i++) {
+        char text[160], name[32];
+        const char *in = mix(i, text, sizeof(text));
+        struct hg_error error;
+        struct hg_packet *p = notation_parse(bench_pool(b), text, &error);
+        uint64_t time_ns = i * 3 * HG_MSEC;
+
+        REQUIRE(p != NULL);
+        p->time_ns = BENCH_START + time_ns;
+        last_ns = time_ns;
+        if (n == batch_size || (n && last_ns - first_ns >= span) ||
+            p->time_ns >= hg_graph_next_timer(g)) {
+            hg_graph_dispatch(g);
+            n = 0;
+        }
+        if (!n++) {
+            bench_advance(b, time_ns);
+            first_ns = time_ns;
+        }
+        snprintf(name, sizeof(name), "input-%s", in);
+        hg_graph_inject(g, hg_graph_find(g, name), 0, &p, 1);
+    }
+    hg_graph_dispatch(g);
+    for (i = 0; i < 2; i++) {
+        const char *port = i ? "outside" : "inside";
+
+        while (bench_waiting(b, port)) {
+            const struct hg_packet *p = bench_take(b, port);
+            char text[160];
+
+            fprintf(out, "%s %llu %s\n", port, (unsigned long long)p->time_ns,
+                    hg_packet_format(p, text, sizeof(text)));
+        }
+    }
+    for (i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        fprintf(out, "%s %llu\n", fields[i],
+                (unsigned long long)bench_counter(b, fields[i]));
+    fprintf(out, "%s\n", bench_read(b, "export", ""));
+    bench_destroy(b);
+}
+
+TEST(the_size_of_batches_makes_no_difference)
+{
+    static const unsigned sizes[] = {1, 7, 64, 256};
+    char *text[4] = {NULL};
+    size_t i, size;
+
+    for (i = 0; i < 4; i++) {
+        FILE *out = open_memstream(&text[i], &size);
+
+        run_mix(sizes[i], out);
+        fclose(out);
+        if (strcmp(text[i], text[0]))
+            FAIL("batches of %u differ from batches of 1", sizes[i]);
+    }
+    CHECK(size > 10000);
+    CHECK(!strstr(text[0], "fragment_timed_out 0\n"));
+    CHECK(!strstr(text[0], "fragment_out_of_order 0\n"));
+    CHECK(!strstr(text[0], "idle_timeout_count 0\n"));
+    for (i = 0; i < 4; i++)
+        free(text[i]);
 }
 
 /* ---- Handlers --------------------------------------------------------- */

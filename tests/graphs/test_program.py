@@ -23,6 +23,7 @@ import support  # noqa: E402
 
 DONE, FAILED, WRONG = 0, 1, 2
 SEC = 10**9
+MAGIC = struct.pack("<I", 0xa1b23c4d)  # Begins 24 bytes of header.
 HEADGATE = os.path.abspath(support.HEADGATE)
 
 WIRE = """
@@ -597,58 +598,57 @@ class Signals(Program):
 
 
 class Terminal(Program):
-    def on_terminal(self, *arguments, stdin=None, feed=None, **environment):
-        """What the program writes to a terminal as standard error.  'feed' is
-        called with what there is so far until it returns false, then 'stdin'
-        is closed."""
+    def start_on_terminal(self, *arguments, **environment):
+        """The program, and the terminal that is its standard error."""
         master, slave = pty.openpty()
+        self.addCleanup(os.close, master)
         program = subprocess.Popen(
-            [HEADGATE, *arguments], stdin=stdin or subprocess.DEVNULL,
+            [HEADGATE, *arguments], stdin=subprocess.PIPE,
             stdout=subprocess.PIPE, stderr=slave,
             env={**os.environ, **environment})
         os.close(slave)
-        text = b""
-        while True:
-            if feed and not feed(program, text):
-                feed = None
-                program.stdin.close()
-            if feed and not select.select([master], [], [], 0.01)[0]:
-                continue
-            try:
-                text += os.read(master, 65536)
-            except OSError:  # EIO: the other end is closed.
-                break
-        os.close(master)
-        program.stdout.close()
+        self.addCleanup(program.stdout.close)
+        return program, master
+
+    @staticmethod
+    def shown(master, seconds):
+        """What appears on the terminal within this time; None: at its end."""
+        if not select.select([master], [], [], seconds)[0]:
+            return ""
+        try:
+            return os.read(master, 65536).decode()
+        except OSError:  # EIO: the program has ended.
+            return None
+
+    def on_terminal(self, *arguments, feed=b"", until=None, **environment):
+        """All that the program writes to the terminal.  Its input is the
+        capture 'feed', its packets again and again until 'until' is shown, or
+        for a second."""
+        program, master = self.start_on_terminal(*arguments, **environment)
+        end = time.monotonic() + (30 if until else 1)
+        text, more = "", ""
+        with program.stdin:
+            while feed and time.monotonic() < end and (
+                    until is None or until not in text):
+                program.stdin.write(feed)
+                program.stdin.flush()
+                feed = feed[24:] if feed[:4] == MAGIC else feed
+                text += self.shown(master, 0.01)
+        while more is not None:
+            text += more
+            more = self.shown(master, 60)
         self.status = program.wait(timeout=60)
-        return text.decode()
-
-    def feeder(self, enough):
-        """Packets one by one until the terminal shows 'enough', or for a
-        second."""
-        self.capture("in.pcap", [udp(1)])
-        with open("in.pcap", "rb") as file:
-            header, packet = file.read(24), file.read()
-        fed = []
-
-        def feed(program, text):
-            program.stdin.write(packet if fed else header + packet)
-            program.stdin.flush()
-            fed.append(time.monotonic())
-            return enough not in text and fed[-1] - fed[0] < (
-                30 if enough != b"never" else 1)
-
-        return feed
+        return text
 
     def test_progress_on_a_terminal_only(self):
+        self.capture("in.pcap", [udp(1)])
+        with open("in.pcap", "rb") as file:
+            feed = file.read()
         slow_run = ("run", self.graph, "inside=-", "outside=null:")
         self.assertRegex(
-            self.on_terminal(*slow_run, stdin=subprocess.PIPE,
-                             feed=self.feeder(b"pps")),
+            self.on_terminal(*slow_run, feed=feed, until="pps"),
             r"^\r\x1b\[K[\d.]+ k?packets  [\d.]+ k?pps")
-        self.assertEqual(
-            self.on_terminal(*slow_run, "--quiet", stdin=subprocess.PIPE,
-                             feed=self.feeder(b"never")), "")
+        self.assertEqual(self.on_terminal(*slow_run, "--quiet", feed=feed), "")
         self.assertEqual(self.status, DONE)
 
     def test_colour_only_where_wanted(self):
