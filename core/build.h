@@ -49,6 +49,7 @@ struct node {
 
 /* A connection as written; ports are known once elements are configured. */
 struct edge {
+    const struct scope *scope; /* Where it is written. */
     struct node *from;
     struct node *to;
     const struct lang_end *from_end;

@@ -177,6 +177,8 @@ check_wiring(struct builder *b, const struct node *node)
     } else if (node->kind == NODE_INPUT || node->kind == NODE_OUTPUT) {
         check_port_node(b, node);
     } else if (!node->connected) {
+        if (node->scope->file->broken)
+            return;
         WARNING(b, &node->place,
                 "'%s' is never used: nothing is connected to it", node->name);
     } else if (node->kind == NODE_GRAPH) {
@@ -186,6 +188,7 @@ check_wiring(struct builder *b, const struct node *node)
     }
 }
 
+/* The first will do: all edges of a circle have the same mistake. */
 static void
 check_circles(struct builder *b)
 {
@@ -194,11 +197,13 @@ check_circles(struct builder *b)
     for (i = 0; i < b->n_edges; i++) {
         const struct edge *edge = b->edges[i];
 
-        build_enter(b, edge->from->scope);
-        if (!edge->broken && edge->from->outs[edge->out] == edge &&
-            wire_is_circle(b, edge))
-            ERROR(b, &edge->to_end->place,
-                  "this connection leads in a circle without any element");
+        if (edge->broken || edge->from->outs[edge->out] != edge ||
+            !wire_is_circle(b, edge))
+            continue;
+        build_enter(b, edge->scope);
+        ERROR(b, &edge->to_end->place,
+              "this connection leads in a circle without any element");
+        return;
     }
 }
 
@@ -215,7 +220,8 @@ has_unfed_input(const struct node *node)
     return false;
 }
 
-/* Reverse postorder, filled from the end. */
+/* Reverse postorder, filled from the end.  Nothing goes on through a device:
+ * it is a start of its own. */
 static void
 visit(struct checker *c, struct node *node)
 {
@@ -224,7 +230,8 @@ visit(struct checker *c, struct node *node)
 
     facts->reached = facts->listed = true;
     for (i = facts->out; i != NONE; i = c->links[i].next_out)
-        if (!c->facts[c->links[i].to->index].listed)
+        if (!c->facts[c->links[i].to->index].listed &&
+            !is_source(c->links[i].to))
             visit(c, c->links[i].to);
     c->order[--c->n_order] = node;
 }
@@ -241,7 +248,8 @@ find_order(struct checker *c)
     for (i = n; i-- > 0;) {
         struct node *node = c->b->nodes[i], *start = NULL;
 
-        if (node->kind == NODE_INPUT && !node->fed[0])
+        if ((node->kind == NODE_INPUT || node->kind == NODE_OUTPUT) &&
+            (!node->fed[0] || node->excused))
             start = wire_follow(c->b, node->outs[0], &in);
         else if (is_source(node) || node->excused ||
                  (node->element && has_unfed_input(node)))
@@ -419,7 +427,7 @@ report_need(struct checker *c, const struct link *link, const char *word,
     for (i = 0; i < c->b->n_nodes; i++)
         c->facts[i].seen = false;
     origin = find_origin(c, link->from, bit);
-    build_enter(c->b, link->edge->from->scope);
+    build_enter(c->b, link->edge->scope);
     if (!origin || is_source(origin))
         ERROR(c->b, place,
               "'%s' needs '%s', which nothing before it provides on the way "
@@ -513,7 +521,7 @@ check_loops(struct checker *c)
             to->element->order > e->order || told[e->cycle_begin])
             continue;
         told[e->cycle_begin] = true;
-        build_enter(b, c->links[i].edge->from->scope);
+        build_enter(b, c->links[i].edge->scope);
         WARNING(b, &c->links[i].edge->to_end->place,
                 "%s form a loop; packets that go round it more than 64 times "
                 "are dropped",

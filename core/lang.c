@@ -604,9 +604,11 @@ parse_source(struct parser *outer, struct source *source)
     parser.depth = 0;
     diags_add_file(parser.diags, source->name);
     token_find_lines(source, &parser.file->memory);
-    if (text_len < source->len)
+    if (text_len < source->len) {
         ERROR(&parser, text_len, text_len + 1,
               "a zero byte; this is not a text file");
+        return;
+    }
     source->code = lang_copy(&parser.file->memory, source->text, text_len);
     source->len = text_len;
     if (!strncmp(source->code, "\xef\xbb\xbf", 3)) /* Byte order mark. */

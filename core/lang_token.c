@@ -98,8 +98,8 @@ string_end(const char *code, size_t pos, bool *closed)
     if (*closed)
         return i + 1;
     i = line_end(code, pos);
-    while (i > pos + 1 && is_space(code[i - 1]))
-        i--;
+    while (i > pos + 1 && (is_space(code[i - 1]) || strchr("})", code[i - 1])))
+        i--; /* "abc }: the brace is meant as one. */
     return i;
 }
 

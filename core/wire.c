@@ -176,12 +176,14 @@ check_edge(struct builder *b, struct edge *edge)
 }
 
 static void
-add_edge(struct builder *b, struct node *from, const struct lang_end *from_end,
-         struct node *to, const struct lang_end *to_end, const char *item)
+add_edge(struct builder *b, const struct scope *scope, struct node *from,
+         const struct lang_end *from_end, struct node *to,
+         const struct lang_end *to_end, const char *item)
 {
     struct edge *edge = lang_alloc(&b->memory, sizeof *edge);
 
-    *edge = (struct edge){.from = from,
+    *edge = (struct edge){.scope = scope,
+                          .from = from,
                           .to = to,
                           .from_end = from_end,
                           .to_end = to_end,
@@ -230,7 +232,7 @@ wire_declare(struct builder *b, struct scope *scope)
             for (k = 1; k < chain->n_ends; k++) {
                 struct node *to = find_node(b, scope, &end[k], item);
 
-                add_edge(b, from, &end[k - 1], to, &end[k], item);
+                add_edge(b, scope, from, &end[k - 1], to, &end[k], item);
                 from = to;
             }
         }
@@ -420,6 +422,7 @@ place_edge(struct builder *b, struct edge *edge)
           edge->from->element ? edge->from->element->outputs[edge->out].name
                               : edge->from->name,
           end->name);
+    edge->to->excused = true;
     NOTE(b,
          first->out_name ? &first->from_end->out_place
                          : &first->from_end->place,
@@ -448,7 +451,7 @@ wire_ports(struct builder *b)
     for (i = 0; i < b->n_edges; i++) {
         struct edge *edge = b->edges[i];
 
-        build_enter(b, edge->from->scope);
+        build_enter(b, edge->scope);
         if (!edge->broken && resolve(b, edge))
             place_edge(b, edge);
     }

@@ -89,7 +89,7 @@ live_init(struct live *v, struct loop *l)
     v->signals[1] = evsignal_new(v->base, SIGTERM, on_signal, v);
     event_add(v->signals[0], NULL);
     event_add(v->signals[1], NULL);
-    v->devices = cli_alloc(l->n_sources, sizeof *v->devices);
+    v->devices = cli_alloc(l->n_sources, sizeof(struct event *));
     for (i = 0; i < l->n_sources; i++) {
         const struct hg_device *d = l->sources[i].device;
 

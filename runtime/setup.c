@@ -84,19 +84,17 @@ keep_standard_input(void)
 {
     int fd = memfd_create("graph", MFD_CLOEXEC);
     char buffer[4096];
-    ssize_t n = 0;
+    bool kept;
+    ssize_t n;
 
     if (fd < 0)
         return false;
     while ((n = read(STDIN_FILENO, buffer, sizeof buffer)) > 0)
         if (write(fd, buffer, (size_t)n) != n)
-            n = -1;
-    if (n < 0 || dup2(fd, STDIN_FILENO) < 0) {
-        close(fd);
-        return false;
-    }
+            break;
+    kept = n == 0 && dup2(fd, STDIN_FILENO) >= 0;
     close(fd);
-    return true;
+    return kept;
 }
 
 struct hg_graph *

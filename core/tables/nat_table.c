@@ -20,6 +20,7 @@
 #include <xxhash.h>
 
 #define FIRST_CAPACITY 1024u
+#define HEADS 2u      /* For each entry: chains are short. */
 #define SLOT_SHIFT 28 /* 268 ms */
 #define N_SLOTS                                                               \
     4096u /* 18 minutes; later deadlines wait in the last slot.               \
@@ -71,7 +72,8 @@ struct hg_nat_table {
     uint32_t free;
     struct flow *flow;
     struct link *link;
-    uint32_t *out_heads; /* 'capacity' of each. */
+    uint32_t head_mask;
+    uint32_t *out_heads;
     uint32_t *in_heads;
 
     uint32_t dest_capacity;
@@ -87,18 +89,29 @@ struct hg_nat_table {
 
 /* ---- Hashes ----------------------------------------------------------- */
 
+/* Not masked: the table may grow before the hash is used. */
 static uint32_t
 hash_out(const struct hg_nat_table *t, const struct hg_nat_tuple *tuple)
 {
-    return (uint32_t)XXH3_64bits_withSeed(tuple, sizeof(*tuple), t->seed_out) &
-           (t->capacity - 1);
+    return (uint32_t)XXH3_64bits_withSeed(tuple, sizeof(*tuple), t->seed_out);
 }
 
 static uint32_t
 hash_in(const struct hg_nat_table *t, const struct hg_nat_tuple *tuple)
 {
-    return (uint32_t)XXH3_64bits_withSeed(tuple, sizeof(*tuple), t->seed_in) &
-           (t->capacity - 1);
+    return (uint32_t)XXH3_64bits_withSeed(tuple, sizeof(*tuple), t->seed_in);
+}
+
+static uint32_t *
+out_head(const struct hg_nat_table *t, uint32_t hash)
+{
+    return &t->out_heads[hash & t->head_mask];
+}
+
+static uint32_t *
+in_head(const struct hg_nat_table *t, uint32_t hash)
+{
+    return &t->in_heads[hash & t->head_mask];
 }
 
 static uint32_t
@@ -129,9 +142,10 @@ tuple_in(const struct flow *f)
 }
 
 static uint32_t
-find_out(const struct hg_nat_table *t, const struct hg_nat_tuple *k)
+find_out(const struct hg_nat_table *t, const struct hg_nat_tuple *k,
+         uint32_t hash)
 {
-    uint32_t i = t->out_heads[hash_out(t, k)];
+    uint32_t i = *out_head(t, hash);
 
     for (; i; i = t->flow[i].next_out) {
         const struct flow *f = &t->flow[i];
@@ -145,9 +159,10 @@ find_out(const struct hg_nat_table *t, const struct hg_nat_tuple *k)
 }
 
 static uint32_t
-find_in(const struct hg_nat_table *t, const struct hg_nat_tuple *k)
+find_in(const struct hg_nat_table *t, const struct hg_nat_tuple *k,
+        uint32_t hash)
 {
-    uint32_t i = t->in_heads[hash_in(t, k)];
+    uint32_t i = *in_head(t, hash);
 
     for (; i; i = t->link[i].next_in) {
         const struct flow *f = &t->flow[i];
@@ -328,11 +343,11 @@ chain(struct hg_nat_table *t, uint32_t i)
 {
     struct hg_nat_tuple out = tuple_out(&t->flow[i]);
     struct hg_nat_tuple in = tuple_in(&t->flow[i]);
-    uint32_t *head = &t->out_heads[hash_out(t, &out)];
+    uint32_t *head = out_head(t, hash_out(t, &out));
 
     t->flow[i].next_out = *head;
     *head = i;
-    head = &t->in_heads[hash_in(t, &in)];
+    head = in_head(t, hash_in(t, &in));
     t->link[i].next_in = *head;
     *head = i;
 }
@@ -342,12 +357,12 @@ unchain(struct hg_nat_table *t, uint32_t i)
 {
     struct hg_nat_tuple out = tuple_out(&t->flow[i]);
     struct hg_nat_tuple in = tuple_in(&t->flow[i]);
-    uint32_t *at = &t->out_heads[hash_out(t, &out)];
+    uint32_t *at = out_head(t, hash_out(t, &out));
 
     while (*at != i)
         at = &t->flow[*at].next_out;
     *at = t->flow[i].next_out;
-    at = &t->in_heads[hash_in(t, &in)];
+    at = in_head(t, hash_in(t, &in));
     while (*at != i)
         at = &t->link[*at].next_in;
     *at = t->link[i].next_in;
@@ -369,12 +384,13 @@ grow(struct hg_nat_table *t)
     if (!link)
         return false;
     t->link = link;
-    heads = calloc(capacity, 2 * sizeof(*heads));
+    heads = calloc(capacity, 2 * HEADS * sizeof(*heads));
     if (!heads)
         return false;
     free(t->out_heads);
     t->out_heads = heads;
-    t->in_heads = heads + capacity;
+    t->in_heads = heads + HEADS * (size_t)capacity;
+    t->head_mask = HEADS * capacity - 1;
     t->capacity = capacity;
     for (i = 1; i <= t->n_used; i++)
         chain(t, i);
@@ -508,7 +524,7 @@ choose_port(struct hg_nat_table *t, struct flow *f, uint64_t now_ns)
 
         f->external_port = (uint16_t)(t->config.ports.low + at);
         in = tuple_in(f);
-        if (!if_alive(t, find_in(t, &in), now_ns))
+        if (!if_alive(t, find_in(t, &in, hash_in(t, &in)), now_ns))
             return true;
         at += step;
         if (at >= n)
@@ -535,7 +551,7 @@ hg_nat_insert(struct hg_nat_table *t, const struct hg_nat_tuple *inside,
                                         t->seed_pair) %
                    n);
 
-    if (if_alive(t, find_out(t, inside), now_ns))
+    if (if_alive(t, find_out(t, inside, hash_out(t, inside)), now_ns))
         return HG_NAT_EXISTS;
     for (k = 0; k < n; k++) {
         uint32_t i;
@@ -575,9 +591,9 @@ hg_nat_install(struct hg_nat_table *t, struct hg_nat_flow *flow,
         k++;
     if (k == t->config.n_external)
         return HG_NAT_FOREIGN;
-    if (if_alive(t, find_out(t, &out), now_ns))
+    if (if_alive(t, find_out(t, &out, hash_out(t, &out)), now_ns))
         return HG_NAT_EXISTS;
-    if (if_alive(t, find_in(t, &in), now_ns))
+    if (if_alive(t, find_in(t, &in, hash_in(t, &in)), now_ns))
         return HG_NAT_TAKEN;
     if (dest_is_full(t, &f))
         hg_nat_expire(t, now_ns);
@@ -593,7 +609,7 @@ bool
 hg_nat_lookup_out(struct hg_nat_table *t, const struct hg_nat_tuple *inside,
                   uint64_t now_ns, struct hg_nat_flow *flow)
 {
-    uint32_t i = if_alive(t, find_out(t, inside), now_ns);
+    uint32_t i = if_alive(t, find_out(t, inside, hash_out(t, inside)), now_ns);
 
     if (i)
         copy_out(t, i, flow);
@@ -604,7 +620,47 @@ bool
 hg_nat_lookup_in(struct hg_nat_table *t, const struct hg_nat_tuple *external,
                  uint64_t now_ns, struct hg_nat_flow *flow)
 {
-    uint32_t i = if_alive(t, find_in(t, external), now_ns);
+    uint32_t i =
+        if_alive(t, find_in(t, external, hash_in(t, external)), now_ns);
+
+    if (i)
+        copy_out(t, i, flow);
+    return i != 0;
+}
+
+void
+hg_nat_prepare(const struct hg_nat_table *t, struct hg_nat_key *key,
+               unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        if (!key[i].tuple.protocol)
+            continue;
+        if (key[i].from_inside) {
+            key[i].hash = hash_out(t, &key[i].tuple);
+            __builtin_prefetch(out_head(t, key[i].hash));
+        } else {
+            key[i].hash = hash_in(t, &key[i].tuple);
+            __builtin_prefetch(in_head(t, key[i].hash));
+        }
+    }
+    for (i = 0; i < n; i++)
+        if (key[i].tuple.protocol)
+            __builtin_prefetch(
+                &t->flow[key[i].from_inside ? *out_head(t, key[i].hash)
+                                            : *in_head(t, key[i].hash)]);
+}
+
+bool
+hg_nat_lookup(struct hg_nat_table *t, const struct hg_nat_key *key,
+              uint64_t now_ns, struct hg_nat_flow *flow)
+{
+    uint32_t i =
+        if_alive(t,
+                 key->from_inside ? find_out(t, &key->tuple, key->hash)
+                                  : find_in(t, &key->tuple, key->hash),
+                 now_ns);
 
     if (i)
         copy_out(t, i, flow);

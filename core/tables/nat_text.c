@@ -3,6 +3,7 @@
 #include <headgate/headers.h>
 #include <headgate/nat_table.h>
 
+#include <stdlib.h>
 #include <string.h>
 
 #include <jansson.h>
@@ -300,4 +301,70 @@ hg_nat_remove_matching(struct hg_nat_table *t, uint64_t now_ns,
         if (hg_nat_filter_match(&filter, &flow))
             hg_nat_remove(t, flow.id);
     return true;
+}
+
+static bool
+install(struct hg_nat_table *t, uint64_t now_ns, struct hg_nat_flow *flow,
+        struct hg_error *error)
+{
+    static const char *const refusals[] = {
+        [HG_NAT_NO_PORT] = "its external address has all the flows to its "
+                           "remote endpoint that it may have",
+        [HG_NAT_FULL] = "the table is full; see 'max-flows'",
+        [HG_NAT_EXISTS] = "there is a flow from its inside to its remote "
+                          "endpoint already",
+        [HG_NAT_TAKEN] = "another flow to its remote endpoint has its "
+                         "external address and port",
+        [HG_NAT_FOREIGN] = "its external address is none of the option "
+                           "'public'"};
+    enum hg_nat_result result;
+
+    if (flow->deadline_ns <= now_ns)
+        return hg_error_set(error, "it expired already; leave 'expires' out "
+                                   "for a whole idle timeout");
+    result = hg_nat_install(t, flow, now_ns);
+    return result == HG_NAT_OK || hg_error_set(error, "%s", refusals[result]);
+}
+
+static uint64_t
+life_ns(const struct hg_nat_lives *lives, uint8_t protocol)
+{
+    if (protocol == HG_PROTO_TCP)
+        return lives->tcp_ns;
+    return protocol == HG_PROTO_UDP ? lives->udp_ns : lives->icmp_ns;
+}
+
+bool
+hg_nat_import(struct hg_nat_table *t, uint64_t now_ns, const char *text,
+              const struct hg_nat_lives *lives, struct hg_error *error)
+{
+    uint32_t *ids = NULL;
+    uint32_t n = 0;
+    bool ok = true;
+
+    for (text += strspn(text, " \t\n"); ok && *text;
+         text += strspn(text, " \t\n")) {
+        struct hg_nat_flow flow;
+        struct hg_error why;
+        uint32_t *more = realloc(ids, (n + 1ul) * sizeof(*ids));
+
+        if (!more) {
+            ok = hg_error_set(error, "no memory for %u flows", n + 1);
+            break;
+        }
+        ids = more;
+        ok = hg_nat_flow_parse(&text, &flow, &why);
+        if (ok && !flow.deadline_ns)
+            flow.deadline_ns = now_ns + life_ns(lives, flow.protocol);
+        ok = ok && install(t, now_ns, &flow, &why);
+        if (ok)
+            ids[n++] = flow.id;
+        else
+            hg_error_set(error, "flow %u cannot be imported: %.400s", n + 1,
+                         why.text);
+    }
+    while (!ok && n)
+        hg_nat_remove(t, ids[--n]);
+    free(ids);
+    return ok;
 }

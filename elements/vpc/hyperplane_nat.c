@@ -16,90 +16,17 @@
  * RFC 4787, 5382, 5508 and 7857 apply but for what Hyperplane does otherwise:
  * mappings depend on the remote endpoint, nothing unsolicited comes in, and
  * there is no hairpinning. */
+#include "hyperplane_nat.h"
+
 #include <stdlib.h>
 
-#include <headgate/element.h>
 #include <headgate/endpoint.h>
-#include <headgate/fragment_table.h>
-#include <headgate/nat_table.h>
 
 enum { INSIDE, OUTSIDE }; /* Inputs and outputs alike. */
 enum { GONE = -3 };       /* Verdict: no longer in the batch. */
 enum { FRAGMENT_RECORDS = 4096 };
 
 #define SWEEP_NS HG_SEC
-
-struct block {
-    uint32_t net;
-    uint32_t mask;
-};
-
-struct hyperplane_nat {
-    struct hg_addr_list public;
-    struct hg_port_range ports;
-    uint32_t connections_per_destination;
-    uint32_t max_flows;
-    struct hg_prefix_list inside;
-    struct hg_duration idle_timeout;
-    struct hg_duration tcp_idle_timeout; /* 0 until configured, as below. */
-    struct hg_duration tcp_opening_timeout;
-    struct hg_duration tcp_closing_timeout;
-    struct hg_duration udp_timeout;
-    struct hg_duration icmp_timeout;
-    struct hg_duration fragment_timeout;
-    uint32_t fragment_hold;
-    bool rst_on_expired;
-
-    hg_counter connection_attempt_count;
-    hg_counter connection_established_count;
-    hg_counter idle_timeout_count;
-    hg_counter packets_in_from_source;
-    hg_counter bytes_in_from_source;
-    hg_counter packets_out_to_destination;
-    hg_counter bytes_out_to_destination;
-    hg_counter packets_in_from_destination;
-    hg_counter bytes_in_from_destination;
-    hg_counter packets_out_to_source;
-    hg_counter bytes_out_to_source;
-    hg_counter packets_drop_count;
-    hg_counter resets_sent;
-    hg_gauge active_connection_count;
-    hg_gauge fragments_held;
-
-    hg_counter not_ipv4;
-    hg_counter unsupported_protocol;
-    hg_counter truncated;
-    hg_counter tcp_fragment;
-    hg_counter icmp_fragment;
-    hg_counter fragment_out_of_order;
-    hg_counter fragment_timed_out;
-    hg_counter not_inside;
-    hg_counter hairpin;
-    hg_counter no_connection;
-    hg_counter error_port_allocation;
-    hg_counter table_full;
-    hg_counter wrong_destination;
-    hg_counter unknown_inbound;
-    hg_counter ping_to_gateway;
-    hg_counter unsupported_icmp;
-    hg_counter bad_icmp_checksum;
-    hg_counter bad_quote;
-    hg_counter icmp_error_unmapped;
-
-    uint32_t public_ip[HG_NAT_EXTERNAL_MAX];
-    unsigned n_public;
-    struct block *blocks; /* The option 'inside', or NULL. */
-    struct hg_nat_table *table;
-    struct hg_fragment_table *fragments;
-    struct hg_timer sweep;
-    struct hg_timer fragment_timer;
-
-    /* While a batch is being handled. */
-    struct hg_batch *batch;
-    int16_t *verdict;
-    unsigned at; /* The packet being looked at. */
-    bool has_gone;
-};
 
 static bool
 is_public(const struct hyperplane_nat *self, uint32_t ip)
@@ -466,79 +393,24 @@ static int
 translate_out(struct hyperplane_nat *self, struct hg_packet *p,
               const struct hg_ipv4 *ip)
 {
-    const uint8_t *l4 = hg_packet_l4(p);
-    struct hg_nat_tuple tuple = {.addr = hg_get32(ip->src),
-                                 .remote = hg_get32(ip->dst),
-                                 .protocol = p->protocol};
+    const struct hg_nat_key *key = &self->key[self->at];
     struct hg_nat_flow flow;
 
-    tuple.port = hg_load16(l4 + hg_port_offset(p->protocol, HG_END_SRC));
-    if (p->protocol != HG_PROTO_ICMP)
-        tuple.remote_port = hg_load16(l4 + 2);
-    if (hg_nat_lookup_out(self->table, &tuple, p->time_ns, &flow)) {
+    if (hg_nat_lookup(self->table, key, p->time_ns, &flow)) {
         touch(self, p, &flow, true);
     } else {
-        hg_counter *reason = begin_flow(self, p, &tuple, &flow);
+        hg_counter *reason = begin_flow(self, p, &key->tuple, &flow);
 
         if (reason)
             return hg_drop(reason);
     }
     if (p->flags & HG_PACKET_FRAGMENT) {
-        struct hg_fragment_key key = fragment_key(ip);
+        struct hg_fragment_key datagram = fragment_key(ip);
 
-        decide_fragments(self, p, &key, OUTSIDE, flow.external);
+        decide_fragments(self, p, &datagram, OUTSIDE, flow.external);
     }
     hg_end_set(p, HG_END_SRC, flow.external, flow.external_port);
     return OUTSIDE;
-}
-
-/* Drops what no NAT gateway translates; NULL if it is none of these. */
-static hg_counter *
-refuse(struct hyperplane_nat *self, const struct hg_packet *p)
-{
-    switch (p->protocol) {
-    case HG_PROTO_TCP:
-        if (p->flags & HG_PACKET_FRAGMENT)
-            return &self->tcp_fragment;
-        break;
-    case HG_PROTO_ICMP:
-        if (p->flags & HG_PACKET_FRAGMENT)
-            return &self->icmp_fragment;
-        break;
-    case HG_PROTO_UDP:
-        if (p->flags & HG_PACKET_FRAGMENT_LATER)
-            return NULL;
-        break;
-    default:
-        return &self->unsupported_protocol;
-    }
-    return p->flags & HG_PACKET_L4 ? NULL : &self->truncated;
-}
-
-static int
-outbound(struct hyperplane_nat *self, struct hg_packet *p,
-         const struct hg_ipv4 *ip)
-{
-    hg_counter *reason;
-
-    if (is_public(self, hg_get32(ip->dst)))
-        return hg_drop(&self->hairpin);
-    if (!is_inside(self, hg_get32(ip->src)))
-        return hg_drop(&self->not_inside);
-    reason = refuse(self, p);
-    if (reason)
-        return hg_drop(reason);
-    if (p->flags & HG_PACKET_FRAGMENT_LATER)
-        return follow_first(self, p, ip, OUTSIDE);
-    if (p->protocol == HG_PROTO_ICMP) {
-        uint8_t type = hg_packet_icmp(p)->type;
-
-        if (hg_icmp_is_error(4, type))
-            return translate_error(self, p);
-        if (type != HG_ICMP_ECHO)
-            return hg_drop(&self->unsupported_icmp);
-    }
-    return translate_out(self, p, ip);
 }
 
 /* ---- From outside ----------------------------------------------------- */
@@ -547,54 +419,113 @@ static int
 translate_in(struct hyperplane_nat *self, struct hg_packet *p,
              const struct hg_ipv4 *ip)
 {
-    const uint8_t *l4 = hg_packet_l4(p);
-    struct hg_nat_tuple tuple = {.addr = hg_get32(ip->dst),
-                                 .remote = hg_get32(ip->src),
-                                 .protocol = p->protocol};
     struct hg_nat_flow flow;
 
-    tuple.port = hg_load16(l4 + hg_port_offset(p->protocol, HG_END_DST));
-    if (p->protocol != HG_PROTO_ICMP)
-        tuple.remote_port = hg_load16(l4);
-    if (!hg_nat_lookup_in(self->table, &tuple, p->time_ns, &flow))
+    if (!hg_nat_lookup(self->table, &self->key[self->at], p->time_ns, &flow))
         return hg_drop(&self->unknown_inbound);
     touch(self, p, &flow, false);
     if (p->flags & HG_PACKET_FRAGMENT) {
-        struct hg_fragment_key key = fragment_key(ip);
+        struct hg_fragment_key datagram = fragment_key(ip);
 
-        decide_fragments(self, p, &key, INSIDE, flow.inside);
+        decide_fragments(self, p, &datagram, INSIDE, flow.inside);
     }
     hg_end_set(p, HG_END_DST, flow.inside, flow.inside_port);
     return INSIDE;
 }
 
-static int
-inbound(struct hyperplane_nat *self, struct hg_packet *p,
-        const struct hg_ipv4 *ip)
+/* ---- Both ways -------------------------------------------------------- */
+
+/* Why a whole ICMP message is dropped, or NULL. */
+static hg_counter *
+refuse_icmp(struct hyperplane_nat *self, uint8_t type, bool from_inside)
 {
+    if (type == HG_ICMP_ECHO && !from_inside)
+        return &self->ping_to_gateway;
+    if (type == (from_inside ? HG_ICMP_ECHO : HG_ICMP_ECHO_REPLY) ||
+        hg_icmp_is_error(4, type))
+        return NULL;
+    return &self->unsupported_icmp;
+}
+
+/* Why a packet is dropped whatever its flow, or NULL. */
+static hg_counter *
+refuse(struct hyperplane_nat *self, const struct hg_packet *p)
+{
+    bool is_fragment = (p->flags & HG_PACKET_FRAGMENT) != 0;
+    bool is_whole = (p->flags & HG_PACKET_L4) != 0;
+
+    switch (p->protocol) {
+    case HG_PROTO_TCP:
+        if (is_fragment)
+            return &self->tcp_fragment;
+        break;
+    case HG_PROTO_ICMP:
+        if (is_fragment)
+            return &self->icmp_fragment;
+        if (is_whole)
+            return refuse_icmp(self, hg_packet_icmp(p)->type,
+                               p->in_port == INSIDE);
+        break;
+    case HG_PROTO_UDP:
+        if (p->flags & HG_PACKET_FRAGMENT_LATER)
+            return NULL;
+        break;
+    default:
+        return &self->unsupported_protocol;
+    }
+    return is_whole ? NULL : &self->truncated;
+}
+
+static int
+translate(struct hyperplane_nat *self, struct hg_packet *p,
+          const struct hg_ipv4 *ip)
+{
+    bool from_inside = p->in_port == INSIDE;
     hg_counter *reason;
 
-    if (!is_public(self, hg_get32(ip->dst)))
+    if (from_inside && is_public(self, hg_get32(ip->dst)))
+        return hg_drop(&self->hairpin);
+    if (from_inside && !is_inside(self, hg_get32(ip->src)))
+        return hg_drop(&self->not_inside);
+    if (!from_inside && !is_public(self, hg_get32(ip->dst)))
         return hg_drop(&self->wrong_destination);
     reason = refuse(self, p);
     if (reason)
         return hg_drop(reason);
     if (p->flags & HG_PACKET_FRAGMENT_LATER)
-        return follow_first(self, p, ip, INSIDE);
-    if (p->protocol == HG_PROTO_ICMP) {
-        uint8_t type = hg_packet_icmp(p)->type;
-
-        if (hg_icmp_is_error(4, type))
-            return translate_error(self, p);
-        if (type == HG_ICMP_ECHO)
-            return hg_drop(&self->ping_to_gateway);
-        if (type != HG_ICMP_ECHO_REPLY)
-            return hg_drop(&self->unsupported_icmp);
-    }
-    return translate_in(self, p, ip);
+        return follow_first(self, p, ip, from_inside ? OUTSIDE : INSIDE);
+    if (p->protocol == HG_PROTO_ICMP &&
+        hg_icmp_is_error(4, hg_packet_icmp(p)->type))
+        return translate_error(self, p);
+    return from_inside ? translate_out(self, p, ip)
+                       : translate_in(self, p, ip);
 }
 
 /* ---- Batches ---------------------------------------------------------- */
+
+/* The key of the flow that the packet would belong to; protocol 0 if it is
+ * none of those that have one. */
+static void
+make_key(const struct hg_packet *p, struct hg_nat_key *key)
+{
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+    const uint8_t *l4 = hg_packet_l4(p);
+    bool from_inside = p->in_port == INSIDE;
+    enum hg_end ours = from_inside ? HG_END_SRC : HG_END_DST;
+    enum hg_end remote = from_inside ? HG_END_DST : HG_END_SRC;
+
+    memset(key, 0, sizeof(*key));
+    if (!ip || !(p->flags & HG_PACKET_L4))
+        return;
+    key->from_inside = from_inside;
+    key->tuple.addr = hg_get32(from_inside ? ip->src : ip->dst);
+    key->tuple.remote = hg_get32(from_inside ? ip->dst : ip->src);
+    key->tuple.port = hg_load16(l4 + hg_port_offset(p->protocol, ours));
+    if (p->protocol != HG_PROTO_ICMP)
+        key->tuple.remote_port =
+            hg_load16(l4 + hg_port_offset(p->protocol, remote));
+    key->tuple.protocol = p->protocol;
+}
 
 static int
 nat_packet(struct hyperplane_nat *self, struct hg_packet *p)
@@ -609,12 +540,7 @@ nat_packet(struct hyperplane_nat *self, struct hg_packet *p)
         hg_count(&self->packets_in_from_destination);
         self->bytes_in_from_destination.n += packet_bytes(p);
     }
-    if (!ip)
-        verdict = hg_drop(&self->not_ipv4);
-    else if (p->in_port == INSIDE)
-        verdict = outbound(self, p, ip);
-    else
-        verdict = inbound(self, p, ip);
+    verdict = ip ? translate(self, p, ip) : hg_drop(&self->not_ipv4);
     if (verdict == HG_DROPPED)
         hg_count(&self->packets_drop_count);
     else if (verdict >= 0)
@@ -642,9 +568,14 @@ close_ranks(struct hg_batch *batch, int16_t *verdict)
 static void
 nat_batch(struct hyperplane_nat *self, struct hg_batch *batch)
 {
+    struct hg_nat_key key[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
     int differs = 0;
 
+    for (self->at = 0; self->at < batch->n; self->at++)
+        make_key(batch->p[self->at], &key[self->at]);
+    hg_nat_prepare(self->table, key, batch->n);
+    self->key = key;
     self->batch = batch;
     self->verdict = verdict;
     self->has_gone = false;
@@ -695,75 +626,18 @@ write_delete(void *self_, const char *value, struct hg_error *error)
     return ok;
 }
 
-/* Installs one flow; false, and why. */
-static bool
-import_flow(struct hyperplane_nat *self, struct hg_nat_flow *flow,
-            struct hg_error *error)
-{
-    uint64_t now_ns = hg_now(self);
-
-    if (!flow->deadline_ns)
-        flow->deadline_ns =
-            now_ns + (flow->protocol == HG_PROTO_TCP
-                          ? self->tcp_idle_timeout.ns
-                          : query_timeout(self, flow->protocol));
-    if (flow->deadline_ns <= now_ns)
-        return hg_error_set(error, "it expired already; leave 'expires' out "
-                                   "for a whole idle timeout");
-    switch (hg_nat_install(self->table, flow, now_ns)) {
-    case HG_NAT_OK:
-        return true;
-    case HG_NAT_FOREIGN:
-        return hg_error_set(error, "its external address is none of the "
-                                   "option 'public'");
-    case HG_NAT_EXISTS:
-        return hg_error_set(error, "there is a flow from its inside to its "
-                                   "remote endpoint already");
-    case HG_NAT_TAKEN:
-        return hg_error_set(error, "another flow to its remote endpoint has "
-                                   "its external address and port");
-    case HG_NAT_NO_PORT:
-        return hg_error_set(error, "its external address has all the flows "
-                                   "to its remote endpoint that it may have");
-    default:
-        return hg_error_set(error, "the table is full; see 'max-flows'");
-    }
-}
-
-/* All flows or none. */
 static bool
 write_import(void *self_, const char *value, struct hg_error *error)
 {
     struct hyperplane_nat *self = self_;
-    uint32_t *ids = NULL;
-    uint32_t n = 0;
-    bool ok = true;
+    const struct hg_nat_lives lives = {.tcp_ns = self->tcp_idle_timeout.ns,
+                                       .udp_ns = self->udp_timeout.ns,
+                                       .icmp_ns = self->icmp_timeout.ns};
+    bool ok = hg_nat_import(self->table, hg_now(self), value, &lives, error);
 
-    for (value += strspn(value, " \t\n"); ok && *value;
-         value += strspn(value, " \t\n")) {
-        struct hg_nat_flow flow;
-        struct hg_error why;
-        uint32_t *more = realloc(ids, (n + 1ul) * sizeof(*ids));
-
-        if (!more) {
-            ok = hg_error_set(error, "no memory for %u flows", n + 1);
-            break;
-        }
-        ids = more;
-        ok = hg_nat_flow_parse(&value, &flow, &why) &&
-             import_flow(self, &flow, &why);
-        if (ok)
-            ids[n++] = flow.id;
-        else
-            hg_error_set(error, "flow %u cannot be imported: %.400s", n + 1,
-                         why.text);
-    }
-    while (!ok && n)
-        hg_nat_remove(self->table, ids[--n]);
-    if (n)
-        flow_added(self, hg_now(self));
     self->active_connection_count.n = hg_nat_count(self->table);
-    free(ids);
+    if (self->active_connection_count.n)
+        flow_added(self, hg_now(self));
     return ok;
 }
 
@@ -809,10 +683,11 @@ configure_inside(struct hyperplane_nat *self)
             hg_prefix_format(prefix, buf);
             ok = hg_config_error(self, "inside", (int)i,
                                  "'%s' is not an IPv4 prefix", buf);
+            continue;
         }
         self->blocks[i].net = hg_addr_ip4(&prefix->addr);
         self->blocks[i].mask =
-            prefix->len ? UINT32_MAX << (32 - prefix->len % 33) : 0;
+            prefix->len ? UINT32_MAX << (32 - prefix->len) : 0;
     }
     return ok;
 }
@@ -920,94 +795,6 @@ HG_BATCH_ELEMENT(HyperplaneNAT, struct hyperplane_nat, nat_batch,
          read_flows, NULL},
         {"import", "installs flows written as by export, all or none; state "
                    "and expires may be left out", NULL, write_import}),
-    .fields = HG_FIELDS(
-        HG_OPTION(public, .required = true, .min_n = 1,
-                  .max_n = HG_NAT_EXTERNAL_MAX,
-                  .doc = "the public addresses, IPv4"),
-        HG_OPTION(ports, .def = "1024-65535", .min = 1,
-                  .doc = "external ports and ICMP identifiers to give out"),
-        HG_OPTION(connections_per_destination, .def = "55000", .min = 1,
-                  .max = 65535,
-                  .doc = "flows for each public address, remote endpoint and "
-                         "protocol"),
-        HG_OPTION(max_flows, .def = "16777216", .min = 1,
-                  .doc = "flows altogether; a new one is refused when there "
-                         "are so many, and pushes none out"),
-        HG_OPTION(inside,
-                  .doc = "translate only what comes from these IPv4 prefixes; "
-                         "empty: everything"),
-        HG_OPTION(idle_timeout, .def = "350s", .min = HG_SEC,
-                  .doc = "how long a flow lives without a packet"),
-        HG_OPTION(tcp_idle_timeout, .def = "0",
-                  .doc = "the same for open TCP connections; 0: "
-                         "idle-timeout"),
-        HG_OPTION(tcp_opening_timeout, .def = "4m", .min = HG_SEC,
-                  .doc = "how long a SYN waits for its answer (RFC 7857 2.1)"),
-        HG_OPTION(tcp_closing_timeout, .def = "4m", .min = HG_SEC,
-                  .doc = "how long a connection stays after both FINs or a "
-                         "RST (RFC 7857 2.1, 2.3)"),
-        HG_OPTION(udp_timeout, .def = "0",
-                  .doc = "the same for UDP; 0: idle-timeout"),
-        HG_OPTION(icmp_timeout, .def = "0",
-                  .doc = "the same for ICMP echo; 0: idle-timeout"),
-        HG_OPTION(fragment_timeout, .def = "15s", .min = HG_SEC,
-                  .doc = "how long fragments follow their first one, or wait "
-                         "for it (RFC 791 3.2)"),
-        HG_OPTION(fragment_hold, .def = "256",
-                  .doc = "fragments that may wait for their first one; 0: "
-                         "they are dropped"),
-        HG_OPTION(rst_on_expired, .def = "true",
-                  .doc = "answer TCP packets from inside that belong to no "
-                         "connection with a RST"),
-        HG_COUNTER(connection_attempt_count, .doc = "TCP connections begun"),
-        HG_COUNTER(connection_established_count,
-                   .doc = "TCP connections that were answered"),
-        HG_COUNTER(idle_timeout_count,
-                   .doc = "flows that ran out without having been closed"),
-        HG_COUNTER(packets_in_from_source, .doc = "packets from inside"),
-        HG_COUNTER(bytes_in_from_source, .doc = "their IP bytes"),
-        HG_COUNTER(packets_out_to_destination, .doc = "packets to outside"),
-        HG_COUNTER(bytes_out_to_destination, .doc = "their IP bytes"),
-        HG_COUNTER(packets_in_from_destination, .doc = "packets from outside"),
-        HG_COUNTER(bytes_in_from_destination, .doc = "their IP bytes"),
-        HG_COUNTER(packets_out_to_source,
-                   .doc = "packets to inside, RSTs included"),
-        HG_COUNTER(bytes_out_to_source, .doc = "their IP bytes"),
-        HG_COUNTER(packets_drop_count, .doc = "packets dropped, whatever for"),
-        HG_COUNTER(resets_sent, .doc = "RSTs that answered packets of no "
-                                       "connection"),
-        HG_GAUGE(active_connection_count, .doc = "flows in the table"),
-        HG_GAUGE(fragments_held, .doc = "fragments that wait for their first"),
-        HG_REASON(not_ipv4, .doc = "not IPv4"),
-        HG_REASON(unsupported_protocol, .doc = "not TCP, UDP or ICMP"),
-        HG_REASON(truncated, .doc = "without its whole transport header"),
-        HG_REASON(tcp_fragment, .doc = "a fragment of TCP"),
-        HG_REASON(icmp_fragment, .doc = "a fragment of ICMP"),
-        HG_REASON(fragment_out_of_order,
-                  .doc = "a fragment before its first one, and no room to "
-                         "wait"),
-        HG_REASON(fragment_timed_out,
-                  .doc = "a fragment whose first one did not come"),
-        HG_REASON(not_inside, .doc = "from none of the inside prefixes"),
-        HG_REASON(hairpin, .doc = "from inside to a public address"),
-        HG_REASON(no_connection,
-                  .doc = "TCP from inside that begins no connection and "
-                         "belongs to none"),
-        HG_REASON(error_port_allocation,
-                  .doc = "all public addresses are exhausted for the "
-                         "destination"),
-        HG_REASON(table_full, .doc = "max-flows, or no memory"),
-        HG_REASON(wrong_destination,
-                  .doc = "from outside to none of the public addresses"),
-        HG_REASON(unknown_inbound, .doc = "from outside, of no flow"),
-        HG_REASON(ping_to_gateway,
-                  .doc = "an echo request to a public address"),
-        HG_REASON(unsupported_icmp,
-                  .doc = "ICMP that is neither echo nor an error"),
-        HG_REASON(bad_icmp_checksum, .doc = "an ICMP error with a wrong "
-                                            "checksum (RFC 5508 REQ-3)"),
-        HG_REASON(bad_quote,
-                  .doc = "an ICMP error whose quote is cut or broken"),
-        HG_REASON(icmp_error_unmapped,
-                  .doc = "an ICMP error about a packet of no flow")))
+    .fields = nat_fields,
+    .n_fields = sizeof(nat_fields) / sizeof(nat_fields[0]))
 /* clang-format on */

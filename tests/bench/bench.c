@@ -386,9 +386,10 @@ static const struct element_row element_rows[] = {
      "connect(\"x[1] -> out; x[2] -> out; x[3] -> out\")"},
     {"Tee, second copy included", 1, "Tee x { }", "", "x[0] -> ",
      "connect(\"x[1] -> out\")"},
-    {"Queue, never full", 1, "", "", "Queue -> ", ""},
     {"Shaper, never over its rate", 1,
      "Shaper x { rate = 100Gbps  burst = 1M }", "", "x -> ", ""},
+    {"Queue and Shaper, never full", 1,
+     "Shaper x { rate = 100Gbps  burst = 1M }", "", "Queue -> x -> ", ""},
     {"Fragment, nothing to cut", 1, "Fragment x { mtu = 1500 }", CHECKED,
      CHECKED "x -> ", "connect(\"x[too-big] -> Discard\")"},
 };
@@ -610,9 +611,11 @@ static double
 command_ns(char *const *argv)
 {
     struct rusage usage;
-    pid_t child = fork();
+    pid_t child;
     int status;
 
+    fflush(table);
+    child = fork();
     if (child < 0)
         fail("cannot fork");
     if (!child) {

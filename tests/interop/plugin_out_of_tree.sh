@@ -36,13 +36,17 @@ expect() {
 # The n-th fenced block of a kind in the document.
 block() {
     awk -v kind="\`\`\`$1" -v wanted="$2" '
-        $0 == kind && !inside { inside = 1; n++; next }
+        /^```/ && !inside {
+            inside = 1
+            chosen = $0 == kind && ++n == wanted
+            next
+        }
         /^```/ { inside = 0; next }
-        inside && n == wanted' "$root/docs/writing-elements.md"
+        inside && chosen' "$root/docs/writing-elements.md"
 }
 
-cmake --install "$build" --prefix "$dir/prefix" >/dev/null
-PREFIX=$dir/prefix
+DESTDIR=$dir/stage cmake --install "$build" >/dev/null
+PREFIX=$(dirname "$(dirname "$(find "$dir/stage" -path '*/bin/headgate')")")
 export PREFIX
 PATH=$PREFIX/bin:$PATH
 LD_LIBRARY_PATH=$(dirname "$(find "$PREFIX" -name libheadgate.so)")

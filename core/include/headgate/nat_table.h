@@ -16,7 +16,7 @@
  * taken, not its place under a limit.  Memory is given back by whoever
  * happens to come by, and by hg_nat_expire().
  *
- * Memory: about 90 bytes a flow, in arrays that double; no pointers and no
+ * Memory: about 100 bytes a flow, in arrays that double; no pointers and no
  * timer objects.  This header does not promise a layout: a flow is a copy.
  *
  * Thread-safety: a table belongs to one worker. */
@@ -46,8 +46,8 @@ enum hg_nat_state {
     HG_NAT_N_STATES
 };
 
-/* A packet as one side sees it: 'addr' and 'port' are the inside endpoint
- * for hg_nat_lookup_out(), the external one for hg_nat_lookup_in().  It is
+/* A packet as one side sees it: 'addr' and 'port' are the inside endpoint if
+ * it comes from inside, the external one if it comes from outside.  It is
  * hashed as bytes, so 'zero' must be. */
 struct hg_nat_tuple {
     uint32_t addr;
@@ -71,6 +71,13 @@ struct hg_nat_flow {
     uint32_t id;          /* Names it until it is removed or expires. */
 };
 
+/* What is looked up for a packet of a batch. */
+struct hg_nat_key {
+    struct hg_nat_tuple tuple;
+    uint32_t hash;
+    bool from_inside;
+};
+
 struct hg_nat_table;
 
 struct hg_nat_config {
@@ -79,8 +86,8 @@ struct hg_nat_config {
     struct hg_port_range ports; /* Of external endpoints. */
     uint32_t per_destination;   /* Flows for each external address, remote
                                  * endpoint and protocol. */
-    uint32_t max_flows;
-    uint64_t seed; /* Keys all hashes and chooses ports. */
+    uint32_t max_flows;         /* At most 2^30. */
+    uint64_t seed;              /* Keys all hashes and chooses ports. */
     /* Called for each flow that ran out, as it is taken out; may be NULL. */
     void (*expired)(void *aux, const struct hg_nat_flow *);
     void *aux;
@@ -110,6 +117,15 @@ HG_API bool hg_nat_lookup_out(struct hg_nat_table *,
 HG_API bool hg_nat_lookup_in(struct hg_nat_table *,
                              const struct hg_nat_tuple *external,
                              uint64_t now_ns, struct hg_nat_flow *);
+
+/* The same for batches: hg_nat_prepare() sets 'hash' of all 'n' keys (those
+ * of protocol 0 are left out) and begins their cache misses together; then
+ * hg_nat_lookup() finds them one by one, whatever has been added or removed
+ * meanwhile. */
+HG_API void hg_nat_prepare(const struct hg_nat_table *, struct hg_nat_key *,
+                           unsigned n);
+HG_API bool hg_nat_lookup(struct hg_nat_table *, const struct hg_nat_key *,
+                          uint64_t now_ns, struct hg_nat_flow *);
 
 /* Adds a flow for the inside tuple, which must have none, and chooses its
  * external endpoint: the address that the inside address is paired with
@@ -196,6 +212,19 @@ HG_API bool hg_nat_count_matching(const struct hg_nat_table *, uint64_t now_ns,
                                   struct hg_error *);
 HG_API bool hg_nat_remove_matching(struct hg_nat_table *, uint64_t now_ns,
                                    const char *filter, struct hg_error *);
+
+/* How long a flow without "expires" is to live. */
+struct hg_nat_lives {
+    uint64_t tcp_ns;
+    uint64_t udp_ns;
+    uint64_t icmp_ns;
+};
+
+/* Installs the flows in 'text', one JSON object after the other: all of them,
+ * or none if one cannot be read or clashes. */
+HG_API bool hg_nat_import(struct hg_nat_table *, uint64_t now_ns,
+                          const char *text, const struct hg_nat_lives *,
+                          struct hg_error *);
 
 #ifdef __cplusplus
 }

@@ -1,0 +1,211 @@
+/* test_lpm.c: the longest prefix match against a linear scan. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <headgate/lpm.h>
+
+#include "test.h"
+
+enum { MODEL_MAX = 2000, PROBES = 500 };
+
+static uint64_t state = 1;
+
+static uint32_t
+chance(uint32_t n)
+{
+    state = state * UINT64_C(6364136223846793005) + 1442695040888963407;
+    return (uint32_t)((state >> 33) % n);
+}
+
+struct model {
+    struct hg_prefix prefix[MODEL_MAX];
+    uint32_t value[MODEL_MAX];
+    size_t n;
+};
+
+static uint32_t
+scan(const struct model *m, const struct hg_addr *addr)
+{
+    uint32_t value = HG_LPM_NONE;
+    int len = -1;
+    size_t i;
+
+    for (i = 0; i < m->n; i++)
+        if (m->prefix[i].len > len &&
+            hg_prefix_contains(&m->prefix[i], addr)) {
+            len = m->prefix[i].len;
+            value = m->value[i];
+        }
+    return value;
+}
+
+static bool
+same_prefix(const struct hg_prefix *a, const struct hg_prefix *b)
+{
+    return a->len == b->len && hg_addr_equal(&a->addr, &b->addr);
+}
+
+static uint32_t
+model_set(struct model *m, const struct hg_prefix *prefix, uint32_t value)
+{
+    uint32_t old = HG_LPM_NONE;
+    size_t i;
+
+    for (i = 0; i < m->n; i++)
+        if (same_prefix(&m->prefix[i], prefix)) {
+            old = m->value[i];
+            m->value[i] = value;
+            return old;
+        }
+    m->prefix[m->n] = *prefix;
+    m->value[m->n++] = value;
+    return old;
+}
+
+static uint32_t
+model_remove(struct model *m, const struct hg_prefix *prefix)
+{
+    uint32_t old;
+    size_t i;
+
+    for (i = 0; i < m->n; i++)
+        if (same_prefix(&m->prefix[i], prefix)) {
+            old = m->value[i];
+            m->prefix[i] = m->prefix[--m->n];
+            m->value[i] = m->value[m->n];
+            return old;
+        }
+    return HG_LPM_NONE;
+}
+
+/* Addresses that share long beginnings, so that prefixes nest. */
+static struct hg_addr
+random_addr(unsigned family)
+{
+    struct hg_addr addr = {.family = (uint8_t)family};
+    unsigned i, n = family == 4 ? 4 : 16;
+
+    for (i = 0; i < n; i++)
+        addr.byte[i] = (uint8_t)(chance(3) ? 0xa0 | chance(4) : chance(256));
+    return addr;
+}
+
+static struct hg_prefix
+random_prefix(unsigned family)
+{
+    struct hg_addr addr = random_addr(family);
+    char text[HG_PREFIX_STRLEN + 8], buf[HG_ADDR_STRLEN];
+    struct hg_prefix prefix;
+
+    snprintf(text, sizeof text, "%s/%u", hg_addr_format(&addr, buf),
+             chance(family == 4 ? 33 : 129));
+    REQUIRE(hg_prefix_parse(text, &prefix));
+    return prefix;
+}
+
+static void
+compare(const struct hg_lpm *t, const struct model *m)
+{
+    struct hg_addr addr[PROBES];
+    uint32_t value[PROBES], value4[PROBES], ip[PROBES];
+    unsigned i, n4 = 0;
+
+    for (i = 0; i < PROBES; i++) {
+        addr[i] = random_addr(chance(2) ? 4 : 6);
+        if (m->n && chance(2))
+            addr[i] = m->prefix[chance((uint32_t)m->n)].addr;
+    }
+    hg_lpm_lookup_batch(t, PROBES, addr, value);
+    for (i = 0; i < PROBES; i++) {
+        CHECK_EQ(value[i], scan(m, &addr[i]));
+        CHECK_EQ(hg_lpm_lookup(t, &addr[i]), value[i]);
+        if (addr[i].family == 4)
+            ip[n4++] = hg_addr_ip4(&addr[i]);
+    }
+    hg_lpm_lookup4(t, n4, ip, value4);
+    for (i = n4 = 0; i < PROBES; i++)
+        if (addr[i].family == 4)
+            CHECK_EQ(value4[n4++], value[i]);
+}
+
+TEST(lookups_equal_a_linear_scan_while_prefixes_come_and_go)
+{
+    static struct model m;
+    struct hg_lpm *t = hg_lpm_create();
+    unsigned round, i;
+
+    for (round = 0; round < 60; round++) {
+        for (i = 0; i < 100; i++) {
+            struct hg_prefix prefix = random_prefix(chance(2) ? 4 : 6);
+
+            if (m.n && chance(3) == 0)
+                prefix = m.prefix[chance((uint32_t)m.n)];
+            if (m.n > MODEL_MAX - 200 || (m.n && chance(5) < 2)) {
+                CHECK_EQ(hg_lpm_remove(t, &prefix), model_remove(&m, &prefix));
+            } else {
+                uint32_t value = chance(1000);
+
+                CHECK_EQ(hg_lpm_set(t, &prefix, value),
+                         model_set(&m, &prefix, value));
+                CHECK_EQ(hg_lpm_get(t, &prefix), value);
+            }
+        }
+        CHECK_EQ(hg_lpm_count(t), m.n);
+        compare(t, &m);
+    }
+    while (m.n) {
+        struct hg_prefix prefix = m.prefix[0];
+
+        CHECK_EQ(hg_lpm_remove(t, &prefix), model_remove(&m, &prefix));
+    }
+    compare(t, &m);
+    hg_lpm_destroy(t);
+}
+
+static bool
+collect(void *aux, const struct hg_prefix *prefix, uint32_t value)
+{
+    char buf[HG_PREFIX_STRLEN];
+    char *text = aux;
+
+    sprintf(text + strlen(text), "%s=%u ", hg_prefix_format(prefix, buf),
+            value);
+    return true;
+}
+
+TEST(a_walk_gives_every_prefix_in_order)
+{
+    static const char *const given[] = {
+        "2001:db8::/32", "10.0.0.0/8",     "0.0.0.0/0", "10.0.0.0/24",
+        "10.1.0.0/16",   "10.0.0.0/32",    "::/0",      "255.255.255.255/32",
+        "10.0.0.128/25", "2001:db8::1/128"};
+    struct hg_lpm *t = hg_lpm_create();
+    char text[1024] = "";
+    unsigned i;
+
+    for (i = 0; i < sizeof given / sizeof *given; i++) {
+        struct hg_prefix prefix;
+
+        REQUIRE(hg_prefix_parse(given[i], &prefix));
+        hg_lpm_set(t, &prefix, i);
+    }
+    hg_lpm_foreach(t, collect, text);
+    CHECK_STR(text, "0.0.0.0/0=2 10.0.0.0/8=1 10.0.0.0/24=3 10.0.0.0/32=5 "
+                    "10.0.0.128/25=8 10.1.0.0/16=4 255.255.255.255/32=7 "
+                    "::/0=6 2001:db8::/32=0 2001:db8::1/128=9 ");
+    hg_lpm_destroy(t);
+}
+
+TEST(an_empty_table_matches_nothing)
+{
+    struct hg_lpm *t = hg_lpm_create();
+    struct hg_addr addr = hg_addr_from_ip4(0x0a000001);
+    struct hg_addr none = {0};
+
+    CHECK_EQ(hg_lpm_lookup(t, &addr), HG_LPM_NONE);
+    CHECK_EQ(hg_lpm_lookup(t, &none), HG_LPM_NONE);
+    CHECK_EQ(hg_lpm_count(t), 0);
+    hg_lpm_destroy(t);
+    hg_lpm_destroy(NULL);
+}
