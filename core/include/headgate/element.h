@@ -72,7 +72,9 @@ hg_drop(hg_counter *reason)
 }
 
 /* Keeps the packet: the element owns it until it hands it to hg_emit() or
- * hg_discard().  Before returning HG_KEPT the element has stored it. */
+ * hg_discard().  Before returning HG_KEPT the element has stored it.  It is
+ * marked as kept only when the whole batch has been looked at: until then it
+ * must be neither emitted nor discarded. */
 
 static inline void
 hg_count(hg_counter *counter)

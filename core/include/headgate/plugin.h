@@ -31,7 +31,7 @@ HG_API const struct hg_class *
 hg_plugins_find(struct hg_plugins *, const char *name, struct hg_error *);
 
 /* Names of all classes there are plugins for, sorted; owned by 'plugins',
- * until the next class is loaded. */
+ * until the next class is loaded (hg_plugins_find, hg_plugins_add). */
 HG_API const char *const *hg_plugins_names(struct hg_plugins *, size_t *n);
 
 /* The folders searched, for error messages: "a, b and c"; owned. */
