@@ -552,6 +552,36 @@ make_scope(struct builder *b, struct scope *outer, struct lang_file *file,
     return scope;
 }
 
+/* A name that means nothing, and a node to take its connections. */
+static struct node *
+no_element(struct builder *b, struct scope *scope, const struct lang_end *end,
+           const char *name, const struct hg_error *error)
+{
+    size_t n, i;
+    const char *const *classes = hg_plugins_names(b->config->plugins, &n);
+    const char **words =
+        lang_alloc(&b->memory, (n + scope->n_nodes + 1) * sizeof *words);
+    const char *nearest;
+    struct node *meant;
+
+    for (i = 0; i < n; i++)
+        words[i] = classes[i];
+    for (i = 0; i < scope->n_nodes; i++)
+        if (scope->nodes[i]->kind != NODE_BROKEN)
+            words[n++] = scope->nodes[i]->name;
+    if (error->text[0])
+        ERROR(b, &end->place, "%s", error->text);
+    else
+        ERROR(b, &end->place, "no element or class '%s'%s", name,
+              build_hint(b, name, words, n, "; declare it: 'Class name { }'"));
+    nearest = hg_nearest(name, words, n);
+    meant = nearest ? build_find(scope, nearest) : NULL;
+    if (meant)
+        meant->excused = meant->connected = true;
+    b->broken = true;
+    return build_node(b, scope, NODE_BROKEN, name, &end->place);
+}
+
 struct node *
 build_anonymous(struct builder *b, struct scope *scope,
                 const struct lang_end *end, const char *name)
@@ -561,29 +591,12 @@ build_anonymous(struct builder *b, struct scope *scope,
     struct hg_error error = {""};
     struct node *node;
     unsigned number = 0;
-    size_t n, i;
 
     cls = kind_of(name) == NODE_ELEMENT && !strchr(name, '/')
               ? hg_plugins_find(b->config->plugins, name, &error)
               : NULL;
-    if (!cls) {
-        const char **words = class_words(b, &n), **all;
-
-        n -= sizeof framework / sizeof *framework;
-        all = lang_alloc(&b->memory, (n + scope->n_nodes + 1) * sizeof *all);
-        memcpy(all, words, n * sizeof *all);
-        for (i = 0; i < scope->n_nodes; i++)
-            if (scope->nodes[i]->kind != NODE_BROKEN)
-                all[n++] = scope->nodes[i]->name;
-        if (error.text[0])
-            ERROR(b, &end->place, "%s", error.text);
-        else
-            ERROR(
-                b, &end->place, "no element or class '%s'%s", name,
-                build_hint(b, name, all, n, "; declare it: 'Class name { }'"));
-        b->broken = true;
-        return build_node(b, scope, NODE_BROKEN, name, &end->place);
-    }
+    if (!cls)
+        return no_element(b, scope, end, name, &error);
     section = lang_alloc(&b->memory, sizeof *section);
     *section = (struct lang_section){
         .keyword = lang_copy(&b->memory, name, strlen(name)),

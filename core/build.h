@@ -35,12 +35,13 @@ struct node {
     unsigned n_outs;     /* ... Input and Output have one. */
     bool *fed;           /* By input: whether something leads there. */
     unsigned n_ins;
-    const char *doc; /* The same: what it is for, or NULL. */
-    bool optional;   /* NODE_OUTPUT: may stay unwired. */
-    bool fails;      /* Its section has a mistake. */
-    bool excused;    /* A broken connection may have been its own. */
-    bool connected;  /* Something leads to or from it. */
-    bool referenced; /* By an option of another. */
+    const char *doc;        /* The same: what it is for, or NULL. */
+    bool optional;          /* NODE_OUTPUT: may stay unwired. */
+    bool fails;             /* Its section has a mistake. */
+    bool excused;           /* A broken connection may have been its own. */
+    bool has_unknown_input; /* What leads there is wrong. */
+    bool connected;         /* Something leads to or from it. */
+    bool referenced;        /* By an option of another. */
     bool configured;
     struct node **refers; /* To nodes that are configured first. */
     size_t n_refers;

@@ -249,9 +249,9 @@ find_order(struct checker *c)
         struct node *node = c->b->nodes[i], *start = NULL;
 
         if ((node->kind == NODE_INPUT || node->kind == NODE_OUTPUT) &&
-            (!node->fed[0] || node->excused))
+            (!node->fed[0] || node->excused || node->has_unknown_input))
             start = wire_follow(c->b, node->outs[0], &in);
-        else if (is_source(node) || node->excused ||
+        else if (is_source(node) || node->excused || node->has_unknown_input ||
                  (node->element && has_unfed_input(node)))
             start = node;
         if (start && !c->facts[start->index].listed)
@@ -333,10 +333,10 @@ find_words(struct checker *c)
 static uint64_t
 flow_output(const struct node *node, const struct facts *facts)
 {
-    if (node->kind == NODE_BROKEN || node->excused)
-        return UINT64_MAX; /* Who knows what comes in. */
     if (is_source(node))
         return facts->provides;
+    if (node->excused)
+        return UINT64_MAX; /* Who knows what comes in. */
     return (facts->at_input & ~facts->revokes) | facts->provides;
 }
 

@@ -50,11 +50,23 @@ hg_checksum_add(uint32_t sum, const void *data, size_t len)
     }
     for (; len >= 8; at += 8, len -= 8)
         a = add_carry(a, load64(at));
-    if (len) {
-        uint64_t rest = 0; /* Zero bytes behind the last: RFC 1071 1. */
+    if (len & 4) {
+        uint32_t v;
 
-        memcpy(&rest, at, len);
-        b = add_carry(b, rest);
+        memcpy(&v, at, sizeof v);
+        b = add_carry(b, v);
+        at += sizeof v;
+    }
+    if (len & 2) {
+        memcpy(&native, at, sizeof native);
+        b = add_carry(b, native);
+        at += sizeof native;
+    }
+    if (len & 1) {
+        const uint8_t last[2] = {*at, 0}; /* RFC 1071 1 */
+
+        memcpy(&native, last, sizeof native);
+        b = add_carry(b, native);
     }
     native = (uint16_t)fold64(add_carry(a, b));
     memcpy(&folded, &native, sizeof folded);

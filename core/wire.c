@@ -366,40 +366,54 @@ find_port(struct builder *b, const struct node *node, enum direction way,
     return -1;
 }
 
+/* The end of an edge at 'node': its port's number, and for a Graph the Output
+ * or Input behind it in place of the node.  False if there is no such port,
+ * or none is known. */
+static bool
+resolve_end(struct builder *b, struct node **node, enum direction way,
+            const char *name, const struct hg_place *place, unsigned *port)
+{
+    size_t n;
+    int found;
+
+    if (is_doubtful(*node, way)) {
+        (*node)->excused = true;
+        return false;
+    }
+    found = find_port(b, *node, way, name, place);
+    if (found < 0) {
+        (*node)->excused = true;
+        return false;
+    }
+    *port = (unsigned)found;
+    if ((*node)->kind == NODE_GRAPH) {
+        *node = graph_ports(b, *node, way, &n)[found];
+        *port = 0;
+    }
+    return true;
+}
+
+/* Where one end is wrong the other is still connected, to something. */
 static bool
 resolve(struct builder *b, struct edge *edge)
 {
     const struct lang_end *from = edge->from_end, *to = edge->to_end;
-    int out, in;
-    size_t n;
+    bool leaves, enters;
 
-    if (is_doubtful(edge->from, OUT))
-        out = 0;
-    else
-        out = find_port(b, edge->from, OUT, edge->out_name,
-                        edge->out_name ? &from->out_place : &from->place);
-    if (is_doubtful(edge->to, IN))
-        in = 0;
-    else
-        in = find_port(b, edge->to, IN, edge->in_name,
-                       edge->in_name ? &to->in_place : &to->place);
-    if (out < 0 || in < 0 || is_doubtful(edge->from, OUT) ||
-        is_doubtful(edge->to, IN)) {
-        b->broken = true;
-        break_edge(edge);
-        return false;
-    }
-    edge->out = (unsigned)out;
-    edge->in = (unsigned)in;
-    if (edge->from->kind == NODE_GRAPH) {
-        edge->from = graph_ports(b, edge->from, OUT, &n)[edge->out];
-        edge->out = 0;
-    }
-    if (edge->to->kind == NODE_GRAPH) {
-        edge->to = graph_ports(b, edge->to, IN, &n)[edge->in];
-        edge->in = 0;
-    }
-    return true;
+    leaves = resolve_end(b, &edge->from, OUT, edge->out_name,
+                         edge->out_name ? &from->out_place : &from->place,
+                         &edge->out);
+    enters =
+        resolve_end(b, &edge->to, IN, edge->in_name,
+                    edge->in_name ? &to->in_place : &to->place, &edge->in);
+    if (leaves && enters)
+        return true;
+    b->broken = edge->broken = true;
+    if (leaves && !edge->from->outs[edge->out])
+        edge->from->outs[edge->out] = edge;
+    if (enters)
+        edge->to->fed[edge->in] = edge->to->has_unknown_input = true;
+    return false;
 }
 
 static void
@@ -472,7 +486,7 @@ last_edge(const struct builder *b, const struct edge *edge, bool *circle)
         if (*circle)
             return NULL;
     }
-    return edge;
+    return edge && !edge->broken ? edge : NULL;
 }
 
 bool

@@ -145,7 +145,7 @@ sleep_until_due(struct live *v)
     struct timeval wait;
 
     if (due_ns <= now_ns) {
-        event_base_loop(v->base, EVLOOP_NONBLOCK);
+        event_base_loop(v->base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
         return;
     }
     if (due_ns == HG_NEVER) {
@@ -173,7 +173,7 @@ loop_run_live(struct loop *l)
             n++;
         progress_update(&l->progress, l->bindings);
         if (n == STEPS)
-            event_base_loop(v.base, EVLOOP_NONBLOCK);
+            event_base_loop(v.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);
         else
             sleep_until_due(&v);
     }

@@ -100,16 +100,16 @@ state_from_json(const json_t *flow, uint8_t protocol, uint8_t *state,
 {
     const json_t *json = json_object_get(flow, "state");
     bool tcp = protocol == HG_PROTO_TCP;
-    uint8_t s;
+    unsigned s;
 
     *state = tcp ? HG_NAT_ESTABLISHED : HG_NAT_QUERY;
     if (!json)
         return true;
     for (s = 0; s < HG_NAT_N_STATES; s++) {
         if (!json_is_string(json) ||
-            strcmp(json_string_value(json), hg_nat_state_name(s)))
+            strcmp(json_string_value(json), hg_nat_state_name((uint8_t)s)))
             continue;
-        *state = s;
+        *state = (uint8_t)s;
         if (tcp == (s != HG_NAT_QUERY))
             return true;
     }

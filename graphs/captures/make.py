@@ -84,7 +84,7 @@ def tcp_connection(capture, src, sport, dst, dport, at, requests, close="FA"):
 def web_traffic(capture):
     get = b"GET / HTTP/1.1\r\nHost: www.example.com\r\n\r\n"
     for n in range(24):
-        tcp_connection(capture, client(n % 12), 40000 + n, WEB, 443,
+        tcp_connection(capture, client(n % 12), 40000 + n, WEB, 80,
                        0.5 + 0.15 * n, [get] * (1 + n % 4))
     # The same source port on several hosts, to one server: only different
     # external ports keep them apart.

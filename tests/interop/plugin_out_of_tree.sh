@@ -33,16 +33,16 @@ expect() {
     fi
 }
 
-# The n-th fenced block of a kind in the document.
+# block DOCUMENT KIND N: its n-th fenced block of a kind.
 block() {
-    awk -v kind="\`\`\`$1" -v wanted="$2" '
+    awk -v kind="\`\`\`$2" -v wanted="$3" '
         /^```/ && !inside {
             inside = 1
             chosen = $0 == kind && ++n == wanted
             next
         }
         /^```/ { inside = 0; next }
-        inside && chosen' "$root/docs/writing-elements.md"
+        inside && chosen' "$root/$1"
 }
 
 DESTDIR=$dir/stage cmake --install "$build" >/dev/null
@@ -56,13 +56,13 @@ plugins=$(dirname "$(find "$PREFIX" -name Discard.so | head -1)")
 export HEADGATE_PLUGIN_PATH=$plugins
 
 # As documented.
-block c 1 >sampler.c
-block '' 1 >sampler.conf
+block docs/writing-elements.md c 1 >sampler.c
+block docs/writing-elements.md '' 1 >sampler.conf
 grep -q HG_ELEMENT sampler.c || fail "no plugin in the document"
 grep -q Sampler sampler.conf || fail "no graph in the document"
 cp "$root/graphs/captures/nat-gateway.pcap" in.pcap
-block sh 1 >build.sh
-block sh 2 >use.sh
+block docs/writing-elements.md sh 1 >build.sh
+block docs/writing-elements.md sh 2 >use.sh
 sed -i "s/^gcc/${CC:-gcc} ${CFLAGS-}/" build.sh
 bash -e build.sh
 expect 0 'one-in' bash -e use.sh
@@ -71,6 +71,14 @@ headgate run sampler.conf --plugin-path . lan=in.pcap:out.pcap --json \
 lines=$(wc -l <trace.txt)
 want=$(($(tcpdump -nr in.pcap 2>/dev/null | wc -l) / 10))
 [ "$lines" = "$want" ] || fail "$lines packets sampled, not $want"
+
+# So are the README's element and graph.
+block README.md c 1 >count_syn.c
+block README.md sh 3 | sed "s/^gcc/${CC:-gcc} ${CFLAGS-}/; \
+    s,core/include,$PREFIX/include," >readme.sh
+expect 0 'begun  *connections begun' bash -e readme.sh
+block README.md '' 1 >readme.conf
+expect 0 'is right' headgate check readme.conf
 
 # Every header stands alone, in C and in C++.
 for header in "$PREFIX"/include/headgate/*.h; do
