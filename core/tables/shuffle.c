@@ -96,16 +96,18 @@ hg_shuffle_add(struct hg_shuffle *s, const char *name, const char *zone_name)
 {
     uint32_t number = (uint32_t)s->n_nodes;
     struct zone *zone;
+    uint32_t at_zone;
     size_t i, at;
 
     for (i = 0; i < s->n_nodes; i++)
         if (!strcmp(s->nodes[i].name, name))
             return HG_SHARD_NONE;
-    zone = &s->zones[zone_index(s, zone_name)];
+    at_zone = zone_index(s, zone_name);
+    zone = &s->zones[at_zone];
     s->nodes = xrealloc(s->nodes, (s->n_nodes + 1) * sizeof *s->nodes);
     s->nodes[s->n_nodes++] =
         (struct node){.name = xstrdup(name),
-                      .zone = (uint32_t)(zone - s->zones),
+                      .zone = at_zone,
                       .hash = XXH64(name, strlen(name), s->seed)};
     zone->nodes = xrealloc(zone->nodes, (zone->n + 1) * sizeof *zone->nodes);
     for (at = zone->n++;
