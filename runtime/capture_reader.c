@@ -73,11 +73,11 @@ broken(struct capture_reader *r, struct hg_error *error)
 {
     const char *why = input_error(r->input);
     const char *name = input_name(r->input);
-    const char *what = feof(r->file) || *why ? "cut" : "damaged";
+    const char *what =
+        feof(r->file) || *why ? "is cut after" : "cannot be read past";
 
-    hg_error_set(error, "%s is %s after packet %llu (byte %lld): %s", name,
-                 what, (unsigned long long)r->n_frames,
-                 (long long)ftello(r->file),
+    hg_error_set(error, "%s %s packet %llu (byte %lld): %s", name, what,
+                 (unsigned long long)r->n_frames, (long long)ftello(r->file),
                  *why ? why : pcap_geterr(r->pcap));
     return CAPTURE_BROKEN;
 }

@@ -45,6 +45,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     rewrite(copy);
     rewrite(p);
     hg_packet_set_checksums(p);
+    rewrite(p);
     hg_packet_free(copy);
     hg_packet_free(p);
     hg_pool_destroy(pool);

@@ -63,7 +63,7 @@ grep -q Sampler sampler.conf || fail "no graph in the document"
 cp "$root/graphs/captures/nat-gateway.pcap" in.pcap
 block docs/writing-elements.md sh 1 >build.sh
 block docs/writing-elements.md sh 2 >use.sh
-sed -i "s/^gcc/${CC:-gcc} ${CFLAGS-}/" build.sh
+sed -i "s|^gcc|${CC:-gcc} ${CFLAGS-}|" build.sh
 bash -e build.sh
 expect 0 'one-in' bash -e use.sh
 headgate run sampler.conf --plugin-path . lan=in.pcap:out.pcap --json \
@@ -74,7 +74,7 @@ want=$(($(tcpdump -nr in.pcap 2>/dev/null | wc -l) / 10))
 
 # So are the README's element and graph.
 block README.md c 1 >count_syn.c
-block README.md sh 3 | sed "s/^gcc/${CC:-gcc} ${CFLAGS-}/; \
+block README.md sh 3 | sed "s|^gcc|${CC:-gcc} ${CFLAGS-}|; \
     s,core/include,$PREFIX/include," >readme.sh
 expect 0 'begun  *connections begun' bash -e readme.sh
 block README.md '' 1 >readme.conf

@@ -475,11 +475,6 @@ TEST(compressed_captures_that_are_cut_say_so)
         CHECK(strstr(error.text, "is cut after packet"));
         CHECK(strstr(error.text, "the compressed data ends too early"));
         hg_packet_free_many(p, n);
-        whole[size / 2] ^= 0x55;
-        write_file(paths[i], whole, size);
-        n = read_all(paths[i], &plain, pool, p, 2000, &error);
-        CHECK(n == 2000 || error.text[0]);
-        hg_packet_free_many(p, n);
     }
     hg_pool_destroy(pool);
 }
@@ -500,7 +495,7 @@ TEST(a_damaged_record_ends_the_capture_with_a_sentence)
     f.n += 1000;
     write_file("damaged.pcap", f.bytes, f.n);
     CHECK_EQ(read_all("damaged.pcap", &plain, pool, p, 4, &error), 1);
-    CHECK(strstr(error.text, "'damaged.pcap' is damaged after packet 1"));
+    CHECK(strstr(error.text, "'damaged.pcap' cannot be read past packet 1"));
     hg_packet_free(p[0]);
     hg_pool_destroy(pool);
 }
@@ -584,7 +579,7 @@ static void
 make_mistakes(void)
 {
     static const char bad_gz[] = "\x1f\x8b\x08\0\0\0\0\0\0\xff\xff\xff\xff";
-    static const char bad_zst[] = "\x28\xb5\x2f\xfd\xff\xff\xff\xff\xff\xff";
+    static const char bad_zst[] = "\x28\xb5\x2f\xfd\x08\0\1\2\3\4\5\6\7";
     struct file f = {.n = 0};
 
     put_header(&f, 0xa1b2c3d4, 105); /* LINKTYPE_IEEE802_11 */
