@@ -67,6 +67,14 @@ list(struct hg_plugins *plugins, bool as_json)
     table_destroy(t);
 }
 
+/* What graph files use like classes, but no plugin brings. */
+static bool
+is_language(const char *name)
+{
+    return strcmp(name, "Graph") == 0 || strcmp(name, "Input") == 0 ||
+           strcmp(name, "Output") == 0 || strcmp(name, "Parameter") == 0;
+}
+
 static bool
 explain(struct hg_plugins *plugins, const char *name, bool as_json)
 {
@@ -85,6 +93,10 @@ explain(struct hg_plugins *plugins, const char *name, bool as_json)
         manual_print(cls, stdout);
     } else if (*error.text) {
         cli_error("%s", error.text);
+    } else if (is_language(name)) {
+        cli_error("'%s' belongs to the graph language: see 'Graphs as "
+                  "elements' in docs/graph-language.md",
+                  name);
     } else {
         names = hg_plugins_names(plugins, &n);
         cli_error_word(name, names, n, "'headgate elements' lists them",

@@ -365,15 +365,14 @@ struct element_row {
 };
 
 #define CHECKED "CheckIP -> "
+#define FIVE(element) element element element element element
 
 static const struct element_row element_rows[] = {
-    {"hop, batch untouched", 5, "", "",
-     "Pass -> Pass -> Pass -> Pass -> Pass -> ", ""},
-    {"hop, each packet looked at", 5, "", "",
-     "Look -> Look -> Look -> Look -> Look -> ", ""},
-    {"Counter", 1, "", "", "Counter -> ", ""},
-    {"CheckIP", 1, "", "", CHECKED, ""},
-    {"DecTTL", 1, "", CHECKED, CHECKED "DecTTL -> ", ""},
+    {"hop, batch untouched", 5, "", "", FIVE("Pass -> "), ""},
+    {"hop, each packet looked at", 5, "", "", FIVE("Look -> "), ""},
+    {"Counter", 5, "", "", FIVE("Counter -> "), ""},
+    {"CheckIP", 5, "", "", FIVE(CHECKED), ""},
+    {"DecTTL", 5, "", CHECKED, CHECKED FIVE("DecTTL -> "), ""},
     {"EtherRewrite", 1,
      "EtherRewrite x { src = \"02:00:00:00:00:01\" "
      "dst = \"02:00:00:00:00:02\" }",
