@@ -27,7 +27,7 @@ format)
     ;;
 cppcheck)
     need cppcheck
-    sources | grep '\.c$' |
+    sources | grep -E '^(core|elements|runtime)/.*\.c$' |
         cppcheck --quiet --file-list=- -j 2 --std=c11 --language=c \
             --platform=unix64 --enable=warning,portability \
             --inline-suppr --error-exitcode=1 \
