@@ -4,7 +4,14 @@
  * them by either of their two keys; a link is a record's number times two plus
  * the number of the key plus one, so that zero ends a chain.  Behind the
  * record's header lie the deadline of each user (an element that declared
- * state) and then the users' bytes. */
+ * state), the users' bytes, and the second key.
+ *
+ * Several users share a record, and a whole batch is with one of them before
+ * the next sees its first packet.  So that results do not depend on the size
+ * of batches, a user is told only about its own interest in a record, which
+ * nobody else can end, and looking up changes nothing: a record whose users
+ * have all lost interest stays until the sweep (a timer, which no batch spans)
+ * or until room is needed. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,11 +25,13 @@
 enum {
     CHUNK = 4096,        /* Records allocated at once. */
     EVICTION_LOOKS = 64, /* Candidates looked at when the table is full. */
+    MAX_USERS = 32,      /* Bits of hg_flow.against. */
     SWEEP_ROUNDS = 16    /* Timer rounds until every record was looked at. */
 };
 
 #define SWEEP_INTERVAL HG_SEC
 #define DEFAULT_LIMIT UINT64_C(1048576)
+#define MAX_LIMIT (UINT32_MAX / 4) /* Two links each fit 32 bits. */
 
 /* A key with its ends in a fixed order; no padding, so that it can be hashed
  * and compared as bytes. */
@@ -34,18 +43,24 @@ struct normal_key {
     uint32_t vpc;
     uint8_t family;
     uint8_t protocol;
-    uint8_t zero[6];
+    uint8_t zero[2];
 };
 
+_Static_assert(sizeof(struct normal_key) == 44, "keys must have no padding");
+
+/* The first cache line is all that a lookup needs. */
 struct hg_flow {
-    struct normal_key key[2];
-    uint64_t deadline_max; /* No user's deadline is later. */
-    uint32_t hash[2];
     uint32_t next[2]; /* Links of the chains of both keys. */
-    uint32_t number;
+    uint32_t hash[2];
+    struct normal_key key;
     uint32_t generation; /* Advances when the record is used anew. */
-    bool swapped[2];     /* The first packet's source is 'high'. */
-    bool has_second;
+    uint32_t number;
+    uint32_t against;     /* Bit u: the first packet of user u travelled
+                           * against the one that made the record. */
+    uint32_t second_user; /* Who added the second key, */
+    bool has_second;      /* if there is one. */
+    bool swapped[2];      /* The source of 'against' 0 is 'high'. */
+    bool first_against;   /* As 'against', of the flow as a whole. */
     bool confirmed;
     bool used;
     uint64_t deadline[]; /* By user; 0: no interest. */
@@ -61,10 +76,13 @@ struct flow_table {
     struct hg_graph *graph;
     uint8_t **chunks;
     size_t record_size;
-    uint64_t n_made; /* Records that exist. */
-    uint64_t n_used;
+    size_t second_offset; /* Of the second key in a record. */
+    uint64_t n_made;      /* Records there is memory for, */
+    uint64_t n_begun;     /* ... of which these were ever used, */
+    uint64_t n_used;      /* ... and these are now. */
     uint64_t limit;
-    uint32_t *free; /* Numbers of records not used, a stack. */
+    bool limited;   /* Somebody set the limit. */
+    uint32_t *free; /* Numbers of records no longer used, a stack. */
     uint64_t n_free;
     uint32_t *heads;
     uint64_t n_heads; /* A power of two. */
@@ -77,51 +95,6 @@ struct flow_table {
 };
 
 /* ---- Keys ------------------------------------------------------------- */
-
-bool
-hg_flow_key_of(const struct hg_packet *p, struct hg_flow_key *out)
-{
-    if (!hg_packet_is_ip(p))
-        return false;
-    *out = (struct hg_flow_key){.vpc = p->vpc,
-                                .src = hg_packet_src(p),
-                                .dst = hg_packet_dst(p),
-                                .sport = hg_packet_sport(p),
-                                .dport = hg_packet_dport(p),
-                                .protocol = p->protocol};
-    return true;
-}
-
-bool
-hg_flow_key_quoted(const struct hg_packet *p, struct hg_flow_key *out)
-{
-    const struct hg_icmp *icmp = hg_packet_icmp(p);
-    unsigned version = p->flags & HG_PACKET_IP6 ? 6 : 4;
-    struct hg_packet quote = {0};
-    const uint8_t *l4;
-
-    if (!icmp || !hg_icmp_is_error(version, icmp->type))
-        return false;
-    quote.data = hg_packet_l4(p) + sizeof *icmp;
-    quote.len = hg_packet_l4_len(p) - (uint32_t)sizeof *icmp;
-    hg_packet_parse_l3(&quote, version == 6 ? HG_ETH_IP6 : HG_ETH_IP4, 0);
-    if (!hg_packet_is_ip(&quote) || !quote.l4_offset ||
-        quote.l4_offset + 8u > quote.len)
-        return false;
-    l4 = hg_packet_l4(&quote);
-    *out = (struct hg_flow_key){.vpc = p->vpc,
-                                .src = hg_packet_src(&quote),
-                                .dst = hg_packet_dst(&quote),
-                                .protocol = quote.protocol};
-    if (quote.protocol == HG_PROTO_TCP || quote.protocol == HG_PROTO_UDP) {
-        out->sport = hg_load16(l4);
-        out->dport = hg_load16(l4 + 2);
-    } else if (quote.protocol == HG_PROTO_ICMP ||
-               quote.protocol == HG_PROTO_ICMP6) {
-        out->sport = out->dport = hg_load16(l4 + 4);
-    }
-    return true;
-}
 
 /* Returns whether the source became 'high'. */
 static bool
@@ -150,6 +123,27 @@ hash_key(const struct flow_table *t, const struct normal_key *key)
 
 /* ---- Records ---------------------------------------------------------- */
 
+static struct flow_table *
+table_of(const void *self)
+{
+    return hg_element_of((void *)(uintptr_t)self)->graph->flows;
+}
+
+static unsigned
+user_of(const void *self)
+{
+    const struct hg_element *e = hg_element_of((void *)(uintptr_t)self);
+
+    if (!e->flow_user) {
+        fprintf(stderr,
+                "headgate: class %s uses flows without hg_flow_declare(); "
+                "its author must fix it\n",
+                e->cls->name);
+        abort();
+    }
+    return e->flow_user - 1;
+}
+
 static struct hg_flow *
 record(const struct flow_table *t, uint64_t number)
 {
@@ -161,6 +155,24 @@ static void *
 user_bytes(const struct flow_table *t, struct hg_flow *flow, size_t user)
 {
     return (uint8_t *)flow + t->users[user].offset;
+}
+
+static struct normal_key *
+key_at(const struct flow_table *t, struct hg_flow *flow, unsigned k)
+{
+    return k ? (void *)((uint8_t *)flow + t->second_offset) : &flow->key;
+}
+
+static bool
+is_wanted(const struct flow_table *t, const struct hg_flow *flow,
+          uint64_t now_ns)
+{
+    size_t i;
+
+    for (i = 0; i < t->n_users; i++)
+        if (flow->deadline[i] > now_ns)
+            return true;
+    return false;
 }
 
 static void
@@ -183,6 +195,14 @@ unlink_key(struct flow_table *t, struct hg_flow *flow, unsigned k)
 }
 
 static void
+drop_second_key(struct flow_table *t, struct hg_flow *flow)
+{
+    if (flow->has_second)
+        unlink_key(t, flow, 1);
+    flow->has_second = false;
+}
+
+static void
 grow_heads(struct flow_table *t)
 {
     uint64_t i;
@@ -190,7 +210,7 @@ grow_heads(struct flow_table *t)
     free(t->heads);
     t->n_heads = t->n_heads ? t->n_heads * 2 : CHUNK;
     t->heads = xcalloc(t->n_heads, sizeof *t->heads);
-    for (i = 0; i < t->n_made; i++) {
+    for (i = 0; i < t->n_begun; i++) {
         struct hg_flow *flow = record(t, i);
 
         if (!flow->used)
@@ -201,85 +221,66 @@ grow_heads(struct flow_table *t)
     }
 }
 
-static void
+/* One more chunk of records; false without memory. */
+static bool
 grow(struct flow_table *t)
 {
-    uint64_t n_chunks = t->n_made / CHUNK, i;
+    uint64_t n_chunks = t->n_made / CHUNK;
     uint8_t *chunk = aligned_alloc(64, CHUNK * t->record_size);
 
-    if (!chunk) {
-        fputs("headgate: out of memory for flows; lower their limit\n",
-              stderr);
-        exit(1);
-    }
+    if (!chunk)
+        return false;
     memset(chunk, 0, CHUNK * t->record_size);
     t->chunks = xrealloc(t->chunks, (n_chunks + 1) * sizeof *t->chunks);
     t->chunks[n_chunks] = chunk;
-    t->free = xrealloc(t->free, (t->n_made + CHUNK) * sizeof *t->free);
-    for (i = CHUNK; i-- > 0;) {
-        uint32_t number = (uint32_t)(t->n_made + i);
-
-        record(t, number)->number = number;
-        t->free[t->n_free++] = number;
-    }
     t->n_made += CHUNK;
+    t->free = xrealloc(t->free, t->n_made * sizeof *t->free);
     if (t->n_made > t->n_heads)
         grow_heads(t);
+    return true;
 }
 
-/* Ends one user's interest: tells it, and zeroes its bytes. */
+/* Ends one user's interest; 'now_ns' is when, if that is before its deadline.
+ * Tells the user unless it ends it itself. */
 static void
-end_interest(struct flow_table *t, struct hg_flow *flow, size_t user)
+end_interest(struct flow_table *t, struct hg_flow *flow, unsigned user,
+             uint64_t now_ns, bool tell)
 {
     struct user *u = &t->users[user];
     uint64_t when = flow->deadline[user];
     void *bytes = user_bytes(t, flow, user);
 
     flow->deadline[user] = 0;
-    if (u->element->cls->flow_expired)
+    if (tell && u->element->cls->flow_expired)
         u->element->cls->flow_expired(hg_element_self(u->element), bytes,
-                                      when);
-    memset(bytes, 0, u->size);
+                                      when < now_ns ? when : now_ns);
+    if (u->size)
+        memset(bytes, 0, u->size);
+    if (flow->second_user == user)
+        drop_second_key(t, flow);
 }
 
 static void
-release(struct flow_table *t, struct hg_flow *flow)
+release(struct flow_table *t, struct hg_flow *flow, uint64_t now_ns)
 {
-    size_t i;
+    unsigned i;
 
     for (i = 0; i < t->n_users; i++)
         if (flow->deadline[i])
-            end_interest(t, flow, i);
+            end_interest(t, flow, i, now_ns, true);
     unlink_key(t, flow, 0);
-    if (flow->has_second)
-        unlink_key(t, flow, 1);
+    drop_second_key(t, flow);
     flow->used = false;
     flow->generation++;
     t->free[t->n_free++] = flow->number;
     t->n_used--;
 }
 
-/* Whether somebody is still interested at 'now_ns'; brings deadline_max up to
- * date when it has become too large. */
-static bool
-is_live(const struct flow_table *t, struct hg_flow *flow, uint64_t now_ns)
-{
-    uint64_t latest = 0;
-    size_t i;
-
-    if (flow->deadline_max <= now_ns)
-        return false;
-    for (i = 0; i < t->n_users; i++)
-        if (flow->deadline[i] > latest)
-            latest = flow->deadline[i];
-    flow->deadline_max = latest;
-    return latest > now_ns;
-}
-
 /* ---- Finding ---------------------------------------------------------- */
 
+/* The record of this key, whoever is still interested in it. */
 static struct hg_flow *
-find(struct flow_table *t, const struct normal_key *key, uint32_t hash,
+find(const struct flow_table *t, const struct normal_key *key, uint32_t hash,
      uint64_t now_ns, unsigned *which)
 {
     uint32_t link = t->heads[hash & (t->n_heads - 1)];
@@ -288,34 +289,26 @@ find(struct flow_table *t, const struct normal_key *key, uint32_t hash,
         struct hg_flow *flow = record(t, (link - 1) / 2);
         unsigned k = (link - 1) & 1;
 
-        if (flow->hash[k] == hash &&
-            !memcmp(&flow->key[k], key, sizeof *key)) {
-            if (is_live(t, flow, now_ns)) {
-                *which = k;
-                return flow;
-            }
-            release(t, flow);
-            return NULL;
-        }
         link = flow->next[k];
+        if (flow->hash[k] != hash ||
+            memcmp(key_at(t, flow, k), key, sizeof *key) != 0)
+            continue;
+        /* A second key ends with the interest of who added it. */
+        if (k && flow->deadline[flow->second_user] <= now_ns)
+            continue;
+        *which = k;
+        return flow;
     }
     return NULL;
 }
 
-static struct flow_table *
-table_of(const void *self)
-{
-    return hg_element_of((void *)(uintptr_t)self)->graph->flows;
-}
-
+/* A packet remembers its record, its generation, and in the lowest bit of
+ * that whether it travels against the record's own direction. */
 static void
-remember(struct hg_packet *p, struct hg_flow *flow, bool reply)
+remember(struct hg_packet *p, struct hg_flow *flow, bool against)
 {
     p->flow = flow;
-    p->flow_generation = flow->generation;
-    p->flags &= ~(uint32_t)HG_PACKET_REPLY;
-    if (reply)
-        p->flags |= HG_PACKET_REPLY;
+    p->flow_generation = flow->generation << 1 | against;
 }
 
 void
@@ -324,26 +317,38 @@ hg_flow_forget(struct hg_packet *p)
     p->flow = NULL;
 }
 
-/* The record that the packet remembers, if it is still that flow's. */
-static struct hg_flow *
-remembered(const struct flow_table *t, const struct hg_packet *p)
+static bool
+is_remembered(const struct hg_packet *p)
 {
-    if (p->flow && p->flow->used &&
-        p->flow_generation == p->flow->generation &&
-        is_live(t, p->flow, p->time_ns))
-        return p->flow;
-    return NULL;
+    return p->flow && p->flow->used &&
+           p->flow_generation >> 1 == (p->flow->generation & INT32_MAX);
 }
 
+/* Looks up and remembers a packet's record. */
 static struct hg_flow *
-look_up(struct flow_table *t, struct hg_packet *p,
+look_up(const struct flow_table *t, struct hg_packet *p,
         const struct normal_key *key, uint32_t hash, bool swapped)
 {
     unsigned k;
     struct hg_flow *flow = find(t, key, hash, p->time_ns, &k);
 
+    p->flow = NULL;
     if (flow)
         remember(p, flow, swapped != flow->swapped[k]);
+    return flow;
+}
+
+/* The packet's record for a user that is interested in it. */
+static struct hg_flow *
+for_user(struct hg_packet *p, struct hg_flow *flow, unsigned user)
+{
+    bool against = p->flow_generation & 1;
+
+    if (flow->deadline[user] <= p->time_ns)
+        return NULL;
+    p->flags &= ~(uint32_t)HG_PACKET_REPLY;
+    if (against != (flow->against >> user & 1))
+        p->flags |= HG_PACKET_REPLY;
     return flow;
 }
 
@@ -351,15 +356,18 @@ struct hg_flow *
 hg_flow_find(void *self, struct hg_packet *p)
 {
     struct flow_table *t = table_of(self);
-    struct hg_flow *flow = remembered(t, p);
     struct hg_flow_key key;
     struct normal_key normal;
     bool swapped;
 
-    if (flow || !hg_flow_key_of(p, &key))
-        return flow;
-    swapped = normalise(&key, &normal);
-    return look_up(t, p, &normal, hash_key(t, &normal), swapped);
+    if (!is_remembered(p)) {
+        if (!hg_flow_key_of(p, &key))
+            return NULL;
+        swapped = normalise(&key, &normal);
+        if (!look_up(t, p, &normal, hash_key(t, &normal), swapped))
+            return NULL;
+    }
+    return for_user(p, p->flow, user_of(self));
 }
 
 struct hg_flow *
@@ -367,10 +375,12 @@ hg_flow_find_key(void *self, const struct hg_flow_key *key, uint64_t now_ns)
 {
     struct flow_table *t = table_of(self);
     struct normal_key normal;
+    struct hg_flow *flow;
     unsigned k;
 
     normalise(key, &normal);
-    return find(t, &normal, hash_key(t, &normal), now_ns, &k);
+    flow = find(t, &normal, hash_key(t, &normal), now_ns, &k);
+    return flow && flow->deadline[user_of(self)] > now_ns ? flow : NULL;
 }
 
 void
@@ -386,7 +396,7 @@ hg_flow_find_batch(void *self, struct hg_batch *batch)
     for (i = 0; i < batch->n; i++) {
         struct hg_packet *p = batch->p[i];
 
-        wanted[i] = !remembered(t, p) && hg_flow_key_of(p, &key);
+        wanted[i] = !is_remembered(p) && hg_flow_key_of(p, &key);
         if (!wanted[i])
             continue;
         swapped[i] = normalise(&key, &normal[i]);
@@ -397,8 +407,12 @@ hg_flow_find_batch(void *self, struct hg_batch *batch)
         if (wanted[i]) {
             uint32_t link = t->heads[hash[i] & (t->n_heads - 1)];
 
-            if (link)
-                __builtin_prefetch(record(t, (link - 1) / 2));
+            if (link) {
+                const struct hg_flow *flow = record(t, (link - 1) / 2);
+
+                __builtin_prefetch(flow);
+                __builtin_prefetch(&flow->number);
+            }
         }
     for (i = 0; i < batch->n; i++)
         if (wanted[i])
@@ -407,31 +421,36 @@ hg_flow_find_batch(void *self, struct hg_batch *batch)
 
 /* ---- Making ----------------------------------------------------------- */
 
-/* Makes room by ending a flow that has expired or that nobody confirmed. */
+/* Makes room by ending a record that nobody wants any more or that nobody
+ * confirmed. */
 static bool
 make_room(struct flow_table *t, uint64_t now_ns)
 {
     struct hg_flow *victim = NULL;
-    unsigned i;
+    uint64_t earliest = HG_NEVER, i;
 
-    for (i = 0; i < EVICTION_LOOKS; i++) {
-        struct hg_flow *flow = record(t, t->hand++ % t->n_made);
+    for (i = 0; i < EVICTION_LOOKS && i < t->n_begun; i++) {
+        struct hg_flow *flow = record(t, t->hand++ % t->n_begun);
+        uint64_t latest = 0;
+        size_t u;
 
         if (!flow->used)
             continue;
-        if (!is_live(t, flow, now_ns)) {
-            release(t, flow);
+        for (u = 0; u < t->n_users; u++)
+            if (flow->deadline[u] > latest)
+                latest = flow->deadline[u];
+        if (latest <= now_ns) {
+            release(t, flow, now_ns);
             return true;
         }
-        if (!flow->confirmed &&
-            (!victim || flow->deadline_max < victim->deadline_max))
+        if (!flow->confirmed && latest < earliest) {
             victim = flow;
+            earliest = latest;
+        }
     }
-    if (!victim) {
-        t->refused++;
+    if (!victim)
         return false;
-    }
-    release(t, victim);
+    release(t, victim, now_ns);
     t->evicted++;
     return true;
 }
@@ -440,39 +459,68 @@ static struct hg_flow *
 take_record(struct flow_table *t, uint64_t now_ns)
 {
     struct hg_flow *flow;
+    uint64_t number;
 
-    if (t->n_used >= t->limit && !make_room(t, now_ns))
+    if ((t->n_used >= t->limit && !make_room(t, now_ns)) ||
+        (!t->n_free && t->n_begun == t->n_made && !grow(t))) {
+        t->refused++;
         return NULL;
-    if (!t->n_free)
-        grow(t);
-    flow = record(t, t->free[--t->n_free]);
+    }
+    number = t->n_free ? t->free[--t->n_free] : t->n_begun++;
+    flow = record(t, number);
     t->n_used++;
+    flow->number = (uint32_t)number;
     flow->used = true;
     flow->confirmed = false;
     flow->has_second = false;
-    flow->deadline_max = 0;
+    flow->first_against = false;
+    flow->against = 0;
     return flow;
+}
+
+/* This user's first packet of the flow: begins with nothing of what it knew of
+ * an earlier one. */
+static void
+begin_interest(struct flow_table *t, struct hg_flow *flow, unsigned user,
+               struct hg_packet *p)
+{
+    bool against = p->flow_generation & 1;
+
+    if (!is_wanted(t, flow, p->time_ns)) {
+        flow->confirmed = false;
+        flow->first_against = against;
+    }
+    if (flow->deadline[user])
+        end_interest(t, flow, user, p->time_ns, true);
+    flow->against &= ~(UINT32_C(1) << user);
+    if (against)
+        flow->against |= UINT32_C(1) << user;
+    p->flags &= ~(uint32_t)HG_PACKET_REPLY;
 }
 
 struct hg_flow *
 hg_flow_create(void *self, struct hg_packet *p)
 {
     struct flow_table *t = table_of(self);
+    unsigned user = user_of(self);
     struct hg_flow *flow = hg_flow_find(self, p);
     struct hg_flow_key key;
 
     if (flow)
         return flow;
-    if (!hg_flow_key_of(p, &key))
-        return NULL;
-    flow = take_record(t, p->time_ns);
-    if (!flow)
-        return NULL;
-    flow->swapped[0] = normalise(&key, &flow->key[0]);
-    flow->hash[0] = hash_key(t, &flow->key[0]);
-    link_key(t, flow, 0);
-    remember(p, flow, false);
-    return flow;
+    if (!is_remembered(p)) {
+        if (!hg_flow_key_of(p, &key))
+            return NULL;
+        flow = take_record(t, p->time_ns);
+        if (!flow)
+            return NULL;
+        flow->swapped[0] = normalise(&key, &flow->key);
+        flow->hash[0] = hash_key(t, &flow->key);
+        link_key(t, flow, 0);
+        remember(p, flow, false);
+    }
+    begin_interest(t, p->flow, user, p);
+    return p->flow;
 }
 
 bool
@@ -480,19 +528,25 @@ hg_flow_add_key(void *self, struct hg_flow *flow,
                 const struct hg_flow_key *key, uint64_t now_ns)
 {
     struct flow_table *t = table_of(self);
+    unsigned user = user_of(self);
     struct normal_key normal;
     bool swapped = normalise(key, &normal);
     uint32_t hash = hash_key(t, &normal);
-    unsigned k;
+    unsigned k = 0;
     struct hg_flow *other = find(t, &normal, hash, now_ns, &k);
 
-    if (other)
-        return other == flow;
-    if (flow->has_second)
-        unlink_key(t, flow, 1);
-    flow->key[1] = normal;
+    if (other && other != flow) {
+        if (k || is_wanted(t, other, now_ns))
+            return false;
+        release(t, other, now_ns);
+    }
+    drop_second_key(t, flow);
+    if (other == flow && k == 0)
+        return true;
+    *key_at(t, flow, 1) = normal;
     flow->hash[1] = hash;
-    flow->swapped[1] = swapped;
+    flow->swapped[1] = swapped != (flow->against >> user & 1);
+    flow->second_user = user;
     flow->has_second = true;
     link_key(t, flow, 1);
     return true;
@@ -507,21 +561,22 @@ hg_flow_is_reply(const struct hg_flow *flow, const struct hg_packet *p)
     struct normal_key normal;
     bool swapped;
 
-    if (p->flow == flow && p->flow_generation == flow->generation)
+    if (p->flow == flow && is_remembered(p))
         return p->flags & HG_PACKET_REPLY;
     if (!hg_flow_key_of(p, &key))
         return false;
     swapped = normalise(&key, &normal);
-    if (!memcmp(&normal, &flow->key[0], sizeof normal))
-        return swapped != flow->swapped[0];
-    return flow->has_second && swapped != flow->swapped[1];
+    if (!memcmp(&normal, &flow->key, sizeof normal))
+        return (swapped != flow->swapped[0]) != flow->first_against;
+    return flow->has_second &&
+           (swapped != flow->swapped[1]) != flow->first_against;
 }
 
 void
 hg_flow_first_key(const struct hg_flow *flow, struct hg_flow_key *out)
 {
-    const struct normal_key *key = &flow->key[0];
-    bool swapped = flow->swapped[0];
+    const struct normal_key *key = &flow->key;
+    bool swapped = flow->swapped[0] != flow->first_against;
 
     *out = (struct hg_flow_key){.vpc = key->vpc, .protocol = key->protocol};
     out->src.family = out->dst.family = key->family;
@@ -531,34 +586,26 @@ hg_flow_first_key(const struct hg_flow *flow, struct hg_flow_key *out)
     out->dport = swapped ? key->low_port : key->high_port;
 }
 
-static size_t
-user_of(const void *self)
-{
-    return hg_element_of((void *)(uintptr_t)self)->flow_user - 1;
-}
-
 void *
 hg_flow_state(void *self, struct hg_flow *flow, uint64_t now_ns)
 {
     struct flow_table *t = table_of(self);
-    size_t user = user_of(self);
+    unsigned user = user_of(self);
 
     if (flow->deadline[user] && flow->deadline[user] <= now_ns)
-        end_interest(t, flow, user);
+        end_interest(t, flow, user, now_ns, true);
     return user_bytes(t, flow, user);
 }
 
 void
 hg_flow_keep(void *self, struct hg_flow *flow, uint64_t until_ns)
 {
-    struct flow_table *t = table_of(self);
-    size_t user = user_of(self);
+    unsigned user = user_of(self);
 
-    flow->deadline[user] = until_ns;
-    if (until_ns > flow->deadline_max)
-        flow->deadline_max = until_ns;
-    if (!until_ns)
-        memset(user_bytes(t, flow, user), 0, t->users[user].size);
+    if (until_ns)
+        flow->deadline[user] = until_ns;
+    else
+        end_interest(table_of(self), flow, user, 0, false);
 }
 
 void
@@ -573,14 +620,17 @@ hg_flow_foreach(void *self, uint64_t now_ns,
                 void *aux)
 {
     struct flow_table *t = table_of(self);
-    size_t user = user_of(self);
+    unsigned user = user_of(self);
     uint64_t i;
 
-    for (i = 0; i < t->n_made; i++) {
+    for (i = 0; i < t->n_begun; i++) {
         struct hg_flow *flow = record(t, i);
 
-        if (flow->used && flow->deadline[user] > now_ns &&
-            !fn(aux, flow, user_bytes(t, flow, user)))
+        if (!flow->used || !flow->deadline[user])
+            continue;
+        if (flow->deadline[user] <= now_ns)
+            end_interest(t, flow, user, now_ns, true);
+        else if (!fn(aux, flow, user_bytes(t, flow, user)))
             return;
     }
 }
@@ -620,6 +670,11 @@ hg_flow_declare(void *self, size_t size)
     struct hg_element *e = hg_element_of(self);
     struct flow_table *t = get_table(e->graph);
 
+    if (t->n_users == MAX_USERS)
+        return hg_config_error(self, NULL, -1,
+                               "at most %d elements of a graph keep flows; "
+                               "leave one out",
+                               MAX_USERS);
     t->users = xrealloc(t->users, (t->n_users + 1) * sizeof *t->users);
     t->users[t->n_users++] = (struct user){e, 0, (size + 7) & ~(size_t)7};
     e->flow_user = (uint32_t)t->n_users;
@@ -631,7 +686,11 @@ hg_flow_limit(void *self, uint64_t max_flows)
 {
     struct flow_table *t = get_table(hg_element_of(self)->graph);
 
-    t->limit = max_flows < UINT32_MAX / 4 ? max_flows : UINT32_MAX / 4;
+    if (max_flows > MAX_LIMIT)
+        max_flows = MAX_LIMIT;
+    if (!t->limited || max_flows > t->limit)
+        t->limit = max_flows;
+    t->limited = true;
 }
 
 /* Looks at a share of the table in each round and frees what has expired. */
@@ -639,13 +698,13 @@ static void
 sweep(void *owner, struct hg_timer *timer, uint64_t now_ns)
 {
     struct flow_table *t = owner;
-    uint64_t share = t->n_made / SWEEP_ROUNDS + 1, i;
+    uint64_t share = t->n_begun / SWEEP_ROUNDS + 1, i;
 
-    for (i = 0; i < share && t->n_made; i++) {
-        struct hg_flow *flow = record(t, t->hand++ % t->n_made);
+    for (i = 0; i < share && t->n_begun; i++) {
+        struct hg_flow *flow = record(t, t->hand++ % t->n_begun);
 
-        if (flow->used && !is_live(t, flow, now_ns))
-            release(t, flow);
+        if (flow->used && !is_wanted(t, flow, now_ns))
+            release(t, flow, now_ns);
     }
     hg_wheel_set(t->graph->wheel, timer, now_ns + SWEEP_INTERVAL);
 }
@@ -663,8 +722,9 @@ flow_table_start(struct hg_graph *g)
         t->users[i].offset = size;
         size += t->users[i].size;
     }
-    t->record_size = (size + 63) & ~(size_t)63;
-    grow(t);
+    t->second_offset = size;
+    t->record_size = (size + sizeof(struct normal_key) + 63) & ~(size_t)63;
+    grow_heads(t);
     t->sweep = (struct hg_timer){
         .fn = sweep, .owner = t, .deadline_ns = HG_NEVER, .order = UINT32_MAX};
     hg_wheel_set(g->wheel, &t->sweep, hg_wheel_now(g->wheel) + SWEEP_INTERVAL);

@@ -1,7 +1,8 @@
-/* capture_reader.c: reading captures through libpcap (see capture_reader.h).
+/* capture_reader.c: reading captures (see capture_reader.h).
  *
  * libpcap knows the formats, input_stream.c the compression, linktype.c the
- * link layers. */
+ * link layers; capture_records.c takes over behind the header of a classic
+ * pcap file. */
 #include "capture_reader.h"
 
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <pcap/pcap.h>
 
 #include "linktype.h"
+#include "capture_records.h"
 
 struct capture_reader {
     FILE *file; /* Closed by pcap_close(). */
@@ -17,8 +19,12 @@ struct capture_reader {
     struct input_stream *input;
     const struct linktype *link;
     uint8_t *converted; /* A frame behind its new Ethernet header. */
+    struct record_reader *records; /* NULL: libpcap reads them. */
+    uint32_t unit_ns;              /* What fractions of seconds count. */
     uint64_t n_frames;
 };
+
+enum { FILE_HEADER = 24 };
 
 const struct input_stream *
 capture_reader_input(const struct capture_reader *r)
@@ -48,6 +54,13 @@ nanoseconds(const struct timeval *ts)
     return sec > INT64_MAX / HG_SEC - HG_SEC ? INT64_MAX : sec * HG_SEC + ns;
 }
 
+/* The same for a classic pcap file, whose seconds are unsigned. */
+static uint64_t
+record_ns(const struct capture_reader *r, const struct record *record)
+{
+    return record->seconds * HG_SEC + (uint64_t)record->fraction * r->unit_ns;
+}
+
 static bool
 convert(struct capture_reader *r, struct capture_frame *f)
 {
@@ -69,22 +82,43 @@ convert(struct capture_reader *r, struct capture_frame *f)
 }
 
 static enum capture_result
-broken(struct capture_reader *r, struct hg_error *error)
+broken(struct capture_reader *r, bool cut, uint64_t byte, const char *why,
+       struct hg_error *error)
 {
-    const char *why = input_error(r->input);
-    const char *name = input_name(r->input);
-    const char *what =
-        feof(r->file) || *why ? "is cut after" : "cannot be read past";
+    const char *decoder = input_error(r->input);
 
-    hg_error_set(error, "%s %s packet %llu (byte %lld): %s", name, what,
-                 (unsigned long long)r->n_frames, (long long)ftello(r->file),
-                 *why ? why : pcap_geterr(r->pcap));
+    hg_error_set(error, "%s %s packet %llu (byte %llu): %s",
+                 input_name(r->input),
+                 cut || *decoder ? "is cut after" : "cannot be read past",
+                 (unsigned long long)r->n_frames, (unsigned long long)byte,
+                 *decoder ? decoder : why);
     return CAPTURE_BROKEN;
 }
 
-enum capture_result
-capture_reader_next(struct capture_reader *r, struct capture_frame *f,
-                    struct hg_error *error)
+static enum capture_result
+next_record(struct capture_reader *r, struct capture_frame *f,
+            struct hg_error *error)
+{
+    struct hg_error why = {""};
+    struct record record;
+    int status = record_reader_next(r->records, &record, &why);
+
+    if (status < 0 || (status == 0 && *input_error(r->input)))
+        return broken(r, record_reader_is_cut(r->records),
+                      FILE_HEADER + record_reader_done(r->records), why.text,
+                      error);
+    if (status == 0)
+        return CAPTURE_END;
+    f->data = record.data;
+    f->len = record.len;
+    f->wire_len = record.wire_len;
+    f->time_ns = record_ns(r, &record);
+    return CAPTURE_FRAME;
+}
+
+static enum capture_result
+next_of_libpcap(struct capture_reader *r, struct capture_frame *f,
+                struct hg_error *error)
 {
     struct pcap_pkthdr *header;
     int status = pcap_next_ex(r->pcap, &header, &f->data);
@@ -92,14 +126,55 @@ capture_reader_next(struct capture_reader *r, struct capture_frame *f,
     if (status == PCAP_ERROR_BREAK)
         return CAPTURE_END;
     if (status != 1)
-        return broken(r, error);
-    r->n_frames++;
+        return broken(r, feof(r->file), (uint64_t)ftello(r->file),
+                      pcap_geterr(r->pcap), error);
     f->len = header->caplen < HG_PACKET_MAX ? header->caplen : HG_PACKET_MAX;
-    f->wire_len = header->len > f->len ? header->len : f->len;
+    f->wire_len = header->len;
     f->time_ns = nanoseconds(&header->ts);
+    return CAPTURE_FRAME;
+}
+
+enum capture_result
+capture_reader_next(struct capture_reader *r, struct capture_frame *f,
+                    struct hg_error *error)
+{
+    enum capture_result result =
+        r->records ? next_record(r, f, error) : next_of_libpcap(r, f, error);
+
+    if (result != CAPTURE_FRAME)
+        return result;
+    r->n_frames++;
+    if (f->wire_len < f->len)
+        f->wire_len = f->len;
     if (r->link->convert && f->len > 0 && !convert(r, f))
         return CAPTURE_UNUSABLE;
     return CAPTURE_FRAME;
+}
+
+/* Takes the records of a classic pcap file over from libpcap, which has read
+ * the file's header.  Old versions of the format keep lengths the other way
+ * round, some relatives have longer records: those stay with libpcap. */
+static bool
+open_records(struct capture_reader *r, struct hg_error *error)
+{
+    static const uint8_t magic[4][4] = {{0xa1, 0xb2, 0xc3, 0xd4},
+                                        {0xd4, 0xc3, 0xb2, 0xa1},
+                                        {0xa1, 0xb2, 0x3c, 0x4d},
+                                        {0x4d, 0x3c, 0xb2, 0xa1}};
+    const uint8_t *head = input_head(r->input);
+    unsigned i;
+
+    for (i = 0; i < 4 && memcmp(head, magic[i], 4) != 0; i++)
+        ;
+    if (i == 4 || input_size(r->input) == 0 ||
+        pcap_major_version(r->pcap) != PCAP_VERSION_MAJOR ||
+        pcap_minor_version(r->pcap) != PCAP_VERSION_MINOR)
+        return true;
+    r->unit_ns = i < 2 ? HG_USEC : 1;
+    r->records = record_reader_create(r->file, pcap_is_swapped(r->pcap) != 0,
+                                      (uint32_t)pcap_snapshot(r->pcap));
+    return r->records ||
+           hg_error_set(error, "no memory to read %s", input_name(r->input));
 }
 
 static bool
@@ -127,7 +202,7 @@ open_pcap(struct capture_reader *r, struct hg_error *error)
         r->converted = malloc(HG_PACKET_MAX);
     if (r->link->convert && !r->converted)
         return hg_error_set(error, "no memory to read %s", name);
-    return true;
+    return open_records(r, error);
 }
 
 struct capture_reader *
@@ -155,6 +230,7 @@ capture_reader_close(struct capture_reader *r)
         pcap_close(r->pcap);
     else if (r->file)
         fclose(r->file);
+    record_reader_destroy(r->records);
     free(r->converted);
     free(r);
 }

@@ -32,7 +32,7 @@ cppcheck)
             --platform=unix64 --enable=warning,portability \
             --inline-suppr --error-exitcode=1 \
             --suppressions-list=tests/cppcheck.txt \
-            -D_GNU_SOURCE -I core/include -I core -I runtime -I tests/unit
+            -D_GNU_SOURCE -I core/include -I core -I runtime
     ;;
 tidy)
     need clang-tidy

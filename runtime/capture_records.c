@@ -1,0 +1,128 @@
+/* capture_records.c: see capture_records.h. */
+#include "capture_records.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <headgate/packet.h>
+
+enum { HEADER = 16, PIECE = 1 << 20 };
+
+struct record_reader {
+    FILE *file;
+    bool swapped;
+    bool cut; /* The file ends within a record. */
+    uint32_t snaplen;
+    uint64_t done; /* Bytes of the records seen. */
+    size_t at;     /* Of the next record in 'piece'. */
+    size_t n;      /* Bytes in it. */
+    uint8_t *piece;
+};
+
+struct record_reader *
+record_reader_create(FILE *file, bool swapped, uint32_t snaplen)
+{
+    struct record_reader *r = calloc(1, sizeof *r);
+
+    if (!r)
+        return NULL;
+    r->piece = malloc(PIECE);
+    if (!r->piece) {
+        free(r);
+        return NULL;
+    }
+    r->file = file;
+    r->swapped = swapped;
+    r->snaplen = snaplen;
+    return r;
+}
+
+void
+record_reader_destroy(struct record_reader *r)
+{
+    if (r)
+        free(r->piece);
+    free(r);
+}
+
+bool
+record_reader_is_cut(const struct record_reader *r)
+{
+    return r->cut;
+}
+
+uint64_t
+record_reader_done(const struct record_reader *r)
+{
+    return r->done;
+}
+
+/* Makes 'size' bytes stand at r->at, reading the next piece if they do not
+ * yet; returns how many there are, less only at the end of the file. */
+static size_t
+have(struct record_reader *r, size_t size)
+{
+    size_t left = r->n - r->at;
+
+    if (left >= size)
+        return size;
+    memmove(r->piece, r->piece + r->at, left);
+    r->at = 0;
+    r->n = left + fread(r->piece + left, 1, PIECE - left, r->file);
+    return r->n < size ? r->n : size;
+}
+
+static uint32_t
+word(const struct record_reader *r, size_t offset)
+{
+    uint32_t v;
+
+    memcpy(&v, r->piece + r->at + offset, sizeof v);
+    return r->swapped ? __builtin_bswap32(v) : v;
+}
+
+/* The file ends 'wanted - got' bytes too early. */
+static int
+truncated(struct record_reader *r, struct hg_error *error, const char *what,
+          size_t wanted, size_t got)
+{
+    r->done += r->n - r->at;
+    r->cut = true;
+    hg_error_set(error,
+                 "truncated dump file; tried to read %zu %s bytes, only got "
+                 "%zu",
+                 wanted, what, got);
+    return -1;
+}
+
+int
+record_reader_next(struct record_reader *r, struct record *record,
+                   struct hg_error *error)
+{
+    size_t got = have(r, HEADER);
+    uint32_t len;
+
+    if (got == 0)
+        return 0;
+    if (got < HEADER)
+        return truncated(r, error, "header", HEADER, got);
+    len = word(r, 8);
+    if (len > HG_PACKET_MAX) {
+        hg_error_set(error,
+                     "invalid packet capture length %u, bigger than maximum "
+                     "of %u",
+                     len, HG_PACKET_MAX);
+        return -1;
+    }
+    got = have(r, HEADER + (size_t)len);
+    if (got < HEADER + (size_t)len)
+        return truncated(r, error, "captured", len, got - HEADER);
+    record->seconds = word(r, 0);
+    record->fraction = word(r, 4);
+    record->wire_len = word(r, 12);
+    record->len = len < r->snaplen ? len : r->snaplen;
+    record->data = r->piece + r->at + HEADER;
+    r->at += HEADER + (size_t)len;
+    r->done += HEADER + (size_t)len;
+    return 1;
+}
