@@ -23,10 +23,11 @@
 #include <xxhash.h>
 
 enum {
-    CHUNK = 4096,        /* Records allocated at once. */
-    EVICTION_LOOKS = 64, /* Candidates looked at when the table is full. */
-    MAX_USERS = 32,      /* Bits of hg_flow.against. */
-    SWEEP_ROUNDS = 16    /* Timer rounds until every record was looked at. */
+    CHUNK = 4096,       /* Records allocated at once. */
+    CANDIDATES = 8,     /* Unconfirmed flows compared to evict one. */
+    EXPIRED_LOOKS = 64, /* Others looked at for one that has run out. */
+    MAX_USERS = 32,     /* Bits of hg_flow.against. */
+    SWEEP_ROUNDS = 16   /* Timer rounds until every record was looked at. */
 };
 
 #define SWEEP_INTERVAL HG_SEC
@@ -59,6 +60,8 @@ struct hg_flow {
                            * against the one that made the record. */
     uint32_t second_user; /* Who added the second key, */
     bool has_second;      /* if there is one. */
+    bool queued;          /* Is in the queue of unconfirmed flows, */
+    uint32_t queue_next;  /* before this one, + 1. */
     bool swapped[2];      /* The source of 'against' 0 is 'high'. */
     bool first_against;   /* As 'against', of the flow as a whole. */
     bool confirmed;
@@ -85,8 +88,11 @@ struct flow_table {
     uint32_t *free; /* Numbers of records no longer used, a stack. */
     uint64_t n_free;
     uint32_t *heads;
-    uint64_t n_heads; /* A power of two. */
-    uint64_t hand;    /* Sweep and eviction go round from here. */
+    uint64_t n_heads;    /* A power of two. */
+    uint64_t hand;       /* Sweep and eviction go round from here. */
+    uint32_t queue_head; /* Unconfirmed flows, + 1; those that have ended or
+                          * were confirmed leave it when they come up. */
+    uint32_t queue_tail;
     uint64_t evicted;
     uint64_t refused;
     struct user *users;
@@ -254,8 +260,7 @@ end_interest(struct flow_table *t, struct hg_flow *flow, unsigned user,
     if (tell && u->element->cls->flow_expired)
         u->element->cls->flow_expired(hg_element_self(u->element), bytes,
                                       when < now_ns ? when : now_ns);
-    if (u->size)
-        memset(bytes, 0, u->size);
+    memset(bytes, 0, u->size);
     if (flow->second_user == user)
         drop_second_key(t, flow);
 }
@@ -421,38 +426,93 @@ hg_flow_find_batch(void *self, struct hg_batch *batch)
 
 /* ---- Making ----------------------------------------------------------- */
 
+static void
+enqueue(struct flow_table *t, struct hg_flow *flow)
+{
+    uint32_t link = flow->number + 1;
+
+    if (flow->queued)
+        return;
+    flow->queued = true;
+    flow->queue_next = 0;
+    if (t->queue_tail)
+        record(t, t->queue_tail - 1)->queue_next = link;
+    else
+        t->queue_head = link;
+    t->queue_tail = link;
+}
+
+/* The unconfirmed flow that was queued longest, or NULL. */
+static struct hg_flow *
+dequeue(struct flow_table *t)
+{
+    while (t->queue_head) {
+        struct hg_flow *flow = record(t, t->queue_head - 1);
+
+        t->queue_head = flow->queue_next;
+        if (!t->queue_head)
+            t->queue_tail = 0;
+        flow->queued = false;
+        if (flow->used && !flow->confirmed)
+            return flow;
+    }
+    return NULL;
+}
+
+static uint64_t
+last_deadline(const struct flow_table *t, const struct hg_flow *flow)
+{
+    uint64_t latest = 0;
+    size_t i;
+
+    for (i = 0; i < t->n_users; i++)
+        if (flow->deadline[i] > latest)
+            latest = flow->deadline[i];
+    return latest;
+}
+
+/* Of a few unconfirmed flows the one that would end first, or NULL. */
+static struct hg_flow *
+choose_victim(struct flow_table *t)
+{
+    struct hg_flow *victim = NULL, *flow;
+    unsigned i;
+
+    for (i = 0; i < CANDIDATES && (flow = dequeue(t)) != NULL; i++) {
+        if (!victim || last_deadline(t, flow) < last_deadline(t, victim)) {
+            struct hg_flow *other = victim;
+
+            victim = flow;
+            flow = other;
+        }
+        if (flow)
+            enqueue(t, flow);
+    }
+    return victim;
+}
+
 /* Makes room by ending a record that nobody wants any more or that nobody
  * confirmed. */
 static bool
 make_room(struct flow_table *t, uint64_t now_ns)
 {
-    struct hg_flow *victim = NULL;
-    uint64_t earliest = HG_NEVER, i;
+    struct hg_flow *flow = choose_victim(t);
+    unsigned i;
 
-    for (i = 0; i < EVICTION_LOOKS && i < t->n_begun; i++) {
-        struct hg_flow *flow = record(t, t->hand++ % t->n_begun);
-        uint64_t latest = 0;
-        size_t u;
-
-        if (!flow->used)
-            continue;
-        for (u = 0; u < t->n_users; u++)
-            if (flow->deadline[u] > latest)
-                latest = flow->deadline[u];
-        if (latest <= now_ns) {
+    if (flow) {
+        if (is_wanted(t, flow, now_ns))
+            t->evicted++;
+        release(t, flow, now_ns);
+        return true;
+    }
+    for (i = 0; i < EXPIRED_LOOKS && i < t->n_begun; i++) {
+        flow = record(t, t->hand++ % t->n_begun);
+        if (flow->used && !is_wanted(t, flow, now_ns)) {
             release(t, flow, now_ns);
             return true;
         }
-        if (!flow->confirmed && latest < earliest) {
-            victim = flow;
-            earliest = latest;
-        }
     }
-    if (!victim)
-        return false;
-    release(t, victim, now_ns);
-    t->evicted++;
-    return true;
+    return false;
 }
 
 static struct hg_flow *
@@ -475,6 +535,7 @@ take_record(struct flow_table *t, uint64_t now_ns)
     flow->has_second = false;
     flow->first_against = false;
     flow->against = 0;
+    enqueue(t, flow);
     return flow;
 }
 
@@ -489,9 +550,11 @@ begin_interest(struct flow_table *t, struct hg_flow *flow, unsigned user,
     if (!is_wanted(t, flow, p->time_ns)) {
         flow->confirmed = false;
         flow->first_against = against;
+        enqueue(t, flow);
     }
     if (flow->deadline[user])
         end_interest(t, flow, user, p->time_ns, true);
+    memset(user_bytes(t, flow, user), 0, t->users[user].size);
     flow->against &= ~(UINT32_C(1) << user);
     if (against)
         flow->against |= UINT32_C(1) << user;

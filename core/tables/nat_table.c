@@ -22,9 +22,7 @@
 #define FIRST_CAPACITY 1024u
 #define HEADS 2u      /* For each entry: chains are short. */
 #define SLOT_SHIFT 28 /* 268 ms */
-#define N_SLOTS                                                               \
-    4096u /* 18 minutes; later deadlines wait in the last slot.               \
-           */
+#define N_SLOTS 4096u /* 18 minutes; what is later waits in the last. */
 
 struct flow {
     uint32_t inside;

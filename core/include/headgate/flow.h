@@ -12,16 +12,20 @@
  *                 mine = hg_flow_state(self, flow, p->time_ns)
  *                 hg_flow_keep(self, flow, p->time_ns + timeout)
  *
- * Each element has a deadline of its own in each flow.  Once it has passed,
- * its bytes are zero again (class.flow_expired is told first); when all have
- * passed the record is gone.  Expiry is exact: it is judged by the time of the
- * packet that looks, however late the sweep comes by.
+ * Each element has a deadline of its own in each flow, and sees a flow only
+ * while it has not passed: hg_flow_find() returns NULL then, whoever else
+ * shares the record, and hg_flow_create() begins anew for this element, with
+ * the direction of that packet.  Once the deadline has passed, its bytes are
+ * zero again (class.flow_expired is told first); when all have passed the
+ * record is gone.  Expiry is exact: it is judged by the time of the packet
+ * that looks, however late the sweep comes by.
  *
  * When the table is full, flows that nobody has confirmed (hg_flow_confirm)
  * give way to new ones, the one that was quiet longest among a few candidates
  * first; confirmed flows are never pushed out.  If there is no candidate,
  * hg_flow_create returns NULL.  So a flood of first packets costs nothing but
- * other first packets.
+ * other first packets.  (Where several elements share a table that is full,
+ * which one gives way may depend on the size of batches.)
  *
  * Thread-safety: the service belongs to one worker. */
 #ifndef HEADGATE_FLOW_H
@@ -55,20 +59,23 @@ HG_API bool hg_flow_key_of(const struct hg_packet *p, struct hg_flow_key *out);
 HG_API bool hg_flow_key_quoted(const struct hg_packet *p,
                                struct hg_flow_key *out);
 
-/* In configure: this element keeps 'size' bytes for each flow (0 is fine). */
+/* In configure: this element keeps 'size' bytes for each flow (0 is fine).
+ * Returns false after reporting that 32 elements of the graph do already. */
 HG_API bool hg_flow_declare(void *self, size_t size);
 
-/* In configure, by the element that stands for the table in a graph: at most
- * this many records. The default is 1,048,576. */
+/* In configure, by an element that has an option for it: at most this many
+ * records; the largest that is asked for counts.  The default is 1,048,576. */
 HG_API void hg_flow_limit(void *self, uint64_t max_flows);
 
-/* The live record of the packet's flow, or NULL.  Remembered in the packet
- * until its flow key changes (call hg_flow_forget then). */
+/* The record of the packet's flow, or NULL if this element has no interest in
+ * it.  Remembered in the packet until its flow key changes (call
+ * hg_flow_forget then). */
 HG_API struct hg_flow *hg_flow_find(void *self, struct hg_packet *p);
 HG_API struct hg_flow *
 hg_flow_find_key(void *self, const struct hg_flow_key *key, uint64_t now_ns);
 
-/* The same, but made if there is none; NULL if the table is full. */
+/* The same, but made if there is none; NULL if the table is full.  Without
+ * hg_flow_keep() it does not stay. */
 HG_API struct hg_flow *hg_flow_create(void *self, struct hg_packet *p);
 
 /* Looks up a whole batch with prefetch and remembers the records in the
@@ -76,13 +83,14 @@ HG_API struct hg_flow *hg_flow_create(void *self, struct hg_packet *p);
 HG_API void hg_flow_find_batch(void *self, struct hg_batch *batch);
 HG_API void hg_flow_forget(struct hg_packet *p);
 
-/* A second key of the same record: 'key' as seen in the direction of the
- * flow's first packet.  False if another live flow has it or the table is
- * full.  Replaces the second key it had. */
+/* A second key of the same record: 'key' as seen in the direction of this
+ * element's first packet of the flow.  False if another live flow has it.
+ * Replaces the second key it had, and ends with this element's interest. */
 HG_API bool hg_flow_add_key(void *self, struct hg_flow *,
                             const struct hg_flow_key *key, uint64_t now_ns);
 
-/* Whether a packet travels against the flow's first packet. */
+/* Whether a packet travels against the flow's first packet: the first that
+ * this element saw, if it found or made 'flow' by this packet. */
 HG_API bool hg_flow_is_reply(const struct hg_flow *, const struct hg_packet *);
 
 /* The key of the flow's first packet. */
@@ -92,7 +100,8 @@ HG_API void hg_flow_first_key(const struct hg_flow *, struct hg_flow_key *out);
  * was never set. */
 HG_API void *hg_flow_state(void *self, struct hg_flow *, uint64_t now_ns);
 
-/* Moves this element's deadline; 0 ends its interest at once. */
+/* Moves this element's deadline; 0 ends its interest at once, zeroes its bytes
+ * and does not call class.flow_expired. */
 HG_API void hg_flow_keep(void *self, struct hg_flow *, uint64_t until_ns);
 
 /* This flow is not pushed out any more. */
