@@ -33,15 +33,20 @@ setup_uninit(struct setup *setup)
     free(setup->overrides);
 }
 
-/* The folder "plugins" beside the program, which is where a build tree has
- * them; NULL if there is none. */
+/* Where plugins are seen from the program: in a build tree and where it was
+ * installed, whatever the prefix. */
+static const char *const beside[] = {"plugins",
+                                     "../" HEADGATE_LIBDIR "/headgate"};
+
+/* The first of these folders that there is, or NULL. */
 static char *
-build_tree_plugins(void)
+plugins_beside_program(void)
 {
     char path[4096];
     ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
     struct stat info;
     char *slash, *folder;
+    size_t i;
 
     if (n < 0)
         return NULL;
@@ -50,10 +55,12 @@ build_tree_plugins(void)
     if (!slash)
         return NULL;
     *slash = '\0';
-    folder = cli_printf("%s/plugins", path);
-    if (stat(folder, &info) == 0 && S_ISDIR(info.st_mode))
-        return folder;
-    free(folder);
+    for (i = 0; i < sizeof beside / sizeof *beside; i++) {
+        folder = cli_printf("%s/%s", path, beside[i]);
+        if (stat(folder, &info) == 0 && S_ISDIR(info.st_mode))
+            return folder;
+        free(folder);
+    }
     return NULL;
 }
 
@@ -63,7 +70,7 @@ struct hg_plugins *
 setup_plugins(const char *plugin_path)
 {
     const char *given = getenv("HEADGATE_PLUGIN_PATH");
-    char *folder = build_tree_plugins();
+    char *folder = plugins_beside_program();
 
     if (folder) {
         bool some = given && *given;

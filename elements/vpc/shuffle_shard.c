@@ -268,8 +268,8 @@ read_tenants(void *self_, const char *argument, FILE *out,
 
     if (*argument || !list) {
         free(list);
-        return hg_error_set(error, "%s", list ? "tenants takes no argument"
-                                              : "out of memory");
+        return hg_error_set(
+            error, "%s", list ? "tenants takes no argument" : "out of memory");
     }
     for (i = 0; i < self->tenants.n; i++)
         print_shard(self, list[i], out);
@@ -374,8 +374,9 @@ shuffle_shard_start(void *self_, struct hg_error *error)
     self->table = calloc(self->n_slots, sizeof *self->table);
     self->up = malloc(self->node.n * sizeof *self->up);
     if (!self->table || !self->up)
-        return hg_error_set(error, "no memory for %u tenants; lower "
-                                   "max-tenants",
+        return hg_error_set(error,
+                            "no memory for %u tenants; lower "
+                            "max-tenants",
                             self->max_tenants);
     for (i = 0; i < self->node.n; i++)
         self->up[i] = true;
