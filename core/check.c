@@ -171,7 +171,8 @@ check_wiring(struct builder *b, const struct node *node)
         (node->fails && !node->connected))
         return;
     if (passive) {
-        if (!node->referenced && !b->broken)
+        /* Who offers a service is found without being named. */
+        if (!node->referenced && !node->element->cls->service && !b->broken)
             WARNING(b, &node->place,
                     "'%s' is never used: no option refers to it", node->name);
     } else if (node->kind == NODE_INPUT || node->kind == NODE_OUTPUT) {

@@ -3,15 +3,28 @@
  * A node at depth d (a multiple of six) holds the prefixes of length d to
  * d + 5 that lead to it.  Prefix number (1 << l) - 1 + v of a node is the one
  * whose l bits behind depth d are v; the longest that matches is the highest
- * set bit among the six that an address allows. */
+ * set bit among the six that an address allows.
+ *
+ * A large IPv4 table also has a direct root: for each value of the first 18
+ * bits, the node of that depth and the value of the longest prefix that ends
+ * before it, which saves a lookup the first three nodes. */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include <headgate/lpm.h>
 
 #include "../graph_internal.h"
 
 enum { STRIDE = 6, FANOUT = 64, MAX_DEPTH = 23, LANES = 64 };
+
+enum { HUGE_PAGE = 1 << 21 };
+
+enum {
+    DIRECT_BITS = 18,
+    DIRECT_SLOTS = 1 << DIRECT_BITS,
+    DIRECT_FROM = 1024 /* So many IPv4 prefixes are worth 2 MiB. */
+};
 
 struct node {
     uint64_t prefixes; /* Bit i: prefix number i ends here. */
@@ -30,11 +43,20 @@ struct arena {
     uint32_t free[FANOUT + 1]; /* By size; 0: none (item 0 is never used). */
 };
 
+struct direct {
+    uint32_t value; /* Of the longest prefix shorter than 18 bits. */
+    uint32_t node;  /* Of depth 18; 0: none. */
+};
+
 struct hg_lpm {
     struct arena nodes;
     struct arena values;
     uint32_t root[2]; /* IPv4, IPv6. */
     size_t count;
+    size_t count4;
+    struct direct *direct; /* NULL while the table is small. */
+    uint8_t *direct_len;   /* Of the prefix that 'value' is of. */
+    bool has_popcnt;
     uint64_t allowed[FANOUT]; /* Prefixes that match six bits. */
 };
 
@@ -42,6 +64,39 @@ static void *
 item(const struct arena *a, uint32_t i)
 {
     return (uint8_t *)a->items + i * a->item_size;
+}
+
+/* Large memory on huge pages, so that lookups find their addresses
+ * translated; the kernel may refuse, and nothing is lost then. */
+static void *
+large_alloc(size_t size)
+{
+    void *p = aligned_alloc(HUGE_PAGE,
+                            (size + HUGE_PAGE - 1) & ~(size_t)(HUGE_PAGE - 1));
+
+    if (p)
+        madvise(p, size, MADV_HUGEPAGE);
+    return p ? p : xcalloc(1, size);
+}
+
+/* Makes room for 'size' more items. */
+static void
+arena_grow(struct arena *a, unsigned size)
+{
+    size_t old = a->room * a->item_size;
+    void *items;
+
+    a->room = a->room ? a->room * 2 : 8;
+    while (a->room < a->n + size)
+        a->room *= 2;
+    if (a->room * a->item_size < HUGE_PAGE) {
+        a->items = xrealloc(a->items, a->room * a->item_size);
+        return;
+    }
+    items = large_alloc(a->room * a->item_size);
+    memcpy(items, a->items, old);
+    free(a->items);
+    a->items = items;
 }
 
 static uint32_t
@@ -53,10 +108,8 @@ arena_get(struct arena *a, unsigned size)
         memcpy(&a->free[size], item(a, i), sizeof i);
         return i;
     }
-    if (a->n + size > a->room) {
-        a->room = a->room ? a->room * 2 : FANOUT * 2;
-        a->items = xrealloc(a->items, a->room * a->item_size);
-    }
+    if (a->n + size > a->room)
+        arena_grow(a, size);
     i = a->n;
     a->n += size;
     return i;
@@ -108,14 +161,14 @@ value_at(const struct hg_lpm *t, uint32_t i)
     return item(&t->values, i);
 }
 
-static unsigned
+static inline __attribute__((always_inline)) unsigned
 ones(uint64_t bits)
 {
     return (unsigned)__builtin_popcountll(bits);
 }
 
 /* How many bits of 'bits' are set below bit 'i'. */
-static unsigned
+static inline __attribute__((always_inline)) unsigned
 rank(uint64_t bits, unsigned i)
 {
     return ones(bits & ((UINT64_C(1) << i) - 1));
@@ -146,6 +199,9 @@ hg_lpm_create(void)
     struct hg_lpm *t = xcalloc(1, sizeof *t);
     unsigned s, l;
 
+#ifdef __x86_64__
+    t->has_popcnt = __builtin_cpu_supports("popcnt");
+#endif
     t->nodes.item_size = sizeof(struct node);
     t->values.item_size = sizeof(uint32_t);
     arena_get(&t->nodes, 1); /* Item 0 means none. */
@@ -168,7 +224,104 @@ hg_lpm_destroy(struct hg_lpm *t)
         return;
     free(t->nodes.items);
     free(t->values.items);
+    free(t->direct);
+    free(t->direct_len);
     free(t);
+}
+
+/* ---- The direct root -------------------------------------------------- */
+
+static uint32_t walk(struct hg_lpm *t, const struct hg_prefix *prefix,
+                     bool make, uint32_t way[MAX_DEPTH]);
+
+static uint32_t
+direct_slot(const uint8_t *byte)
+{
+    return (uint32_t)byte[0] << 10 | (uint32_t)byte[1] << 2 | byte[2] >> 6;
+}
+
+/* Takes over where the children of 'n' are, the node of depth 12 that leads
+ * to the address. */
+static void
+direct_children(struct hg_lpm *t, const struct node *n, const uint8_t *byte)
+{
+    struct direct *slot = &t->direct[direct_slot(byte) & ~(FANOUT - 1u)];
+    uint32_t child = n->child;
+    unsigned s;
+
+    for (s = 0; s < FANOUT; s++)
+        slot[s].node = n->children >> s & 1 ? child++ : 0;
+}
+
+/* Whether the direct root leads to the nodes of this depth. */
+static bool
+has_direct(const struct hg_lpm *t, const struct hg_prefix *prefix,
+           unsigned depth)
+{
+    return depth == DIRECT_BITS && t->direct && prefix->addr.family == 4;
+}
+
+/* A prefix shorter than 18 bits, now with this value, counts in all slots
+ * that have no longer one. */
+static void
+direct_set(struct hg_lpm *t, const struct hg_prefix *prefix, uint32_t value)
+{
+    uint32_t i = direct_slot(prefix->addr.byte);
+    uint32_t end = i + (1u << (DIRECT_BITS - prefix->len));
+
+    for (; i < end; i++)
+        if (t->direct_len[i] <= prefix->len) {
+            t->direct[i].value = value;
+            t->direct_len[i] = prefix->len;
+        }
+}
+
+/* Such a prefix is gone: the next shorter one counts. */
+static void
+direct_remove(struct hg_lpm *t, const struct hg_prefix *prefix)
+{
+    uint32_t i = direct_slot(prefix->addr.byte);
+    uint32_t end = i + (1u << (DIRECT_BITS - prefix->len));
+    struct hg_prefix shorter = *prefix;
+    uint32_t value = HG_LPM_NONE;
+
+    while (shorter.len && value == HG_LPM_NONE) {
+        shorter.len--;
+        value = hg_lpm_get(t, &shorter);
+    }
+    for (; i < end; i++)
+        if (t->direct_len[i] == prefix->len) {
+            t->direct[i].value = value;
+            t->direct_len[i] = shorter.len;
+        }
+}
+
+static bool
+direct_add_prefix(void *t, const struct hg_prefix *prefix, uint32_t value)
+{
+    if (prefix->addr.family == 4 && prefix->len < DIRECT_BITS)
+        direct_set(t, prefix, value);
+    return prefix->addr.family == 4;
+}
+
+/* Makes the direct root of a table that has grown large. */
+static void
+direct_create(struct hg_lpm *t)
+{
+    uint32_t i;
+
+    t->direct = large_alloc(DIRECT_SLOTS * sizeof *t->direct);
+    t->direct_len = xcalloc(DIRECT_SLOTS, 1);
+    for (i = 0; i < DIRECT_SLOTS; i++)
+        t->direct[i] = (struct direct){HG_LPM_NONE, 0};
+    hg_lpm_foreach(t, direct_add_prefix, t);
+    for (i = 0; i < DIRECT_SLOTS; i += FANOUT) {
+        const struct hg_prefix prefix = {hg_addr_from_ip4(i << 14), 12};
+        uint32_t way[MAX_DEPTH], node = walk(t, &prefix, false, way);
+
+        if (node)
+            direct_children(t, node_at(t, node), prefix.addr.byte);
+    }
 }
 
 /* ---- Changing --------------------------------------------------------- */
@@ -201,12 +354,16 @@ walk(struct hg_lpm *t, const struct hg_prefix *prefix, bool make,
         unsigned s = six_bits(prefix->addr.byte, depth);
         const struct node *n = node_at(t, i);
 
-        if (n->children >> s & 1)
+        if (n->children >> s & 1) {
             i = n->child + rank(n->children, s);
-        else if (make)
+        } else if (make) {
             i = add_child(t, i, s);
-        else
+            if (has_direct(t, prefix, depth + STRIDE))
+                direct_children(t, node_at(t, way[depth / STRIDE]),
+                                prefix->addr.byte);
+        } else {
             return 0;
+        }
         depth += STRIDE;
         way[depth / STRIDE] = i;
     }
@@ -228,8 +385,15 @@ hg_lpm_set(struct hg_lpm *t, const struct hg_prefix *prefix, uint32_t value)
         n->value = arena_insert(&t->values, n->value, ones(n->prefixes), at);
         n->prefixes |= UINT64_C(1) << number;
         t->count++;
+        t->count4 += prefix->addr.family == 4;
     }
     *value_at(t, n->value + at) = value;
+    if (prefix->addr.family != 4)
+        return old;
+    if (!t->direct && t->count4 >= DIRECT_FROM)
+        direct_create(t);
+    else if (t->direct && prefix->len < DIRECT_BITS)
+        direct_set(t, prefix, value);
     return old;
 }
 
@@ -253,6 +417,8 @@ prune(struct hg_lpm *t, const struct hg_prefix *prefix,
         parent = node_at(t, way[depth - 1]);
         parent->child = first;
         parent->children &= ~(UINT64_C(1) << s);
+        if (has_direct(t, prefix, depth * STRIDE))
+            direct_children(t, parent, prefix->addr.byte);
     }
 }
 
@@ -270,7 +436,10 @@ hg_lpm_remove(struct hg_lpm *t, const struct hg_prefix *prefix)
     n->value = arena_erase(&t->values, n->value, ones(n->prefixes), at);
     n->prefixes &= ~(UINT64_C(1) << number);
     t->count--;
+    t->count4 -= prefix->addr.family == 4;
     prune(t, prefix, way);
+    if (t->direct && prefix->addr.family == 4 && prefix->len < DIRECT_BITS)
+        direct_remove(t, prefix);
     return old;
 }
 
@@ -298,7 +467,7 @@ hg_lpm_get(const struct hg_lpm *t, const struct hg_prefix *prefix)
 /* One step: remembers the longest prefix of 'n' that matches the six bits
  * 's' in *best (index of its value; 0: none so far) and returns the child to
  * go on with, 0 at the end. */
-static inline uint32_t
+static inline __attribute__((always_inline)) uint32_t
 step(const struct hg_lpm *t, const struct node *n, unsigned s, uint32_t *best)
 {
     uint64_t matching = n->prefixes & t->allowed[s];
@@ -324,6 +493,32 @@ hg_lpm_lookup(const struct hg_lpm *t, const struct hg_addr *addr)
     return best ? *value_at(t, best) : HG_LPM_NONE;
 }
 
+/* Defines 'name', which calls the inline function 'kernel': compiled for any
+ * processor and once more for those that count bits in one instruction. */
+#ifdef __x86_64__
+#define VARIANTS(name, kernel, key_type)                                      \
+    __attribute__((target("popcnt"))) static void name##_popcnt(              \
+        const struct hg_lpm *t, unsigned n, key_type *key, uint32_t *value)   \
+    {                                                                         \
+        kernel(t, n, key, value);                                             \
+    }                                                                         \
+    static void name(const struct hg_lpm *t, unsigned n, key_type *key,       \
+                     uint32_t *value)                                         \
+    {                                                                         \
+        if (t->has_popcnt)                                                    \
+            name##_popcnt(t, n, key, value);                                  \
+        else                                                                  \
+            kernel(t, n, key, value);                                         \
+    }
+#else
+#define VARIANTS(name, kernel, key_type)                                      \
+    static void name(const struct hg_lpm *t, unsigned n, key_type *key,       \
+                     uint32_t *value)                                         \
+    {                                                                         \
+        kernel(t, n, key, value);                                             \
+    }
+#endif
+
 static void
 fetch_values(const struct hg_lpm *t, unsigned n, const uint32_t *best,
              uint32_t *value)
@@ -336,19 +531,39 @@ fetch_values(const struct hg_lpm *t, unsigned n, const uint32_t *best,
         value[k] = best[k] ? *value_at(t, best[k]) : HG_LPM_NONE;
 }
 
-static void
-lookup4_lanes(const struct hg_lpm *t, unsigned n, const uint32_t *ip,
-              uint32_t *value)
+/* Notes for each address where its walk begins and the value it has if
+ * nothing longer matches; returns how many lanes go on. */
+static unsigned
+begin4(const struct hg_lpm *t, unsigned n, const uint32_t *ip, uint32_t *value,
+       uint32_t *node, uint8_t *lane)
+{
+    unsigned k, active = 0;
+
+    for (k = 0; t->direct && k < n; k++)
+        __builtin_prefetch(&t->direct[ip[k] >> (32 - DIRECT_BITS)]);
+    for (k = 0; k < n; k++) {
+        struct direct from = {HG_LPM_NONE, t->root[0]};
+
+        if (t->direct)
+            from = t->direct[ip[k] >> (32 - DIRECT_BITS)];
+        value[k] = from.value;
+        node[k] = from.node;
+        lane[active] = (uint8_t)k;
+        active += from.node != 0;
+        __builtin_prefetch(node_at(t, from.node));
+    }
+    return active;
+}
+
+static inline __attribute__((always_inline)) void
+walk4(const struct hg_lpm *t, unsigned n, const uint32_t *ip, uint32_t *value)
 {
     uint32_t node[LANES], best[LANES] = {0};
     uint8_t lane[LANES];
-    unsigned depth, active = n, k, left;
+    unsigned active = begin4(t, n, ip, value, node, lane), k, left;
+    unsigned depth = t->direct ? DIRECT_BITS : 0;
 
-    for (k = 0; k < n; k++) {
-        node[k] = t->root[0];
-        lane[k] = (uint8_t)k;
-    }
-    for (depth = 0; active; depth += STRIDE) {
+    for (; active; depth += STRIDE) {
         for (left = 0, k = 0; k < active; k++) {
             unsigned at = lane[k];
             unsigned s = (unsigned)(((uint64_t)ip[at] << 32 >> (58 - depth)) &
@@ -363,8 +578,14 @@ lookup4_lanes(const struct hg_lpm *t, unsigned n, const uint32_t *ip,
         }
         active = left;
     }
-    fetch_values(t, n, best, value);
+    for (k = 0; k < n; k++)
+        __builtin_prefetch(value_at(t, best[k]));
+    for (k = 0; k < n; k++)
+        if (best[k])
+            value[k] = *value_at(t, best[k]);
 }
+
+VARIANTS(lookup4_lanes, walk4, const uint32_t)
 
 void
 hg_lpm_lookup4(const struct hg_lpm *t, unsigned n, const uint32_t *ip,
@@ -380,9 +601,9 @@ hg_lpm_lookup4(const struct hg_lpm *t, unsigned n, const uint32_t *ip,
     }
 }
 
-static void
-lookup_lanes(const struct hg_lpm *t, unsigned n, const struct hg_addr *addr,
-             uint32_t *value)
+static inline __attribute__((always_inline)) void
+walk_any(const struct hg_lpm *t, unsigned n, const struct hg_addr *addr,
+         uint32_t *value)
 {
     uint32_t node[LANES], best[LANES] = {0};
     uint8_t lane[LANES];
@@ -410,6 +631,8 @@ lookup_lanes(const struct hg_lpm *t, unsigned n, const struct hg_addr *addr,
     }
     fetch_values(t, n, best, value);
 }
+
+VARIANTS(lookup_lanes, walk_any, const struct hg_addr)
 
 void
 hg_lpm_lookup_batch(const struct hg_lpm *t, unsigned n,
@@ -515,5 +738,6 @@ size_t
 hg_lpm_bytes(const struct hg_lpm *t)
 {
     return sizeof *t + t->nodes.room * t->nodes.item_size +
-           t->values.room * t->values.item_size;
+           t->values.room * t->values.item_size +
+           (t->direct ? DIRECT_SLOTS * (sizeof *t->direct + 1) : 0);
 }

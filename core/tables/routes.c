@@ -56,8 +56,8 @@ static uint32_t
 add_set(struct hg_routes *r, const uint16_t *port, unsigned n)
 {
     if (!(r->n_sets & (r->n_sets - 1)))
-        r->sets = xrealloc(r->sets, (r->n_sets ? r->n_sets * 2 : 1) *
-                                        sizeof *r->sets);
+        r->sets = xrealloc(r->sets,
+                           (r->n_sets ? r->n_sets * 2 : 1) * sizeof *r->sets);
     r->sets[r->n_sets].port = xcalloc(n, sizeof *port);
     memcpy(r->sets[r->n_sets].port, port, n * sizeof *port);
     r->sets[r->n_sets].n = n;
@@ -343,8 +343,7 @@ hg_routes_add(struct hg_routes *r, const struct hg_route *route)
     uint32_t head = find_chain(r, route->table, &route->prefix, hash);
     uint32_t old = find_in_chain(r, head, route->type, route->origin);
 
-    if (old != NONE &&
-        r->records[old].route.preference == route->preference) {
+    if (old != NONE && r->records[old].route.preference == route->preference) {
         r->records[old].route = *route;
         r->records[old].shaded = is_shaded(r, route);
         enforce(r, head);
@@ -490,8 +489,8 @@ compare_routes(const void *a_, const void *b_)
     if (!order)
         order = a->type - b->type;
     if (!order)
-        order = (a->preference > b->preference) -
-                (a->preference < b->preference);
+        order =
+            (a->preference > b->preference) - (a->preference < b->preference);
     return order ? order : (a->origin > b->origin) - (a->origin < b->origin);
 }
 
@@ -536,12 +535,12 @@ struct hg_routes *
 hg_routes_create(unsigned n_ports, const struct hg_prefix_list *forbid)
 {
     struct hg_routes *r = xcalloc(1, sizeof *r);
-    uint16_t port;
+    unsigned i;
 
     r->free = NONE;
     r->n_ports = n_ports;
-    for (port = 0; port < n_ports; port++)
-        add_set(r, &port, 1);
+    for (i = 0; i < n_ports; i++)
+        add_set(r, &(uint16_t){(uint16_t)i}, 1);
     r->forbidden.n = forbid->n;
     r->forbidden.v = xcalloc(forbid->n, sizeof *forbid->v);
     if (forbid->n)
@@ -577,8 +576,8 @@ hg_routes_add_table(struct hg_routes *r)
     size_t i;
 
     if (!(number & (number - 1)))
-        r->tables = xrealloc(r->tables, (number ? number * 2 : 1) *
-                                            sizeof *r->tables);
+        r->tables =
+            xrealloc(r->tables, (number ? number * 2 : 1) * sizeof *r->tables);
     r->tables[number] = (struct table){.lpm = hg_lpm_create()};
     r->n_tables++;
     for (i = 0; i < r->forbidden.n; i++) {

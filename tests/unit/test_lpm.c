@@ -129,15 +129,18 @@ compare(const struct hg_lpm *t, const struct model *m)
             CHECK_EQ(value4[n4++], value[i]);
 }
 
-TEST(lookups_equal_a_linear_scan_while_prefixes_come_and_go)
+/* One of 'ip6' prefixes is of IPv6. */
+static void
+come_and_go(unsigned rounds, uint32_t ip6)
 {
     static struct model m;
     struct hg_lpm *t = hg_lpm_create();
     unsigned round, i;
 
-    for (round = 0; round < 60; round++) {
+    m.n = 0;
+    for (round = 0; round < rounds; round++) {
         for (i = 0; i < 100; i++) {
-            struct hg_prefix prefix = random_prefix(chance(2) ? 4 : 6);
+            struct hg_prefix prefix = random_prefix(chance(ip6) ? 4 : 6);
 
             if (m.n && chance(3) == 0)
                 prefix = m.prefix[chance((uint32_t)m.n)];
@@ -161,6 +164,16 @@ TEST(lookups_equal_a_linear_scan_while_prefixes_come_and_go)
     }
     compare(t, &m);
     hg_lpm_destroy(t);
+}
+
+TEST(lookups_equal_a_linear_scan_while_prefixes_come_and_go)
+{
+    come_and_go(60, 2);
+}
+
+TEST(a_large_ipv4_table_equals_a_linear_scan_too)
+{
+    come_and_go(120, 50);
 }
 
 static bool
@@ -208,4 +221,112 @@ TEST(an_empty_table_matches_nothing)
     CHECK_EQ(hg_lpm_count(t), 0);
     hg_lpm_destroy(t);
     hg_lpm_destroy(NULL);
+}
+
+/* ---- A table of the Internet ------------------------------------------ */
+
+struct internet {
+    struct hg_prefix *prefix;
+    bool *present;
+    size_t n;
+};
+
+/* The prefixes of the corpus; false if there is none. */
+static bool
+load_internet(struct internet *net)
+{
+    const char *corpus = getenv("HEADGATE_CORPUS");
+    char command[1024], line[128];
+    FILE *in;
+
+    *net = (struct internet){NULL, NULL, 0};
+    if (!corpus)
+        return false;
+    snprintf(command, sizeof command,
+             "gzip -dc '%s'/prefix/bart/internal/tests/testdata/"
+             "prefixes.txt.gz",
+             corpus);
+    in = popen(command, "r");
+    REQUIRE(in != NULL);
+    while (fgets(line, sizeof line, in)) {
+        line[strcspn(line, "\r\n")] = '\0';
+        if (!(net->n & (net->n - 1)))
+            net->prefix = realloc(net->prefix, (net->n ? net->n * 2 : 1) *
+                                                   sizeof *net->prefix);
+        REQUIRE(net->prefix && hg_prefix_parse(line, &net->prefix[net->n]));
+        net->n++;
+    }
+    pclose(in);
+    net->present = calloc(net->n + 1, sizeof *net->present);
+    return net->n > 0;
+}
+
+/* The present prefix with the highest length, by looking at all. */
+static uint32_t
+scan_internet(const struct internet *net, const struct hg_addr *addr)
+{
+    uint32_t best = HG_LPM_NONE;
+    size_t i;
+
+    for (i = 0; i < net->n; i++)
+        if (net->present[i] && hg_prefix_contains(&net->prefix[i], addr) &&
+            (best == HG_LPM_NONE ||
+             net->prefix[i].len > net->prefix[best].len))
+            best = (uint32_t)i;
+    return best;
+}
+
+static void
+compare_internet(const struct hg_lpm *t, const struct internet *net)
+{
+    struct hg_addr addr[60];
+    uint32_t value[60];
+    unsigned i;
+
+    for (i = 0; i < 60; i++) {
+        addr[i] = net->prefix[chance((uint32_t)net->n)].addr;
+        addr[i].byte[addr[i].family == 4 ? 3 : 7] ^= (uint8_t)chance(256);
+        if (chance(4) == 0)
+            addr[i].byte[chance(4)] ^= (uint8_t)chance(256);
+    }
+    hg_lpm_lookup_batch(t, 60, addr, value);
+    for (i = 0; i < 60; i++) {
+        CHECK_EQ(value[i], scan_internet(net, &addr[i]));
+        if (addr[i].family == 4) {
+            uint32_t ip = hg_addr_ip4(&addr[i]), value4;
+
+            hg_lpm_lookup4(t, 1, &ip, &value4);
+            CHECK_EQ(value4, value[i]);
+        }
+    }
+}
+
+TEST(a_table_of_the_internet_equals_a_linear_scan_while_it_changes)
+{
+    struct hg_lpm *t = hg_lpm_create();
+    struct internet net;
+    unsigned round;
+    size_t i, n;
+
+    if (!load_internet(&net))
+        puts("skipped: HEADGATE_CORPUS names no corpus");
+    for (i = 0; i < net.n; i++) {
+        CHECK(hg_lpm_set(t, &net.prefix[i], (uint32_t)i) == HG_LPM_NONE);
+        net.present[i] = true;
+    }
+    CHECK_EQ(hg_lpm_count(t), net.n);
+    for (round = 0; net.n && round < 3; round++) {
+        compare_internet(t, &net);
+        for (n = net.n / 5; n; n--) {
+            i = chance((uint32_t)net.n);
+            if (net.present[i])
+                CHECK(hg_lpm_remove(t, &net.prefix[i]) == i);
+            else
+                hg_lpm_set(t, &net.prefix[i], (uint32_t)i);
+            net.present[i] = !net.present[i];
+        }
+    }
+    free(net.present);
+    free(net.prefix);
+    hg_lpm_destroy(t);
 }

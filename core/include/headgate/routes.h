@@ -73,11 +73,11 @@ HG_API void hg_routes_set_local(struct hg_routes *, uint32_t table,
 
 /* Whether the prefix equals or lies within a local one of the table, or a
  * forbidden one; the one it is, or NULL. */
-HG_API const struct hg_prefix *
-hg_routes_local(const struct hg_routes *, uint32_t table,
-                const struct hg_prefix *);
-HG_API const struct hg_prefix *
-hg_routes_forbidden(const struct hg_routes *, const struct hg_prefix *);
+HG_API const struct hg_prefix *hg_routes_local(const struct hg_routes *,
+                                               uint32_t table,
+                                               const struct hg_prefix *);
+HG_API const struct hg_prefix *hg_routes_forbidden(const struct hg_routes *,
+                                                   const struct hg_prefix *);
 
 /* Adds a route, or replaces the one of the same table, prefix, type and
  * origin. */
