@@ -1,0 +1,152 @@
+/* headgate/rules.h: packet classification by rules.
+ *
+ * A rule names a family, source and destination prefix, protocol, port ranges
+ * and ICMP type and code, each of which may be any.  A table answers which is
+ * the first rule of an array that matches a packet:
+ *
+ *     hg_rule_init(&rule[0]);
+ *     rule[0].protocol = HG_PROTO_TCP;
+ *     rule[0].dport = (struct hg_port_range){22, 22};
+ *     table = hg_rules_create(rule, n, HG_RULES_AUTO);
+ *     hg_rule_key_of(p, &key);
+ *     i = hg_rules_first(table, &key);
+ *
+ * Two forms, chosen by number of rules and by what the machine has:
+ *
+ *   scan  Rules one after the other, or sixteen at once with AVX-512.
+ *   bits  Bit vectors (Lakshman and Stiliadis, SIGCOMM 1998).  Each dimension
+ *         is cut into the intervals in which the same rules match; a lookup
+ *         finds five intervals and intersects their vectors.  Rules are taken
+ *         in groups of HG_RULES_GROUP, so that memory grows with the number
+ *         of rules and not with its square.  At worst a lookup costs, for
+ *         each group, five binary searches and a walk over five vectors:
+ *         always less than a scan.
+ *
+ * A table never changes; who changes rules makes a new one.
+ *
+ * Thread-safety: lookups may run together. */
+#ifndef HEADGATE_RULES_H
+#define HEADGATE_RULES_H 1
+
+#include <headgate/packet.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define HG_RULE_ANY (-1)
+#define HG_RULES_NONE UINT32_MAX
+#define HG_RULES_GROUP 2048
+
+/* Everything that is given must match.  Ports and ICMP are looked at whatever
+ * the protocol is.  A port range other than 0-65535 matches only packets that
+ * have ports, and an ICMP type only those that have one: neither matches a
+ * later fragment.  A rule with both never matches. */
+struct hg_rule {
+    uint8_t family;       /* 4, 6, or 0 for both. */
+    struct hg_prefix src; /* addr.family 0: any address. */
+    struct hg_prefix dst; /* The same. */
+    int16_t protocol;     /* 0-255 or HG_RULE_ANY. */
+    struct hg_port_range sport;
+    struct hg_port_range dport;
+    int16_t icmp_type; /* 0-255 or HG_RULE_ANY. */
+    int16_t icmp_code; /* The same; given only with a type. */
+};
+
+/* What is looked up.  Made by the functions below; the numbers are those of
+ * the dimensions that tables search in. */
+struct hg_rule_key {
+    uint64_t src[2]; /* High and low half, host order; IPv4: 0, address. */
+    uint64_t dst[2];
+    uint32_t sport;   /* HG_RULE_NO_PORT where there is none. */
+    uint32_t service; /* Destination port; HG_RULE_ICMP + type * 256 + code;
+                       * or HG_RULE_NO_SERVICE. */
+    uint8_t family;   /* 4 or 6; 0 matches no rule. */
+    uint8_t protocol;
+};
+
+enum {
+    HG_RULE_NO_PORT = 0x10000,
+    HG_RULE_ICMP = 0x10000,
+    HG_RULE_NO_SERVICE = 0x20000
+};
+
+/* A rule that matches every IP packet. */
+HG_API void hg_rule_init(struct hg_rule *);
+
+/* The key of a packet: ports of TCP and UDP, type and code of ICMP and ICMPv6;
+ * neither for later fragments and headers that are cut.  A packet that is not
+ * IP gets family 0. */
+HG_API void hg_rule_key_of(const struct hg_packet *, struct hg_rule_key *);
+
+/* A key from values; without ports or ICMP.  The addresses are of one
+ * family. */
+HG_API void hg_rule_key_init(struct hg_rule_key *, const struct hg_addr *src,
+                             const struct hg_addr *dst, uint8_t protocol);
+
+static inline void
+hg_rule_key_set_ports(struct hg_rule_key *key, uint16_t sport, uint16_t dport)
+{
+    key->sport = sport;
+    key->service = dport;
+}
+
+static inline void
+hg_rule_key_set_icmp(struct hg_rule_key *key, uint8_t type, uint8_t code)
+{
+    key->sport = HG_RULE_NO_PORT;
+    key->service = HG_RULE_ICMP + type * 256u + code;
+}
+
+/* The rule alone, for tests and for who has but one. */
+HG_API bool hg_rule_matches(const struct hg_rule *,
+                            const struct hg_rule_key *);
+
+struct hg_rules;
+
+enum hg_rules_form { HG_RULES_AUTO, HG_RULES_SCAN, HG_RULES_BITS };
+
+/* A table of n rules, which are copied.  Never NULL (memory running out ends
+ * the program); hg_rules_destroy(NULL) does nothing. */
+HG_API struct hg_rules *hg_rules_create(const struct hg_rule *, size_t n,
+                                        enum hg_rules_form);
+HG_API void hg_rules_destroy(struct hg_rules *);
+
+/* The index of the first rule that matches, or HG_RULES_NONE. */
+HG_API uint32_t hg_rules_first(const struct hg_rules *,
+                               const struct hg_rule_key *);
+
+/* The first one from index 'from' on: walks over all that match. */
+HG_API uint32_t hg_rules_next(const struct hg_rules *,
+                              const struct hg_rule_key *, uint32_t from);
+
+/* hg_rules_first() for n keys; what memory a key needs is fetched while
+ * others are looked at. */
+HG_API void hg_rules_first_batch(const struct hg_rules *, unsigned n,
+                                 const struct hg_rule_key *, uint32_t *index);
+
+/* Whether any rule matches. */
+static inline bool
+hg_rules_any(const struct hg_rules *t, const struct hg_rule_key *key)
+{
+    return hg_rules_first(t, key) != HG_RULES_NONE;
+}
+
+HG_API size_t hg_rules_count(const struct hg_rules *);
+
+/* Memory in bytes. */
+HG_API size_t hg_rules_bytes(const struct hg_rules *);
+
+/* Reads rules in the format of ClassBench (Taylor and Turner, IEEE/ACM ToN
+ * 15(3), 2007), one a line:
+ *     @10.0.0.0/8 192.0.2.1/32 0 : 65535 22 : 22 0x06/0xFF 0x0000/0x0000
+ * The last column, TCP flags, need not be there and must be well formed, but
+ * rules here know no flags.  Fills *rules (the caller frees it) and *n; or
+ * returns false, with "FILE:LINE:COLUMN: why". */
+HG_API bool hg_rules_read_classbench(const char *path, struct hg_rule **rules,
+                                     size_t *n, struct hg_error *);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,663 @@
+/* NACL: network ACLs, the stateless filters at the edge of subnets.
+ *
+ * What a rule is and how lists are searched is core/tables/acl.c and rules.c;
+ * here is which list a packet gets, which traffic is never filtered, and the
+ * verdict.  Packets on their way into a subnet come in at 'inbound', those on
+ * their way out of one at 'outbound'; SecurityGroup stands behind it, at the
+ * ENI, FlowLogger at its deny port. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "nacl.h"
+
+static const struct hg_field rule_fields[] = {
+    HG_ROW_OPTION(struct rule_row, number, .title = true, .required = true,
+                  .min = 1, .max = HG_ACL_NUMBER_MAX,
+                  .doc = "lower numbers are asked first"),
+    HG_ROW_OPTION(struct rule_row, action, .required = true,
+                  .doc = "allow or deny"),
+    HG_ROW_OPTION(struct rule_row, protocol, .def = "all",
+                  .doc = "tcp, udp, icmp, icmpv6, all, or a number"),
+    HG_ROW_OPTION(struct rule_row, cidr, .required = true,
+                  .doc = "the other side: source inbound, destination "
+                         "outbound"),
+    HG_ROW_OPTION(struct rule_row, ports,
+                  .doc = "destination port or range, with tcp or udp"),
+    HG_ROW_OPTION(struct rule_row, icmp_type,
+                  .doc = "ICMP type, with icmp or icmpv6"),
+    HG_ROW_OPTION(struct rule_row, icmp_code, .doc = "ICMP code"),
+};
+
+static const struct hg_field acl_fields[] = {
+    HG_ROW_OPTION(struct acl_row, name, .title = true, .required = true,
+                  .doc = "its name"),
+    HG_ROW_OPTION(struct acl_row, is_default,
+                  .doc = "is for subnets that have chosen none"),
+    HG_ROW_OPTION(struct acl_row, subnets,
+                  .doc = "ids of its subnets, besides those that name it in "
+                         "the inventory"),
+    HG_ROW_ROWS(struct acl_row, inbound, rule_fields,
+                .doc = "a rule for what enters the subnet"),
+    HG_ROW_ROWS(struct acl_row, outbound, rule_fields,
+                .doc = "a rule for what leaves the subnet"),
+};
+
+/* ---- Which ACL -------------------------------------------------------- */
+
+static void *
+grow(void *array, size_t n, size_t size)
+{
+    void *p = realloc(array, (n + 1) * size);
+
+    if (!p) {
+        fputs("headgate: out of memory\n", stderr);
+        exit(1);
+    }
+    memset((uint8_t *)p + n * size, 0, size);
+    return p;
+}
+
+static void
+associate(struct nacl *self, const char *subnet, uint32_t acl)
+{
+    size_t i;
+
+    for (i = 0; i < self->n_associations; i++)
+        if (!strcmp(self->associations[i].subnet, subnet)) {
+            self->associations[i].acl = acl;
+            return;
+        }
+    self->associations = grow(self->associations, self->n_associations,
+                              sizeof *self->associations);
+    self->associations[self->n_associations++] =
+        (struct association){strdup(subnet), acl};
+}
+
+/* The n-th address of a block. */
+static struct hg_addr
+nth_address(const struct hg_prefix *prefix, uint8_t n)
+{
+    struct hg_addr addr = prefix->addr;
+
+    addr.byte[addr.family == 4 ? 3 : 15] |= n;
+    return addr;
+}
+
+/* Router at 1 and resolver at 2 of the subnet, resolver at 2 of the VPC:
+ * "Subnet CIDR blocks", Amazon VPC User Guide. */
+static void
+fill_guard(const struct nacl *self, const struct hg_subnet *subnet,
+           struct guard *g)
+{
+    const struct hg_vpc *vpc = subnet->vpc;
+    size_t i, n = 0;
+
+    *g = (struct guard){.known = true, .acl = self->default_acl};
+    for (i = 0; i < subnet->cidr.n && i < 2; i++) {
+        g->reserved[n++] = nth_address(&subnet->cidr.v[i], 1);
+        g->reserved[n++] = nth_address(&subnet->cidr.v[i], 2);
+    }
+    if (vpc && vpc->cidr.n)
+        g->reserved[n++] = nth_address(&vpc->cidr.v[0], 2);
+    for (i = 0; i < self->n_associations; i++)
+        if (!strcmp(self->associations[i].subnet, subnet->id)) {
+            g->acl = self->associations[i].acl;
+            return;
+        }
+    if (subnet->nacl)
+        g->acl = hg_acl_set_find(&self->set, subnet->nacl);
+}
+
+static void
+forget_guards(struct nacl *self)
+{
+    if (self->n_guards)
+        memset(self->guards, 0, self->n_guards * sizeof *self->guards);
+}
+
+static const struct guard *
+guard_of(struct nacl *self, const struct hg_subnet *subnet)
+{
+    while (subnet->number >= self->n_guards) {
+        self->guards =
+            grow(self->guards, self->n_guards, sizeof *self->guards);
+        self->n_guards++;
+    }
+    if (!self->guards[subnet->number].known)
+        fill_guard(self, subnet, &self->guards[subnet->number]);
+    return &self->guards[subnet->number];
+}
+
+static const struct hg_subnet *
+subnet_of(const struct nacl *self, const struct hg_packet *p,
+          const struct hg_eni *eni, struct hg_addr addr)
+{
+    if (eni)
+        return eni->subnet;
+    return self->inventory
+               ? hg_inventory_subnet_of(self->inventory, p->vpc, &addr)
+               : NULL;
+}
+
+static bool
+in_list(const struct hg_prefix_list *list, struct hg_addr addr)
+{
+    size_t i;
+
+    for (i = 0; i < list->n; i++)
+        if (hg_prefix_contains(&list->v[i], &addr))
+            return true;
+    return false;
+}
+
+/* ---- Packets ---------------------------------------------------------- */
+
+static void
+note_rule(const struct nacl *self, struct hg_packet *p, unsigned number)
+{
+    uint16_t value = (uint16_t)number;
+
+    memcpy(p->meta + self->metadata, &value, sizeof value);
+}
+
+static int
+allow(struct nacl *self, const struct hg_packet *p)
+{
+    hg_count(&self->allowed);
+    return p->in_port;
+}
+
+static int
+deny(struct nacl *self, const struct hg_packet *p)
+{
+    hg_count(p->in_port == HG_ACL_INBOUND ? &self->denied_inbound
+                                          : &self->denied_outbound);
+    return hg_is_wired(self, OUT_DENY) ? OUT_DENY : hg_drop(&self->denied);
+}
+
+static int
+pass_by(const struct hg_packet *p, hg_counter *why)
+{
+    hg_count(why);
+    return p->in_port;
+}
+
+/* Chooses the ACL of a packet, or decides without one: then *acl is NULL and
+ * the verdict is returned. */
+static int
+choose(struct nacl *self, struct hg_packet *p, struct hg_acl **acl)
+{
+    bool inbound = p->in_port == HG_ACL_INBOUND;
+    uint32_t number = self->default_acl;
+    const struct hg_subnet *from, *to, *own;
+    struct hg_addr src, dst;
+
+    *acl = NULL;
+    note_rule(self, p, 0);
+    if (!hg_packet_is_ip(p))
+        return pass_by(p, &self->not_filtered);
+    src = hg_packet_src(p);
+    dst = hg_packet_dst(p);
+    from = subnet_of(self, p, p->src_eni, src);
+    to = subnet_of(self, p, p->dst_eni, dst);
+    own = inbound ? to : from;
+    if (from && to ? from->number == to->number
+                   : in_list(&self->cidr, src) && in_list(&self->cidr, dst))
+        return pass_by(p, &self->same_subnet);
+    if (own) {
+        const struct guard *g = guard_of(self, own);
+        const struct hg_addr *other = inbound ? &src : &dst;
+        unsigned i;
+
+        for (i = 0; i < 6 && g->reserved[i].family; i++)
+            if (hg_addr_equal(other, &g->reserved[i]))
+                return pass_by(p, &self->not_filtered);
+        number = g->acl;
+    }
+    if (number == HG_ACL_NONE)
+        return hg_drop(&self->unknown_acl);
+    if (p->flags & HG_PACKET_FRAGMENT_LATER &&
+        self->fragments != FRAGMENTS_RULES)
+        return self->fragments == FRAGMENTS_ALLOW ? allow(self, p)
+                                                  : deny(self, p);
+    *acl = &self->set.acl[number];
+    return p->in_port;
+}
+
+/* The verdict that place 'found' of the packet's list gives. */
+static int
+judge(struct nacl *self, struct hg_packet *p, struct hg_acl *acl,
+      uint32_t found)
+{
+    struct hg_acl_rule *rule;
+
+    if (found == HG_RULES_NONE) {
+        acl->final[p->in_port]++;
+        note_rule(self, p,
+                  p->flags & HG_PACKET_IP4 ? HG_ACL_NUMBER_LAST4
+                                           : HG_ACL_NUMBER_LAST6);
+        return deny(self, p);
+    }
+    if (found < self->set.n_exempt)
+        return pass_by(p, &self->not_filtered);
+    rule = &acl->list[p->in_port].rule[found - self->set.n_exempt];
+    rule->packets++;
+    note_rule(self, p, rule->number);
+    return rule->allow ? allow(self, p) : deny(self, p);
+}
+
+/* Runs of packets of one list are looked up together. */
+static void
+nacl_batch(struct nacl *self, struct hg_batch *batch)
+{
+    int16_t verdict[HG_BATCH_MAX];
+    struct hg_rule_key key[HG_BATCH_MAX];
+    struct hg_acl *acl[HG_BATCH_MAX];
+    uint32_t found[HG_BATCH_MAX];
+    unsigned i, k, end;
+
+    if (self->inventory &&
+        hg_inventory_generation(self->inventory) != self->generation) {
+        self->generation = hg_inventory_generation(self->inventory);
+        forget_guards(self);
+    }
+    for (i = 0; i < batch->n; i++) {
+        verdict[i] = (int16_t)choose(self, batch->p[i], &acl[i]);
+        if (acl[i])
+            hg_rule_key_of(batch->p[i], &key[i]);
+    }
+    for (i = 0; i < batch->n; i = end) {
+        unsigned direction = batch->p[i]->in_port;
+
+        for (end = i + 1; end < batch->n && acl[end] == acl[i] &&
+                          batch->p[end]->in_port == direction;)
+            end++;
+        if (!acl[i])
+            continue;
+        hg_rules_first_batch(acl[i]->list[direction].table, end - i, key + i,
+                             found + i);
+        for (k = i; k < end; k++)
+            verdict[k] = (int16_t)judge(self, batch->p[k], acl[k], found[k]);
+    }
+    hg_route(self, batch, verdict);
+}
+
+/* ---- Handlers --------------------------------------------------------- */
+
+static bool
+read_rules(void *self_, const char *argument, FILE *out,
+           struct hg_error *error)
+{
+    struct nacl *self = self_;
+
+    return hg_acl_set_print(&self->set, argument, out, error);
+}
+
+static bool
+change(void *self_, enum hg_acl_change kind, const char *value,
+       struct hg_error *error)
+{
+    struct nacl *self = self_;
+
+    return hg_acl_set_change(&self->set, kind, value, error);
+}
+
+static bool
+write_add(void *self, const char *value, struct hg_error *error)
+{
+    return change(self, HG_ACL_ADD, value, error);
+}
+
+static bool
+write_replace(void *self, const char *value, struct hg_error *error)
+{
+    return change(self, HG_ACL_REPLACE, value, error);
+}
+
+static bool
+write_remove(void *self, const char *value, struct hg_error *error)
+{
+    return change(self, HG_ACL_REMOVE, value, error);
+}
+
+static bool
+write_associate(void *self_, const char *value, struct hg_error *error)
+{
+    struct nacl *self = self_;
+    char subnet[128], acl[128];
+    uint32_t number;
+
+    if (sscanf(value, "%127s %127s", subnet, acl) != 2)
+        return hg_error_set(error, "write a subnet and an ACL, such as: "
+                                   "subnet-1 default");
+    number = hg_acl_set_find(&self->set, acl);
+    if (number == HG_ACL_NONE)
+        return hg_error_set(error, "no ACL '%s'", acl);
+    if (self->inventory && !hg_inventory_subnet(self->inventory, subnet))
+        return hg_error_set(error, "no subnet '%s' in the inventory", subnet);
+    associate(self, subnet, number);
+    forget_guards(self);
+    return true;
+}
+
+/* ---- Graph files ------------------------------------------------------ */
+
+static bool
+rule_from_row(const struct rule_row *row, struct hg_acl_rule *rule,
+              struct hg_error *error)
+{
+    const struct {
+        const char *name, *value;
+    } words[] = {
+        {"action", row->action},       {"protocol", row->protocol},
+        {"cidr", row->cidr},           {"ports", row->ports},
+        {"icmp-type", row->icmp_type}, {"icmp-code", row->icmp_code},
+    };
+    unsigned i;
+
+    hg_acl_rule_init(rule);
+    rule->number = row->number;
+    for (i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (words[i].value &&
+            !hg_acl_rule_set(rule, words[i].name, words[i].value, error))
+            return false;
+    return true;
+}
+
+/* 'option' and 'index' say where mistakes are. */
+static bool
+add_rows(struct nacl *self, uint32_t acl, enum hg_acl_direction direction,
+         const struct rule_rows *rows, const char *option, int index)
+{
+    bool ok = true;
+    size_t i;
+
+    for (i = 0; i < rows->n; i++) {
+        struct hg_acl_rule rule;
+        struct hg_error error = {""};
+
+        if (!rule_from_row(&rows->row[i], &rule, &error) ||
+            !hg_acl_set_add_rule(&self->set, acl, direction, &rule, &error))
+            ok = hg_config_error(self, option, index < 0 ? (int)i : index,
+                                 "%s rule %u of ACL '%s': %s",
+                                 direction ? "outbound" : "inbound",
+                                 rows->row[i].number, self->set.acl[acl].name,
+                                 error.text);
+    }
+    return ok;
+}
+
+static bool
+add_acl_row(struct nacl *self, int index)
+{
+    const struct acl_row *row = &self->acl.row[index];
+    struct rule_rows inbound = {row->inbound.n, row->inbound.row};
+    struct rule_rows outbound = {row->outbound.n, row->outbound.row};
+    struct hg_error error = {""};
+    uint32_t acl = hg_acl_set_add(&self->set, row->name, &error);
+    bool ok = true;
+    size_t i;
+
+    if (acl == HG_ACL_NONE)
+        return hg_config_error(self, "acl", index, "%s", error.text);
+    ok &= add_rows(self, acl, HG_ACL_INBOUND, &inbound, "acl", index);
+    ok &= add_rows(self, acl, HG_ACL_OUTBOUND, &outbound, "acl", index);
+    for (i = 0; i < row->subnets.n; i++)
+        associate(self, row->subnets.v[i], acl);
+    if (!row->is_default)
+        return ok;
+    if (self->default_acl != HG_ACL_NONE)
+        return hg_config_error(
+            self, "acl", index, "'%s' cannot be the default too: that is '%s'",
+            row->name, self->set.acl[self->default_acl].name);
+    self->default_acl = acl;
+    return ok;
+}
+
+static void
+report_mistake(void *self, const char *text)
+{
+    hg_config_error(self, "file", -1, "%s", text);
+}
+
+/* ---- Life ------------------------------------------------------------- */
+
+/* DHCP (RFC 2131 4.1) and DHCPv6 (RFC 8415 7.2), both ways. */
+static void
+exempt_dhcp(struct nacl *self)
+{
+    static const struct {
+        uint8_t family;
+        uint16_t sport, dport;
+    } row[] = {{4, 68, 67}, {4, 67, 68}, {6, 546, 547}, {6, 547, 546}};
+    unsigned i;
+
+    for (i = 0; i < 4; i++) {
+        struct hg_rule rule;
+
+        hg_rule_init(&rule);
+        rule.family = row[i].family;
+        rule.protocol = HG_PROTO_UDP;
+        rule.sport = (struct hg_port_range){row[i].sport, row[i].sport};
+        rule.dport = (struct hg_port_range){row[i].dport, row[i].dport};
+        hg_acl_set_exempt(&self->set, &rule);
+    }
+}
+
+static void
+exempt_all(struct nacl *self)
+{
+    struct hg_rule rule;
+    size_t i;
+
+    for (i = 0; i < self->unfiltered.n; i++) {
+        hg_rule_init(&rule);
+        rule.src = self->unfiltered.v[i];
+        hg_acl_set_exempt(&self->set, &rule);
+        hg_rule_init(&rule);
+        rule.dst = self->unfiltered.v[i];
+        hg_acl_set_exempt(&self->set, &rule);
+    }
+    if (!self->filter_dhcp)
+        exempt_dhcp(self);
+}
+
+/* The ACL called "default" is the default unless another says it is; where
+ * nobody wrote one, a VPC's own. */
+static void
+choose_default(struct nacl *self)
+{
+    if (self->default_acl == HG_ACL_NONE)
+        self->default_acl = hg_acl_set_find(&self->set, "default");
+    if (self->default_acl == HG_ACL_NONE) {
+        self->default_acl = hg_acl_set_add(&self->set, "default", NULL);
+        hg_acl_set_add_defaults(&self->set, self->default_acl);
+    }
+}
+
+static bool
+nacl_configure(void *self_)
+{
+    struct nacl *self = self_;
+    struct rule_rows inbound = {self->inbound.n, self->inbound.row};
+    struct rule_rows outbound = {self->outbound.n, self->outbound.row};
+    bool ok = true;
+    uint32_t i;
+
+    self->default_acl = HG_ACL_NONE;
+    self->metadata = hg_metadata(self, "nacl-rule", sizeof(uint16_t));
+    if (self->metadata < 0)
+        return false;
+    self->set.quota = self->quota;
+    exempt_all(self);
+    if (inbound.n || outbound.n) {
+        i = self->default_acl = hg_acl_set_add(&self->set, "default", NULL);
+        ok &= add_rows(self, i, HG_ACL_INBOUND, &inbound, "inbound", -1);
+        ok &= add_rows(self, i, HG_ACL_OUTBOUND, &outbound, "outbound", -1);
+    }
+    for (i = 0; i < self->acl.n; i++)
+        ok &= add_acl_row(self, (int)i);
+    if (self->file)
+        ok &= hg_acl_set_read(&self->set, self->file, report_mistake, self);
+    choose_default(self);
+    hg_acl_set_compile(&self->set);
+    return ok;
+}
+
+/* Subnets that are given an ACL must be there, and ACLs that they name. */
+static bool
+check_subnets(struct nacl *self, struct hg_error *error)
+{
+    size_t i;
+
+    for (i = 0; i < self->n_associations; i++)
+        if (!hg_inventory_subnet(self->inventory,
+                                 self->associations[i].subnet))
+            return hg_error_set(error, "no subnet '%s' in the inventory",
+                                self->associations[i].subnet);
+    for (i = 0; i < hg_inventory_n_subnets(self->inventory); i++) {
+        const struct hg_subnet *subnet =
+            hg_inventory_subnet_at(self->inventory, i);
+
+        if (guard_of(self, subnet)->acl == HG_ACL_NONE)
+            return hg_error_set(error,
+                                "subnet '%s' has ACL '%s', which is not here",
+                                subnet->id, subnet->nacl);
+    }
+    return true;
+}
+
+static bool
+nacl_start(void *self_, struct hg_error *error)
+{
+    struct nacl *self = self_;
+
+    self->inventory = hg_service(self, self->mapping, "inventory");
+    if (!self->inventory)
+        return !self->mapping ||
+               hg_error_set(error, "the element that mapping names has no "
+                                   "inventory");
+    self->generation = hg_inventory_generation(self->inventory);
+    return check_subnets(self, error);
+}
+
+static void
+nacl_free(void *self_)
+{
+    struct nacl *self = self_;
+    size_t i;
+
+    for (i = 0; i < self->n_associations; i++)
+        free(self->associations[i].subnet);
+    hg_acl_set_uninit(&self->set);
+    free(self->associations);
+    free(self->guards);
+}
+
+/* clang-format off */
+HG_BATCH_ELEMENT(NACL, struct nacl, nacl_batch,
+    .summary = "network ACLs: stateless filters at the edge of subnets",
+    .doc =
+        "Packets on their way into a subnet come in at 'inbound', those on\n"
+        "their way out at 'outbound', and leave at the output of the same\n"
+        "name if they may pass.  The packet's own subnet (that of its\n"
+        "destination inbound, of its source outbound) says which ACL it\n"
+        "gets; rules are asked in ascending order and the first that matches\n"
+        "decides; what none matches is denied.  There is no state: replies\n"
+        "need rules of their own.\n"
+        "\n"
+        "Rules directly in the element make one ACL called 'default', for\n"
+        "all.  More are made with 'acl' sections, for the subnets they list\n"
+        "and those that name them in the inventory.  Subnets without one get\n"
+        "the default; if nobody writes that, it is a new VPC's: rule 100\n"
+        "allows all IPv4 and 101 all IPv6, both ways.  An ACL that is\n"
+        "written denies what it does not allow.\n"
+        "\n"
+        "Never filtered: traffic between two addresses of one subnet; what\n"
+        "is not IP; DHCP; the VPC router and resolver (with an inventory)\n"
+        "and the addresses of 'unfiltered', which are those of the resolver,\n"
+        "instance and task metadata, time, licence activation, and of a\n"
+        "link.\n"
+        "\n"
+        "A rule with ports or an ICMP type does not match packets without\n"
+        "them: later fragments and cut headers.  They meet the rules behind\n"
+        "it; 'fragments' can decide about later fragments at once.\n"
+        "\n"
+        "The deciding number is kept in the packet (metadata nacl-rule, 16\n"
+        "bits in host order): 0 if no rule was asked, 32767 and 32768 for\n"
+        "the final deny of IPv4 and IPv6.\n"
+        "\n"
+        "A file has the columns acl (default if empty), direction, number,\n"
+        "action, protocol, cidr, ports, icmp-type, icmp-code.  Transit\n"
+        "gateway attachment subnets are filtered in one direction only: wire\n"
+        "only that one.",
+    .example =
+        "Interface vpc { }\n"
+        "Interface subnet { }\n"
+        "NACL acl {\n"
+        "    cidr = 10.0.1.0/24\n"
+        "    inbound 100 {\n"
+        "        protocol = tcp   ports = 443\n"
+        "        cidr = 0.0.0.0/0   action = allow\n"
+        "    }\n"
+        "    inbound 110 {\n"
+        "        protocol = udp   ports = 1024-65535\n"
+        "        cidr = 0.0.0.0/0   action = allow\n"
+        "    }\n"
+        "    outbound 100 { cidr = 0.0.0.0/0   action = allow }\n"
+        "}\n"
+        "Counter denied { }\n"
+        "Discard end { }\n"
+        "connect(\"vpc -> [inbound]acl[inbound] -> subnet\")\n"
+        "connect(\"subnet -> [outbound]acl[outbound] -> vpc\")\n"
+        "connect(\"acl[deny] -> denied -> end\")",
+    .inputs = "inbound outbound", .outputs = "inbound outbound deny?",
+    .configure = nacl_configure,
+    .start = nacl_start,
+    .free = nacl_free,
+    .fields = HG_FIELDS(
+        HG_ROWS(inbound, rule_fields,
+                .doc = "a rule of the default ACL for what enters"),
+        HG_ROWS(outbound, rule_fields,
+                .doc = "a rule of the default ACL for what leaves"),
+        HG_ROWS(acl, acl_fields, .doc = "an ACL for some subnets"),
+        HG_OPTION(file, .doc = "more rules, from a CSV or JSON file"),
+        HG_OPTION(mapping, .cls = "MappingService",
+                  .doc = "who knows the subnets; the only one if not given"),
+        HG_OPTION(cidr, .doc = "without an inventory: the subnet's own "
+                               "addresses"),
+        HG_OPTION(unfiltered,
+                  .def = "169.254.169.253 169.254.169.254 169.254.169.123 "
+                         "169.254.170.2 169.254.169.250 169.254.169.251 "
+                         "fd00:ec2::253 fd00:ec2::254 fd00:ec2::123 "
+                         "fe80::/10 ff02::/16",
+                  .doc = "addresses to and from which nothing is filtered"),
+        HG_OPTION(filter_dhcp, .doc = "filter DHCP like anything else"),
+        HG_OPTION(fragments, .def = "rules", .choices = "rules allow deny",
+                  .doc = "later fragments, which have no ports: what rules "
+                         "without ports say, or always this"),
+        HG_OPTION(quota, .def = "20", .min = 1, .max = HG_ACL_NUMBER_MAX + 1,
+                  .doc = "rules for each direction and address family, the "
+                         "final deny included"),
+        HG_COUNTER(allowed, .doc = "packets that a rule allowed"),
+        HG_COUNTER(denied_inbound, .doc = "packets refused on their way in"),
+        HG_COUNTER(denied_outbound, .doc = "packets refused on their way "
+                                           "out"),
+        HG_COUNTER(same_subnet, .doc = "packets inside one subnet"),
+        HG_COUNTER(not_filtered, .doc = "packets that are never filtered"),
+        HG_REASON(denied, .doc = "refused, and 'deny' is not wired"),
+        HG_REASON(unknown_acl, .doc = "its subnet names an ACL that is not "
+                                      "here")),
+    .handlers = HG_HANDLERS(
+        {.name = "rules", .read = read_rules,
+         .doc = "the rules of all ACLs or of one (rules=ACL) and what they "
+                "decided, one JSON object a line"},
+        {.name = "add-rule", .write = write_add,
+         .doc = "a new rule: ACL inbound|outbound NUMBER action=allow "
+                "cidr=0.0.0.0/0 protocol=tcp ports=22"},
+        {.name = "replace-rule", .write = write_replace,
+         .doc = "the same in place of the rule of that number"},
+        {.name = "remove-rule", .write = write_remove,
+         .doc = "removes a rule: ACL inbound|outbound NUMBER"},
+        {.name = "associate", .write = write_associate,
+         .doc = "gives a subnet an ACL: SUBNET ACL"}))

@@ -1,0 +1,80 @@
+/* nacl.h: what NACL (nacl.c) is made of. */
+#ifndef NACL_H
+#define NACL_H 1
+
+#include <headgate/acl.h>
+#include <headgate/inventory.h>
+
+enum fragments { FRAGMENTS_RULES, FRAGMENTS_ALLOW, FRAGMENTS_DENY };
+
+enum { OUT_DENY = 2 };
+
+/* As given in a graph file. */
+struct rule_row {
+    uint16_t number;
+    char *action;
+    char *protocol;
+    char *cidr;
+    char *ports;
+    char *icmp_type;
+    char *icmp_code;
+};
+
+struct rule_rows {
+    size_t n;
+    struct rule_row *row;
+};
+
+struct acl_row {
+    char *name;
+    bool is_default;
+    struct hg_string_list subnets;
+    HG_ROWS_OF(struct rule_row) inbound;
+    HG_ROWS_OF(struct rule_row) outbound;
+};
+
+/* A subnet that was given an ACL here. */
+struct association {
+    char *subnet;
+    uint32_t acl;
+};
+
+/* What is known of a subnet, by its number. */
+struct guard {
+    bool known;
+    uint32_t acl;
+    struct hg_addr reserved[6]; /* Router and resolver; family 0: none. */
+};
+
+struct nacl {
+    HG_ROWS_OF(struct rule_row) inbound;
+    HG_ROWS_OF(struct rule_row) outbound;
+    HG_ROWS_OF(struct acl_row) acl;
+    char *file;
+    struct hg_element *mapping;
+    struct hg_prefix_list cidr;
+    struct hg_prefix_list unfiltered;
+    bool filter_dhcp;
+    uint8_t fragments;
+    uint32_t quota;
+
+    hg_counter allowed;
+    hg_counter denied_inbound;
+    hg_counter denied_outbound;
+    hg_counter same_subnet;
+    hg_counter not_filtered;
+    hg_counter denied;
+    hg_counter unknown_acl;
+
+    struct hg_acl_set set;
+    uint32_t default_acl;
+    struct association *associations;
+    size_t n_associations;
+    struct guard *guards;
+    size_t n_guards;
+    const struct hg_inventory *inventory;
+    uint64_t generation;
+    int metadata;
+};
+
+#endif

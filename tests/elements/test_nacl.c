@@ -1,0 +1,534 @@
+/* test_nacl.c: which packets a network ACL lets into and out of a subnet. */
+#include "harness.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <headgate/inventory.h>
+
+#include "notation.h"
+
+#define PORTS                                                                 \
+    "TestSource in {} TestSource out {} TestSink ok-in {} TestSink ok-out {}" \
+    "\nTestSink no {}\n"
+#define WIRES                                                                 \
+    "\nconnect(\"in -> [inbound]dut[inbound] -> ok-in\")\n"                   \
+    "connect(\"out -> [outbound]dut[outbound] -> ok-out\")\n"
+#define GRAPH(options)                                                        \
+    PORTS "NACL dut { " options " }" WIRES "connect(\"dut[deny] -> no\")"
+
+/* ---- Rules decide ----------------------------------------------------- */
+
+/* One packet through one list; 'rule' is the number that decided. */
+struct row {
+    const char *rules;
+    const char *in; /* "in" or "out". */
+    const char *packet;
+    bool passes;
+    unsigned rule;
+};
+
+static const struct row rows[] = {
+    /* First match, in order of numbers and not of lines. */
+    {"inbound 200 { cidr = 0.0.0.0/0 action = allow }\n"
+     "inbound 100 { cidr = 10.9.0.0/16 action = deny }",
+     "in", "udp 10.9.1.1:1 > 10.0.1.5:2", false, 100},
+    {"inbound 200 { cidr = 0.0.0.0/0 action = allow }\n"
+     "inbound 100 { cidr = 10.9.0.0/16 action = deny }",
+     "in", "udp 10.8.1.1:1 > 10.0.1.5:2", true, 200},
+    {"inbound 1 { cidr = 10.8.0.0/16 action = allow }", "in",
+     "udp 10.9.1.1:1 > 10.0.1.5:2", false, 32767},
+    {"inbound 32766 { cidr = 10.8.0.0/16 action = allow }", "in",
+     "udp 10.8.1.1:1 > 10.0.1.5:2", true, 32766},
+    /* Bits behind the length do not count. */
+    {"inbound 1 { cidr = 100.68.0.18/18 action = allow }", "in",
+     "udp 100.68.63.255:1 > 10.0.1.5:2", true, 1},
+    {"inbound 1 { cidr = 100.68.0.18/18 action = allow }", "in",
+     "udp 100.68.64.0:1 > 10.0.1.5:2", false, 32767},
+    /* Inbound asks the source, outbound the destination; both the
+     * destination port. */
+    {"inbound 1 { cidr = 10.8.0.0/16 action = allow }", "in",
+     "udp 10.9.1.1:1 > 10.8.1.5:2", false, 32767},
+    {"outbound 1 { cidr = 10.8.0.0/16 action = allow }", "out",
+     "udp 10.0.1.5:1 > 10.8.1.1:2", true, 1},
+    {"outbound 1 { cidr = 10.8.0.0/16 action = allow }", "out",
+     "udp 10.8.1.1:1 > 10.0.1.5:2", false, 32767},
+    {"outbound 1 { cidr = 0.0.0.0/0 protocol = udp ports = 53\n"
+     "  action = allow }",
+     "out", "udp 10.0.1.5:53 > 10.8.1.1:54", false, 32767},
+    {"outbound 1 { cidr = 0.0.0.0/0 protocol = udp ports = 53\n"
+     "  action = allow }",
+     "out", "udp 10.0.1.5:54 > 10.8.1.1:53", true, 1},
+    /* The lists are apart. */
+    {"outbound 1 { cidr = 0.0.0.0/0 action = allow }", "in",
+     "udp 10.8.1.1:1 > 10.0.1.5:2", false, 32767},
+    /* The ends of ranges. */
+    {"inbound 1 { cidr = 0.0.0.0/0 protocol = tcp ports = 1024-65535\n"
+     "  action = allow }",
+     "in", "tcp 10.8.1.1:1 > 10.0.1.5:1024 S", true, 1},
+    {"inbound 1 { cidr = 0.0.0.0/0 protocol = tcp ports = 1024-65535\n"
+     "  action = allow }",
+     "in", "tcp 10.8.1.1:1 > 10.0.1.5:1023 S", false, 32767},
+    {"inbound 1 { cidr = 0.0.0.0/0 protocol = tcp ports = 1024-65535\n"
+     "  action = allow }",
+     "in", "udp 10.8.1.1:1 > 10.0.1.5:1024", false, 32767},
+    /* ICMP. */
+    {"inbound 1 { cidr = 0.0.0.0/0 protocol = icmp icmp-type = 8\n"
+     "  action = allow }",
+     "in", "icmp 10.8.1.1 > 10.0.1.5 echo 1", true, 1},
+    {"inbound 1 { cidr = 0.0.0.0/0 protocol = icmp icmp-type = 0\n"
+     "  action = allow }",
+     "in", "icmp 10.8.1.1 > 10.0.1.5 echo 1", false, 32767},
+    {"inbound 1 { cidr = 0.0.0.0/0 protocol = icmp icmp-type = 8\n"
+     "  icmp-code = 1 action = allow }",
+     "in", "icmp 10.8.1.1 > 10.0.1.5 echo 1", false, 32767},
+    {"inbound 1 { cidr = 0.0.0.0/0 protocol = 1 icmp-type = -1\n"
+     "  action = allow }",
+     "in", "icmp 10.8.1.1 > 10.0.1.5 echo 1", true, 1},
+    /* The families do not mix. */
+    {"inbound 1 { cidr = 0.0.0.0/0 action = allow }", "in",
+     "udp [2001:db8::1]:1 > [2001:db8::2]:2", false, 32768},
+    {"inbound 1 { cidr = ::/0 action = allow }", "in",
+     "udp 10.8.1.1:1 > 10.0.1.5:2", false, 32767},
+    {"inbound 1 { cidr = 2001:db8::/32 action = allow }", "in",
+     "udp [2001:db8::1]:1 > [2001:db8:1::2]:2", true, 1},
+    /* A later fragment has no ports: only rules without them match. */
+    {"inbound 1 { cidr = 0.0.0.0/0 protocol = udp ports = 53\n"
+     "  action = allow }",
+     "in", "ip 10.8.1.1 > 10.0.1.5 proto 17 frag 1480 len 100", false, 32767},
+    {"inbound 1 { cidr = 0.0.0.0/0 protocol = udp action = allow }", "in",
+     "ip 10.8.1.1 > 10.0.1.5 proto 17 frag 1480 len 100", true, 1},
+    {"fragments = allow", "in",
+     "ip 10.8.1.1 > 10.0.1.5 proto 17 frag 1480 len 100", true, 0},
+    {"fragments = deny", "in",
+     "ip 10.8.1.1 > 10.0.1.5 proto 17 frag 1480 len 100", false, 0},
+    {"fragments = deny", "in", "udp 10.8.1.1:1 > 10.0.1.5:2", true, 100},
+    /* Nobody wrote an ACL: a VPC's own. */
+    {"", "in", "udp 10.8.1.1:1 > 10.0.1.5:2", true, 100},
+    {"", "out", "udp [2001:db8::1]:1 > [2001:db8::2]:2", true, 101},
+    {"acl other { }", "in", "udp 10.8.1.1:1 > 10.0.1.5:2", true, 100},
+    {"acl mine { is-default = yes }", "in", "udp 10.8.1.1:1 > 10.0.1.5:2",
+     false, 32767},
+    /* Never filtered, whatever the rules. */
+    {"acl default { }", "out", "udp 10.0.1.5:68 > 10.0.1.1:67", true, 0},
+    {"acl default { }", "in", "udp 10.0.1.1:67 > 10.0.1.5:68", true, 0},
+    {"acl default { } filter-dhcp = yes", "in",
+     "udp 10.0.1.1:67 > 10.0.1.5:68", false, 32767},
+    {"acl default { }", "out", "tcp 10.0.1.5:4000 > 169.254.169.254:80 S",
+     true, 0},
+    {"acl default { }", "in", "udp 169.254.169.123:123 > 10.0.1.5:123", true,
+     0},
+    {"acl default { }", "out", "udp [2001:db8::1]:9 > [fd00:ec2::253]:53",
+     true, 0},
+    {"acl default { }", "in", "arp who-has 10.0.0.1 tell 10.0.0.2", true, 0},
+    {"acl default { } unfiltered = 192.0.2.1", "out",
+     "udp 10.0.1.5:1 > 192.0.2.1:2", true, 0},
+    {"acl default { } unfiltered = 192.0.2.1", "out",
+     "udp 10.0.1.5:1 > 169.254.169.254:2", false, 32767},
+    /* Inside the subnet. */
+    {"acl default { } cidr = 10.0.1.0/24", "in", "udp 10.0.1.4:1 > 10.0.1.5:2",
+     true, 0},
+    {"acl default { } cidr = 10.0.1.0/24", "in", "udp 10.0.2.4:1 > 10.0.1.5:2",
+     false, 32767},
+};
+
+/* The first metadata that is registered begins at 0. */
+static unsigned
+deciding_rule(const struct hg_packet *p)
+{
+    uint16_t number;
+
+    memcpy(&number, p->meta, sizeof number);
+    return number;
+}
+
+TEST(the_first_rule_that_matches_decides)
+{
+    unsigned i;
+
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        const struct row *row = &rows[i];
+        bool inbound = !strcmp(row->in, "in");
+        const char *sink = !row->passes ? "no" : inbound ? "ok-in" : "ok-out";
+        struct hg_packet *p;
+        struct bench *b;
+        char *text;
+
+        REQUIRE(asprintf(&text,
+                         PORTS "NACL dut { %s }" WIRES
+                               "connect(\"dut[deny] -> no\")",
+                         row->rules) > 0);
+        b = bench_load(text);
+        free(text);
+        bench_push(b, row->in, row->packet, 0);
+        if (bench_waiting(b, sink) != 1)
+            FAIL("row %u: %s through %s did not come to %s", i, row->packet,
+                 row->rules, sink);
+        p = bench_waiting(b, sink) ? bench_take(b, sink) : NULL;
+        if (p && deciding_rule(p) != row->rule)
+            FAIL("row %u: rule %u decided about %s, not %u", i,
+                 deciding_rule(p), row->packet, row->rule);
+        bench_forget(b, NULL);
+        bench_destroy(b);
+    }
+}
+
+TEST(what_is_denied_is_dropped_where_deny_is_not_wired)
+{
+    struct bench *b = bench_load(PORTS "NACL dut { acl default { } }" WIRES);
+
+    bench_push(b, "in", "udp 10.8.1.1:1 > 10.0.1.5:2", 0);
+    bench_push(b, "out", "udp 10.0.1.5:2 > 10.8.1.1:1", 0);
+    CHECK_EQ(bench_counter(b, "denied"), 2);
+    CHECK_EQ(bench_counter(b, "denied_inbound"), 1);
+    CHECK_EQ(bench_counter(b, "denied_outbound"), 1);
+    bench_destroy(b);
+}
+
+/* ---- Changes ---------------------------------------------------------- */
+
+TEST(a_changed_rule_acts_on_the_very_next_packet)
+{
+    static const char packet[] = "tcp 10.8.1.1:4000 > 10.0.1.5:22 S";
+    struct bench *b =
+        bench_load(GRAPH("inbound 100 { cidr = 0.0.0.0/0 action = allow }"));
+
+    bench_push(b, "in", packet, 0);
+    bench_expect(b, "ok-in", packet);
+    bench_write(b, "add-rule",
+                "default inbound 90 action=deny protocol=tcp ports=22 "
+                "cidr=0.0.0.0/0");
+    bench_push(b, "in", packet, 0);
+    bench_expect(b, "no", packet);
+    bench_write(b, "replace-rule",
+                "default inbound 90 action=deny protocol=tcp ports=23 "
+                "cidr=0.0.0.0/0");
+    bench_push(b, "in", packet, 0);
+    bench_expect(b, "ok-in", packet);
+    bench_write(b, "remove-rule", "default inbound 100");
+    bench_push(b, "in", packet, 0);
+    bench_expect(b, "no", packet);
+    CHECK_STR(bench_read(b, "rules", "default"),
+              "{\"acl\": \"default\", \"direction\": \"inbound\", \"number\": "
+              "90, \"action\": \"deny\", \"protocol\": \"tcp\", \"cidr\": "
+              "\"0.0.0.0/0\", \"ports\": \"23-23\", \"packets\": 0}\n"
+              "{\"acl\": \"default\", \"direction\": \"inbound\", \"number\": "
+              "\"*\", \"action\": \"deny\", \"protocol\": \"all\", "
+              "\"packets\": 1}\n"
+              "{\"acl\": \"default\", \"direction\": \"outbound\", "
+              "\"number\": \"*\", \"action\": \"deny\", \"protocol\": "
+              "\"all\", \"packets\": 0}");
+    bench_destroy(b);
+}
+
+TEST(changes_that_cannot_be_are_refused_and_change_nothing)
+{
+    static const struct {
+        const char *handler, *value, *error;
+    } row[] = {
+        {"add-rule", "default inbound 100 action=deny cidr=::/0",
+         "there is a rule 100 already"},
+        {"replace-rule", "default inbound 99 action=deny cidr=::/0",
+         "there is no rule 99"},
+        {"remove-rule", "default outbound 100", "there is no rule 100"},
+        {"remove-rule", "other outbound 100", "no ACL 'other'"},
+        {"remove-rule", "default",
+         "write ACL, inbound or outbound, and a "
+         "rule's number, such as: default inbound "
+         "100"},
+        {"add-rule", "default sideways 1",
+         "'sideways' is no direction; write inbound or outbound"},
+        {"add-rule", "default inbound 32767",
+         "'32767' is not a rule number; they go from 1 to 32766"},
+        {"add-rule", "default inbound 1 action=deny",
+         "rule 1 needs 'cidr', such as 0.0.0.0/0 or ::/0"},
+        {"add-rule", "default inbound 1 cidr=::/0",
+         "rule 1 needs 'action': allow or deny"},
+        {"add-rule", "default inbound 1 action=no cidr=::/0",
+         "'no' is no action; write allow or deny"},
+        {"add-rule", "default inbound 1 action",
+         "'action' is not of the form name=value"},
+        {"add-rule", "default inbound 1 color=red",
+         "a rule has no 'color'; it has number, action, protocol, cidr, "
+         "ports, icmp-type and icmp-code"},
+        {"add-rule", "default inbound 1 action=deny cidr=::/0 ports=22",
+         "rule 1 has ports; its protocol must be tcp or udp then"},
+        {"add-rule", "default inbound 1 action=deny cidr=::/0 icmp-type=8",
+         "rule 1 has an ICMP type; its protocol must be icmp or icmpv6 then"},
+        {"add-rule",
+         "default inbound 1 action=deny cidr=::/0 protocol=icmpv6 icmp-code=1",
+         "rule 1 has an ICMP code; it must have 'icmp-type' too"},
+        {"add-rule", "default inbound 1 action=deny cidr=::/0 protocol=256",
+         "'256' is not a protocol; it is tcp, udp, icmp, icmpv6, all or a "
+         "number up to 255"},
+        {"associate", "subnet-1 other", "no ACL 'other'"},
+    };
+    struct bench *b =
+        bench_load(GRAPH("inbound 100 { cidr = 0.0.0.0/0 action = allow }"));
+    struct hg_element *dut = hg_graph_find(bench_graph(b), "dut");
+    unsigned i;
+
+    for (i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct hg_error error = {""};
+
+        CHECK(!hg_element_write(dut, row[i].handler, row[i].value, &error));
+        CHECK_STR(error.text, row[i].error);
+    }
+    bench_push(b, "in", "udp 10.8.1.1:1 > 10.0.1.5:2", 0);
+    bench_expect(b, "ok-in", "udp 10.8.1.1:1 > 10.0.1.5:2");
+    bench_destroy(b);
+}
+
+/* ---- Many subnets ----------------------------------------------------- */
+
+/* Two VPCs with the same addresses. */
+struct net {
+    struct hg_inventory *inventory;
+    const struct hg_vpc *vpc[2];
+};
+
+static const struct hg_vpc *
+add_vpc(struct hg_inventory *inventory, const char *id, uint32_t vni)
+{
+    struct hg_vpc vpc = {.id = (char *)(uintptr_t)id, .vni = vni};
+    struct hg_prefix cidr;
+    struct hg_error error = {""};
+    const struct hg_vpc *made;
+
+    REQUIRE(hg_prefix_parse("10.0.0.0/16", &cidr));
+    vpc.cidr = (struct hg_prefix_list){1, &cidr};
+    made = hg_inventory_add_vpc(inventory, &vpc, &error);
+    CHECK_STR(error.text, "");
+    REQUIRE(made);
+    return made;
+}
+
+static void
+add_subnet(struct hg_inventory *inventory, const struct hg_vpc *vpc,
+           const char *id, const char *cidr, const char *nacl)
+{
+    struct hg_prefix prefix;
+    struct hg_error error = {""};
+    struct hg_subnet subnet = {.id = (char *)(uintptr_t)id,
+                               .vpc = vpc,
+                               .cidr = {1, &prefix},
+                               .nacl = (char *)(uintptr_t)nacl};
+
+    REQUIRE(hg_prefix_parse(cidr, &prefix));
+    REQUIRE(hg_inventory_add_subnet(inventory, &subnet, &error));
+}
+
+static void
+add_eni(struct hg_inventory *inventory, const char *id, const char *subnet,
+        const char *address, uint8_t mac)
+{
+    const struct hg_subnet *in = hg_inventory_subnet(inventory, subnet);
+    struct hg_addr addr;
+    struct hg_error error = {""};
+    struct hg_eni eni = {.id = (char *)(uintptr_t)id,
+                         .vpc = in->vpc,
+                         .subnet = in,
+                         .mac = {{2, 0, 0, 0, 0, mac}},
+                         .address = {1, &addr}};
+
+    REQUIRE(hg_addr_parse(address, &addr));
+    REQUIRE(hg_inventory_add_eni(inventory, &eni, &error));
+}
+
+static struct net
+make_net(void)
+{
+    struct net net = {.inventory = hg_inventory_create()};
+
+    net.vpc[0] = add_vpc(net.inventory, "vpc-a", 1);
+    net.vpc[1] = add_vpc(net.inventory, "vpc-b", 2);
+    add_subnet(net.inventory, net.vpc[0], "a1", "10.0.1.0/24", "web");
+    add_subnet(net.inventory, net.vpc[0], "a2", "10.0.2.0/24", NULL);
+    add_subnet(net.inventory, net.vpc[1], "b1", "10.0.1.0/24", NULL);
+    add_eni(net.inventory, "eni-1", "a1", "10.0.1.4", 1);
+    add_eni(net.inventory, "eni-2", "a1", "10.0.1.5", 2);
+    add_eni(net.inventory, "eni-3", "a2", "10.0.2.5", 3);
+    add_eni(net.inventory, "eni-4", "b1", "10.0.1.5", 4);
+    return net;
+}
+
+/* Pushes a packet with its identity and says where it went. */
+static const char *
+way_of(struct bench *b, const struct net *net, unsigned vpc, const char *in,
+       const char *text)
+{
+    static const char *const sinks[] = {"ok-in", "ok-out", "no"};
+    struct hg_error error = {""};
+    struct hg_packet *p = notation_parse(bench_pool(b), text, &error);
+    struct hg_addr src, dst;
+    unsigned i;
+
+    CHECK_STR(error.text, "");
+    REQUIRE(p);
+    src = hg_packet_src(p);
+    dst = hg_packet_dst(p);
+    p->vpc = net->vpc[vpc]->number;
+    p->src_eni = hg_inventory_find(net->inventory, p->vpc, &src);
+    p->dst_eni = hg_inventory_find(net->inventory, p->vpc, &dst);
+    bench_push_packet(b, in, p, 0);
+    for (i = 0; i < 3; i++)
+        if (bench_waiting(b, sinks[i])) {
+            bench_forget(b, NULL);
+            return sinks[i];
+        }
+    return "nowhere";
+}
+
+TEST(each_subnet_has_its_acl)
+{
+    static const char web[] = "tcp 8.8.8.8:1 > 10.0.1.5:80 S";
+    struct net net = make_net();
+    struct bench *b = bench_load(
+        GRAPH("acl web { inbound 100 { cidr = 0.0.0.0/0\n"
+              "    protocol = tcp  ports = 80  action = allow } }\n"
+              "acl open { is-default = yes\n"
+              "  inbound 100 { cidr = 0.0.0.0/0 action = allow }\n"
+              "  outbound 100 { cidr = 0.0.0.0/0 action = allow } }\n"
+              "acl shut { subnets = b1 }"));
+
+    /* a1 names web, a2 has the default, b1 is listed by shut. */
+    CHECK_STR(way_of(b, &net, 0, "in", "udp 8.8.8.8:1 > 10.0.1.5:2"), "no");
+    CHECK_STR(way_of(b, &net, 0, "in", web), "ok-in");
+    CHECK_STR(way_of(b, &net, 0, "in", "udp 8.8.8.8:1 > 10.0.2.5:2"), "ok-in");
+    CHECK_STR(way_of(b, &net, 1, "in", web), "no");
+    bench_write(b, "associate", "b1 web");
+    CHECK_STR(way_of(b, &net, 1, "in", web), "ok-in");
+    /* Inside a subnet, from one to another. */
+    CHECK_STR(way_of(b, &net, 0, "out", "udp 10.0.1.4:1 > 10.0.1.5:2"),
+              "ok-out");
+    CHECK_EQ(bench_counter(b, "same_subnet"), 1);
+    CHECK_STR(way_of(b, &net, 0, "out", "udp 10.0.1.4:1 > 10.0.2.5:2"), "no");
+    CHECK_STR(way_of(b, &net, 0, "out", "udp 10.0.2.5:1 > 10.0.1.5:2"),
+              "ok-out");
+    CHECK_STR(way_of(b, &net, 0, "in", "udp 10.0.2.5:1 > 10.0.1.5:2"), "no");
+    CHECK_EQ(bench_counter(b, "same_subnet"), 1);
+    bench_destroy(b);
+    hg_inventory_destroy(net.inventory);
+}
+
+TEST(router_and_resolver_of_a_subnet_are_never_filtered)
+{
+    static const struct {
+        const char *in, *packet, *way;
+    } row[] = {
+        {"out", "udp 10.0.1.4:1 > 10.0.0.2:53", "ok-out"},
+        {"out", "udp 10.0.1.4:1 > 10.0.1.2:53", "ok-out"},
+        {"out", "icmp 10.0.1.4 > 10.0.1.1 echo 1", "ok-out"},
+        {"in", "udp 10.0.0.2:53 > 10.0.1.4:1", "ok-in"},
+        {"out", "udp 10.0.1.4:1 > 10.0.0.3:53", "no"},
+        {"out", "udp 10.0.1.4:1 > 10.0.2.1:53", "no"},
+    };
+    struct net net = make_net();
+    struct bench *b = bench_load(GRAPH("acl web { }"));
+    unsigned i;
+
+    for (i = 0; i < sizeof row / sizeof row[0]; i++)
+        CHECK_STR(way_of(b, &net, 0, row[i].in, row[i].packet), row[i].way);
+    CHECK_EQ(bench_counter(b, "not_filtered"), 4);
+    bench_destroy(b);
+    hg_inventory_destroy(net.inventory);
+}
+
+TEST(a_subnet_whose_acl_is_not_here_gets_no_packets)
+{
+    struct net net = make_net();
+    struct bench *b = bench_load(GRAPH(""));
+
+    CHECK_STR(way_of(b, &net, 0, "in", "udp 8.8.8.8:1 > 10.0.1.5:2"),
+              "nowhere");
+    CHECK_EQ(bench_counter(b, "unknown_acl"), 1);
+    CHECK_STR(way_of(b, &net, 0, "in", "udp 8.8.8.8:1 > 10.0.2.5:2"), "ok-in");
+    bench_destroy(b);
+    hg_inventory_destroy(net.inventory);
+}
+
+/* ---- Mistakes --------------------------------------------------------- */
+
+TEST(acls_that_cannot_be_are_refused)
+{
+    bench_refuses(GRAPH("inbound 1 { cidr = ::/0 action = deny }\n"
+                        "inbound 1 { cidr = ::/0 action = deny }"),
+                  "'dut': inbound rule 1 of ACL 'default': there is a rule 1 "
+                  "already");
+    bench_refuses(GRAPH("acl a { outbound 1 { cidr = 10/8 action = deny } }"),
+                  "'dut': outbound rule 1 of ACL 'a': '10/8' is not a CIDR "
+                  "such as 10.0.0.0/8 or ::/0");
+    bench_refuses(GRAPH("acl a { } acl a { }"),
+                  "'dut': there is an ACL 'a' already");
+    bench_refuses(GRAPH("acl \"a b\" { }"),
+                  "'dut': 'a b' is not a name of letters, digits, '-', '_' "
+                  "and '.'");
+    bench_refuses(GRAPH("acl a { is-default = yes } acl b { is-default = yes "
+                        "}"),
+                  "'dut': 'b' cannot be the default too: that is 'a'");
+    bench_refuses(GRAPH("quota = 2\n"
+                        "inbound 1 { cidr = ::/0 action = deny }\n"
+                        "inbound 2 { cidr = 0.0.0.0/0 action = deny }\n"
+                        "inbound 3 { cidr = ::/0 action = deny }"),
+                  "'dut': inbound rule 3 of ACL 'default': rule 3 is more "
+                  "than the 2 for a direction and address family, the final "
+                  "deny included; raise quota");
+}
+
+/* ---- Files ------------------------------------------------------------ */
+
+/* A graph whose rules are in a file of this text. */
+static char *
+graph_with_file(const char *text, char *path)
+{
+    int fd = mkstemps(path, 4);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    char *graph;
+
+    REQUIRE(file);
+    fputs(text, file);
+    fclose(file);
+    REQUIRE(asprintf(&graph,
+                     PORTS "NACL dut { file = \"%s\" }" WIRES
+                           "connect(\"dut[deny] -> no\")",
+                     path) > 0);
+    return graph;
+}
+
+TEST(rules_come_from_a_file)
+{
+    char path[] = "/tmp/test_nacl.XXXXXX.csv";
+    char *graph =
+        graph_with_file("acl,direction,number,action,protocol,cidr,ports\n"
+                        ",inbound,100,allow,tcp,10.0.0.0/8,22\n"
+                        ",inbound,110,deny,all,0.0.0.0/0,\n",
+                        path);
+    struct bench *b = bench_load(graph);
+
+    bench_push(b, "in", "tcp 10.8.1.1:1 > 10.0.1.5:22 S", 0);
+    bench_expect(b, "ok-in", "tcp 10.8.1.1:1 > 10.0.1.5:22 S");
+    bench_push(b, "in", "tcp 11.8.1.1:1 > 10.0.1.5:22 S", 0);
+    bench_expect(b, "no", "tcp 11.8.1.1:1 > 10.0.1.5:22 S");
+    bench_destroy(b);
+    remove(path);
+    free(graph);
+}
+
+TEST(all_mistakes_of_a_file_are_shown)
+{
+    char path[] = "/tmp/test_nacl.XXXXXX.csv";
+    char *graph = graph_with_file("direction,number,action,protocol,cidr\n"
+                                  "inbound,0,allow,tcp,10.0.0.0/8\n"
+                                  "inbound,1,allow,tcp,10.0.0.0/8\n"
+                                  "inbound,2,allow,tpc,10.0.0.0/8\n",
+                                  path);
+
+    bench_refuses(graph,
+                  "'dut': *:2:9: '0' is not a rule number; they go from 1 to "
+                  "32766\n"
+                  "'dut': *:4:17: 'tpc' is not a protocol; it is tcp, udp, "
+                  "icmp, icmpv6, all or a number up to 255");
+    remove(path);
+    free(graph);
+}
