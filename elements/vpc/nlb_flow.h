@@ -1,0 +1,439 @@
+/* nlb_flow.h: NLB's flows: how one begins, which target it gets, and what
+ * happens to its packets. */
+#ifndef NLB_FLOW_H
+#define NLB_FLOW_H 1
+
+#include <xxhash.h>
+
+#include "nlb.h"
+#include "nlb_tcp.h"
+
+#define UDP_IDLE_NS (120 * HG_SEC)
+
+enum { FIRST_NAT_PORT = 1024, NAT_TRIES = 256 };
+
+static struct hg_target *
+target_of(const struct nlb *self, const struct nlb_flow *state)
+{
+    return hg_target_at(self->groups[state->group].targets, state->target);
+}
+
+/* ---- Flows ------------------------------------------------------------ */
+
+static void
+set_active(struct nlb *self, struct nlb_flow *state, bool active)
+{
+    uint64_t step = active ? 1 : UINT64_MAX;
+
+    if (state->is_active == active)
+        return;
+    state->is_active = active;
+    self->active_flow_count.n += step;
+    if (state->protocol == HG_PROTO_TCP)
+        self->active_flow_count_tcp.n += step;
+    else
+        self->active_flow_count_udp.n += step;
+}
+
+/* The flow is there, or no longer. */
+static void
+account_flow(struct nlb *self, struct nlb_flow *state, bool begins)
+{
+    struct hg_target *target = target_of(self, state);
+    uint32_t step = begins ? 1 : UINT32_MAX;
+
+    target->n_flows += step;
+    target->flows[self->addresses[state->address].node] += step;
+    set_active(self, state, begins);
+}
+
+static void
+nlb_flow_expired(void *self, void *state, uint64_t when_ns)
+{
+    (void)when_ns;
+    account_flow(self, state, false);
+}
+
+static void
+end_flow(struct nlb *self, struct hg_flow *flow, struct nlb_flow *state)
+{
+    account_flow(self, state, false);
+    hg_flow_keep(self, flow, 0);
+}
+
+/* The packet's flow.  A batch is looked up at once, and flows end and begin
+ * on the way: a record that is no longer this element's is looked up again.
+ */
+static struct hg_flow *
+find_flow(struct nlb *self, struct hg_packet *p)
+{
+    struct hg_flow *flow = hg_flow_find(self, p);
+
+    if (flow || !p->flow)
+        return flow;
+    hg_flow_forget(p);
+    return hg_flow_find(self, p);
+}
+
+/* Whether the packet comes from the flow's target. */
+static bool
+is_answer(struct nlb *self, struct hg_flow *flow, const struct hg_packet *p)
+{
+    const struct nlb_flow *state = hg_flow_state(self, flow, p->time_ns);
+    const struct hg_target *target = target_of(self, state);
+    struct hg_addr src = hg_packet_src(p);
+
+    return p->flags & HG_PACKET_REPLY && target->port == hg_packet_sport(p) &&
+           hg_addr_equal(&target->addr, &src);
+}
+
+static struct hg_flow *
+find_answered_flow(struct nlb *self, struct hg_packet *p)
+{
+    struct hg_flow *flow = find_flow(self, p);
+
+    if (!flow || is_answer(self, flow, p))
+        return flow;
+    hg_flow_forget(p);
+    flow = hg_flow_find(self, p);
+    return flow && is_answer(self, flow, p) ? flow : NULL;
+}
+
+/* ---- New flows -------------------------------------------------------- */
+
+/* What a flow is hashed by; no padding. */
+struct tuple {
+    uint8_t src[16];
+    uint8_t dst[16];
+    uint32_t seq;
+    uint16_t sport;
+    uint16_t dport;
+    uint32_t protocol;
+};
+
+static uint64_t
+hash_flow(const struct nlb *self, const struct hg_packet *p)
+{
+    const struct hg_tcp *tcp = hg_packet_tcp(p);
+    struct hg_addr src = hg_packet_src(p), dst = hg_packet_dst(p);
+    struct tuple tuple = {.seq = tcp ? hg_get32(tcp->seq) : 0,
+                          .sport = hg_packet_sport(p),
+                          .dport = hg_packet_dport(p),
+                          .protocol = p->protocol};
+
+    memcpy(tuple.src, src.byte, sizeof tuple.src);
+    memcpy(tuple.dst, dst.byte, sizeof tuple.dst);
+    return XXH64(&tuple, sizeof tuple, self->seed);
+}
+
+static uint64_t
+hash_client(const struct nlb *self, const struct hg_packet *p)
+{
+    struct hg_addr src = hg_packet_src(p);
+
+    return XXH64(src.byte, sizeof src.byte, self->seed);
+}
+
+static uint16_t
+choose_group(const struct listener *listener, uint32_t hash)
+{
+    uint32_t at = (uint32_t)((uint64_t)hash * listener->total_weight >> 32);
+    unsigned i = 0;
+
+    while (at >= listener->weight[i])
+        at -= listener->weight[i++];
+    return listener->group[i];
+}
+
+static bool
+crosses_zones(const struct nlb *self, const struct group_row *row)
+{
+    return row->cross_zone == BY_DEFAULT ? self->cross_zone
+                                         : row->cross_zone == ALWAYS;
+}
+
+/* Sets group and target of a new flow; false if there is none for it. */
+static bool
+choose_target(struct nlb *self, const struct hg_packet *p,
+              struct nlb_flow *state)
+{
+    const struct listener *listener = &self->listeners[state->listener];
+    uint64_t hash = hash_flow(self, p);
+    unsigned zone = self->addresses[state->address].node;
+    const struct group *group;
+    uint32_t target;
+    bool fail_open;
+
+    if (!listener->total_weight)
+        return false;
+    state->group = choose_group(listener, (uint32_t)(hash >> 32));
+    group = &self->groups[state->group];
+    if (group->row->stickiness == STICKINESS_SOURCE_IP) {
+        hash = hash_client(self, p);
+        state->group = choose_group(listener, (uint32_t)(hash >> 32));
+        group = &self->groups[state->group];
+    }
+    if (hg_target_family(group->targets) != hg_packet_src(p).family)
+        return false;
+    if (crosses_zones(self, group->row))
+        zone = HG_ZONE_ANY;
+    target =
+        hg_target_choose(group->targets, zone, (uint32_t)hash, &fail_open);
+    if (target == HG_TARGET_NONE)
+        return false;
+    state->target = (uint16_t)target;
+    if (fail_open)
+        hg_count(&self->unhealthy_routing_flow_count);
+    return true;
+}
+
+static bool
+preserves_client(const struct nlb *self, const struct nlb_flow *state)
+{
+    const struct group *group = &self->groups[state->group];
+    unsigned node = self->addresses[state->address].node;
+
+    if (self->node.row[node].endpoint)
+        return false;
+    if (group->row->preserve_client_ip != BY_DEFAULT)
+        return group->row->preserve_client_ip == ALWAYS;
+    return group->row->target_type == TYPE_INSTANCE || group->takes_udp;
+}
+
+/* The tuple between client and target becomes the flow's second key.  NULL,
+ * or why the flow cannot be. */
+static hg_counter *
+connect_flow(struct nlb *self, const struct hg_packet *p, struct hg_flow *flow,
+             struct nlb_flow *state)
+{
+    const struct hg_target *target = target_of(self, state);
+    struct hg_flow_key key;
+    unsigned i;
+
+    hg_flow_key_of(p, &key);
+    key.dst = target->addr;
+    key.dport = target->port;
+    if (preserves_client(self, state))
+        return hg_flow_add_key(self, flow, &key, p->time_ns)
+                   ? NULL
+                   : &self->socket_reuse;
+    key.src = self->addresses[state->address].addr;
+    for (i = 0; i < NAT_TRIES; i++) {
+        uint64_t n = UINT16_MAX + 1 - FIRST_NAT_PORT;
+
+        key.sport = (uint16_t)(FIRST_NAT_PORT + hg_random(self) % n);
+        if (self->listener_at[key.sport] ||
+            !hg_flow_add_key(self, flow, &key, p->time_ns))
+            continue;
+        state->nat_port = key.sport;
+        return NULL;
+    }
+    return &self->port_allocation_error_count;
+}
+
+/* Why this target cannot have the flow, or NULL. */
+static hg_counter *
+refuse_target(struct nlb *self, const struct hg_packet *p,
+              const struct nlb_flow *state)
+{
+    const struct hg_target *target = target_of(self, state);
+    struct hg_addr src = hg_packet_src(p);
+    bool preserved = preserves_client(self, state);
+    uint32_t n = preserved
+                     ? target->n_flows
+                     : target->flows[self->addresses[state->address].node];
+
+    if (preserved && hg_addr_equal(&src, &target->addr))
+        return &self->hairpin;
+    return n >= self->connections_per_target
+               ? &self->port_allocation_error_count
+               : NULL;
+}
+
+static void
+count_new_flow(struct nlb *self, bool is_tcp)
+{
+    hg_count(&self->new_flow_count);
+    hg_count(is_tcp ? &self->new_flow_count_tcp : &self->new_flow_count_udp);
+}
+
+static void
+count_rejected_flow(struct nlb *self, bool is_tcp)
+{
+    hg_count(&self->rejected_flow_count);
+    if (is_tcp)
+        hg_count(&self->rejected_flow_count_tcp);
+}
+
+/* Begins the packet's flow, as 'new' has it so far.  NULL, or why not. */
+static hg_counter *
+begin_flow(struct nlb *self, struct hg_packet *p, struct nlb_flow *new,
+           struct hg_flow **flow)
+{
+    const struct hg_tcp *tcp = hg_packet_tcp(p);
+    const struct hg_eth *eth = hg_packet_eth(p);
+    hg_counter *reason;
+
+    if (!choose_target(self, p, new)) {
+        count_rejected_flow(self, tcp != NULL);
+        return &self->no_target;
+    }
+    reason = refuse_target(self, p, new);
+    if (reason)
+        return reason;
+    *flow = hg_flow_create(self, p);
+    if (!*flow)
+        return &self->flow_table_full;
+    hg_flow_keep(self, *flow,
+                 p->time_ns + (tcp ? self->answer_timeout.ns : UDP_IDLE_NS));
+    reason = connect_flow(self, p, *flow, new);
+    if (reason) {
+        hg_flow_keep(self, *flow, 0);
+        return reason;
+    }
+    new->protocol = p->protocol;
+    new->isn = tcp ? hg_get32(tcp->seq) : 0;
+    new->client_mac = eth->src;
+    new->our_mac = eth->dst;
+    account_flow(self, new, true);
+    *(struct nlb_flow *)hg_flow_state(self, *flow, p->time_ns) = *new;
+    count_new_flow(self, tcp != NULL);
+    return NULL;
+}
+
+/* ---- Packets of flows ------------------------------------------------- */
+
+static void
+count_packet(struct nlb *self, const struct hg_packet *p)
+{
+    uint64_t bytes = p->wire_len - p->l3_offset;
+    uint64_t second = p->time_ns / HG_SEC;
+
+    hg_count(&self->processed_packets);
+    self->processed_bytes.n += bytes;
+    if (p->protocol == HG_PROTO_TCP)
+        self->processed_bytes_tcp.n += bytes;
+    else if (p->protocol == HG_PROTO_UDP)
+        self->processed_bytes_udp.n += bytes;
+    if (second != self->second) {
+        self->second = second;
+        self->bytes_this_second = self->packets_this_second = 0;
+    }
+    self->bytes_this_second += bytes;
+    self->packets_this_second++;
+    if (self->bytes_this_second > self->peak_bytes_per_second.n)
+        self->peak_bytes_per_second.n = self->bytes_this_second;
+    if (self->packets_this_second > self->peak_packets_per_second.n)
+        self->peak_packets_per_second.n = self->packets_this_second;
+}
+
+static void
+set_end(struct hg_packet *p, enum hg_end end, const struct hg_addr *addr,
+        uint16_t port)
+{
+    if (addr->family == 4) {
+        hg_end_set(p, end, hg_addr_ip4(addr), port);
+    } else if (end == HG_END_SRC) {
+        hg_packet_set_src(p, addr);
+        hg_packet_set_sport(p, port);
+    } else {
+        hg_packet_set_dst(p, addr);
+        hg_packet_set_dport(p, port);
+    }
+}
+
+/* Follows the connection through a segment of it. */
+static void
+track_tcp(struct nlb *self, const struct hg_packet *p, struct hg_flow *flow,
+          struct nlb_flow *state, bool from_client)
+{
+    const struct hg_tcp *tcp = hg_packet_tcp(p);
+    bool was_closed = state->tcp_state == TCP_CLOSED;
+
+    if (tcp->flags & HG_TCP_ACK)
+        *(from_client ? &state->client_ack : &state->target_ack) =
+            hg_get32(tcp->ack);
+    if (tcp->flags & HG_TCP_FIN)
+        *(from_client ? &state->client_fin : &state->target_fin) = true;
+    if (tcp->flags & HG_TCP_RST)
+        hg_count(from_client ? &self->tcp_client_reset_count
+                             : &self->tcp_target_reset_count);
+    if (was_closed)
+        return;
+    if (tcp->flags & HG_TCP_RST || (state->client_fin && state->target_fin)) {
+        state->tcp_state = TCP_CLOSED;
+        set_active(self, state, false);
+        hg_flow_keep(self, flow, p->time_ns + self->closed_timeout.ns);
+        return;
+    }
+    if (!from_client && state->tcp_state == TCP_SYN_SENT) {
+        state->tcp_state = TCP_OPEN;
+        hg_flow_confirm(flow);
+    }
+    if (state->tcp_state == TCP_OPEN)
+        hg_flow_keep(
+            self, flow,
+            p->time_ns +
+                self->listeners[state->listener].row->tcp_idle_timeout.ns);
+}
+
+static void
+track(struct nlb *self, const struct hg_packet *p, struct hg_flow *flow,
+      struct nlb_flow *state, bool from_client)
+{
+    count_packet(self, p);
+    if (p->protocol == HG_PROTO_TCP) {
+        track_tcp(self, p, flow, state, from_client);
+        return;
+    }
+    if (!from_client)
+        hg_flow_confirm(flow);
+    hg_flow_keep(self, flow, p->time_ns + UDP_IDLE_NS);
+}
+
+static bool
+has_proxy_header(const struct nlb *self, const struct nlb_flow *state)
+{
+    return state->protocol == HG_PROTO_TCP &&
+           self->groups[state->group].row->proxy_protocol_v2;
+}
+
+static int
+forward(struct nlb *self, struct hg_packet *p, struct hg_flow *flow)
+{
+    struct nlb_flow *state = hg_flow_state(self, flow, p->time_ns);
+    const struct hg_target *target = target_of(self, state);
+    struct hg_flow_key first;
+
+    track(self, p, flow, state, true);
+    set_end(p, HG_END_DST, &target->addr, target->port);
+    if (state->nat_port)
+        set_end(p, HG_END_SRC, &self->addresses[state->address].addr,
+                state->nat_port);
+    if (has_proxy_header(self, state)) {
+        hg_flow_first_key(flow, &first);
+        add_header(self, p, state, &first);
+    }
+    return OUT_TARGETS;
+}
+
+static int
+bring_back(struct nlb *self, struct hg_packet *p, struct hg_flow *flow)
+{
+    struct nlb_flow *state = hg_flow_state(self, flow, p->time_ns);
+    const struct address *address = &self->addresses[state->address];
+    struct hg_flow_key first;
+
+    track(self, p, flow, state, false);
+    if (has_proxy_header(self, state))
+        remove_header(p, state, address->addr.family);
+    set_end(p, HG_END_SRC, &address->addr,
+            self->listeners[state->listener].row->port);
+    if (state->nat_port) {
+        hg_flow_first_key(flow, &first);
+        set_end(p, HG_END_DST, &first.src, first.sport);
+    }
+    return OUT_CLIENTS;
+}
+
+#endif
