@@ -18,7 +18,8 @@ foreach(what graphs elements corpus)
 endforeach()
 add_script_test(bad_graphs ${PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/graphs/bad.py)
 file(GLOB scripts CONFIGURE_DEPENDS graphs/test_*.py
-  interop/live_*.py interop/nat_*.py)
+  interop/live_*.py interop/nat_*.py interop/tunnel_*.py
+  interop/flow_log_*.py)
 foreach(script ${scripts})
   get_filename_component(name ${script} NAME_WE)
   add_script_test(${name} ${PYTHON} ${script})
@@ -30,7 +31,8 @@ foreach(script ${scripts})
 endforeach()
 
 # Live tests share two cores with nobody: what they measure is time.
-file(GLOB scripts CONFIGURE_DEPENDS interop/live_* interop/nat_nft.py)
+file(GLOB scripts CONFIGURE_DEPENDS interop/live_* interop/nat_nft.py
+  interop/tunnel_kernel.py)
 foreach(script ${scripts})
   get_filename_component(name ${script} NAME_WE)
   if(TEST ${name})

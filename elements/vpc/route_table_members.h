@@ -181,6 +181,10 @@ add_local_tables(struct route_table *self)
 {
     size_t n = hg_inventory_n_vpcs(self->inventory), i;
 
+    /* A table that nobody wrote is not that of several VPCs. */
+    if (n > 1 && !self->top.route.n && !self->top.file && !self->top.cidr.n &&
+        !self->table.n)
+        self->default_table = 0;
     for (i = 0; i < n; i++) {
         const struct hg_vpc *vpc = hg_inventory_vpc_at(self->inventory, i);
         struct vpc_tables *slot = &self->vpcs[vpc->number];
