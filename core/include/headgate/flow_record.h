@@ -1,0 +1,89 @@
+/* headgate/flow_record.h: counts packets and bytes of flows in one window of
+ * time, for flow logs.
+ *
+ * A record is one flow in one direction at one interface with one verdict.
+ * Packets are handed over as samples, many at a time, so that the memory
+ * accesses of one hide behind those of others; no two records ever share a
+ * place, and none is split.  Records keep the order of their first packets.
+ *
+ * Thread-safety: belongs to one worker. */
+#ifndef HEADGATE_FLOW_RECORD_H
+#define HEADGATE_FLOW_RECORD_H 1
+
+#include <headgate/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* What kind of record: part of the key. */
+enum {
+    HG_RECORD_IP6 = 1 << 0,
+    HG_RECORD_EGRESS = 1 << 1,  /* Neither of these two: */
+    HG_RECORD_INGRESS = 1 << 2, /* direction not known. */
+    HG_RECORD_REJECT = 1 << 3
+};
+
+/* Bits of tcp_flags beside those of the TCP header (RFC 9293 3.1). */
+enum { HG_RECORD_IMPOSSIBLE = 0x80 };
+
+/* All of it is compared: no padding inside. */
+struct hg_record_key {
+    uint8_t src[16]; /* Network order; IPv4: the first four, others zero. */
+    uint8_t dst[16];
+    uint32_t interface; /* A number of the caller's. */
+    uint16_t sport;     /* Host order. */
+    uint16_t dport;
+    uint8_t protocol;
+    uint8_t kind;      /* HG_RECORD_* */
+    uint8_t tcp_flags; /* Not compared: over all packets. */
+    uint8_t path;      /* Not compared: of the first packet. */
+};
+
+struct hg_flow_record {
+    struct hg_record_key key;
+    uint16_t start_s; /* First and last packet, since the window began. */
+    uint16_t end_s;
+    uint64_t packets;
+    uint64_t bytes;
+};
+
+/* One packet at one interface. */
+struct hg_flow_sample {
+    struct hg_record_key key;
+    uint16_t second; /* Since the window began. */
+    bool refused;    /* Out: no room for its record. */
+    uint32_t bytes;
+    uint32_t hash; /* Of hg_flow_records_add(). */
+};
+
+enum { HG_FLOW_SAMPLES = 64 };
+
+struct hg_flow_records;
+
+/* Grows on demand up to 'max' records.  'seed' keys the hash.  Never NULL
+ * (memory running out ends the program). */
+HG_API struct hg_flow_records *hg_flow_records_create(uint32_t max,
+                                                      uint64_t seed);
+HG_API void hg_flow_records_destroy(struct hg_flow_records *);
+
+/* Counts n samples (at most HG_FLOW_SAMPLES) in order; returns how many were
+ * refused. */
+HG_API unsigned hg_flow_records_add(struct hg_flow_records *,
+                                    struct hg_flow_sample *, unsigned n);
+
+/* All records, in the order of their first packets. */
+HG_API const struct hg_flow_record *
+hg_flow_records_all(const struct hg_flow_records *, uint32_t *n);
+
+/* Forgets all records, for the next window. */
+HG_API void hg_flow_records_clear(struct hg_flow_records *);
+
+/* What a TCP segment's flags add to a record's: FIN, SYN and RST, and ACK
+ * only with SYN; HG_RECORD_IMPOSSIBLE for SYN together with FIN or RST. */
+HG_API uint8_t hg_flow_tcp_flags(uint8_t flags);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,192 @@
+/* flow_record.c: the records of one window (headgate/flow_record.h).
+ *
+ * Records are cache lines in one array; an index of hashes (hash_index.h)
+ * leads to them.  Samples go through in three rounds: hash and prefetch the
+ * index, find the candidate and prefetch the record, compare and count. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <headgate/flow_record.h>
+#include <headgate/headers.h>
+
+#include "graph_internal.h"
+#include "hash_index.h"
+
+enum { KEY_SIZE = offsetof(struct hg_record_key, tcp_flags) };
+enum { FIRST_SIZE = 1024 };
+enum { HUGE_PAGE = 2 << 20 };
+
+_Static_assert(sizeof(struct hg_flow_record) == 64, "a cache line");
+
+struct hg_flow_records {
+    struct hash_index index;
+    struct hg_flow_record *records; /* Aligned to cache lines. */
+    uint32_t n;
+    uint32_t size;
+    uint32_t max;
+    uint64_t seed;
+};
+
+static struct hg_flow_record *
+allocate(uint32_t n)
+{
+    size_t size = (size_t)n * sizeof(struct hg_flow_record);
+    bool is_large = size >= HUGE_PAGE;
+    void *p = NULL;
+
+    if (posix_memalign(&p, is_large ? HUGE_PAGE : 64, size) || !p)
+        return xcalloc(n, sizeof(struct hg_flow_record));
+    if (is_large)
+        madvise(p, size, MADV_HUGEPAGE); /* Only makes it faster. */
+    return p;
+}
+
+struct hg_flow_records *
+hg_flow_records_create(uint32_t max, uint64_t seed)
+{
+    struct hg_flow_records *r = xcalloc(1, sizeof *r);
+
+    r->max = max;
+    r->seed = seed;
+    r->size = max < FIRST_SIZE ? max : FIRST_SIZE;
+    r->records = allocate(r->size);
+    return r;
+}
+
+void
+hg_flow_records_destroy(struct hg_flow_records *r)
+{
+    if (!r)
+        return;
+    hash_index_uninit(&r->index);
+    free(r->records);
+    free(r);
+}
+
+static void
+grow(struct hg_flow_records *r)
+{
+    uint32_t size = r->size > r->max / 2 ? r->max : 2 * r->size;
+    struct hg_flow_record *records = allocate(size);
+
+    memcpy(records, r->records, (size_t)r->n * sizeof *records);
+    free(r->records);
+    r->records = records;
+    r->size = size;
+}
+
+static bool
+same_key(const struct hg_record_key *a, const struct hg_record_key *b)
+{
+    return memcmp(a, b, KEY_SIZE) == 0;
+}
+
+/* The record of the sample; UINT32_MAX if there is none. */
+static uint32_t
+find(const struct hg_flow_records *r, const struct hg_flow_sample *s)
+{
+    size_t at = hash_index_start(&r->index, s->hash);
+    uint32_t i;
+
+    while ((i = hash_index_candidate(&r->index, s->hash, &at)) !=
+           HASH_INDEX_END)
+        if (same_key(&r->records[i].key, &s->key))
+            break;
+    return i;
+}
+
+/* A new record without packets; NULL if the table is full. */
+static struct hg_flow_record *
+insert(struct hg_flow_records *r, const struct hg_flow_sample *s)
+{
+    struct hg_flow_record *record;
+
+    if (r->n == r->max)
+        return NULL;
+    if (r->n == r->size)
+        grow(r);
+    hash_index_add(&r->index, s->hash, r->n);
+    record = &r->records[r->n++];
+    record->key = s->key;
+    record->start_s = s->second;
+    record->packets = record->bytes = 0;
+    return record;
+}
+
+static void
+prefetch(const struct hg_flow_records *r, struct hg_flow_sample *s, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        s[i].hash =
+            (uint32_t)XXH3_64bits_withSeed(&s[i].key, KEY_SIZE, r->seed);
+        if (r->index.n_slots)
+            __builtin_prefetch(
+                &r->index.slots[hash_index_start(&r->index, s[i].hash)]);
+    }
+    for (i = 0; i < n; i++) {
+        size_t at = hash_index_start(&r->index, s[i].hash);
+        uint32_t record = hash_index_candidate(&r->index, s[i].hash, &at);
+
+        if (record != HASH_INDEX_END)
+            __builtin_prefetch(&r->records[record], 1);
+    }
+}
+
+unsigned
+hg_flow_records_add(struct hg_flow_records *r, struct hg_flow_sample *s,
+                    unsigned n)
+{
+    unsigned i, n_refused = 0;
+
+    prefetch(r, s, n);
+    for (i = 0; i < n; i++) {
+        uint32_t at = find(r, &s[i]);
+        struct hg_flow_record *record =
+            at == HASH_INDEX_END ? insert(r, &s[i]) : &r->records[at];
+
+        s[i].refused = !record;
+        if (!record) {
+            n_refused++;
+            continue;
+        }
+        record->packets++;
+        record->bytes += s[i].bytes;
+        record->key.tcp_flags |= s[i].key.tcp_flags;
+        record->end_s = s[i].second;
+    }
+    return n_refused;
+}
+
+const struct hg_flow_record *
+hg_flow_records_all(const struct hg_flow_records *r, uint32_t *n)
+{
+    *n = r->n;
+    return r->records;
+}
+
+void
+hg_flow_records_clear(struct hg_flow_records *r)
+{
+    if (r->n)
+        memset(r->index.slots, 0, r->index.n_slots * sizeof *r->index.slots);
+    r->index.n_used = 0;
+    r->n = 0;
+}
+
+uint8_t
+hg_flow_tcp_flags(uint8_t flags)
+{
+    uint8_t seen = flags & (HG_TCP_FIN | HG_TCP_SYN | HG_TCP_RST);
+
+    if (!(flags & HG_TCP_SYN))
+        return seen;
+    if (flags & (HG_TCP_FIN | HG_TCP_RST))
+        return seen | HG_RECORD_IMPOSSIBLE;
+    return seen | (flags & HG_TCP_ACK);
+}

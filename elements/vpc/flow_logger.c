@@ -1,0 +1,589 @@
+/* FlowLogger: VPC flow logs of the packets that pass.
+ *
+ * Theory of operation.  A packet becomes a sample for each interface (ENI)
+ * that it leaves or reaches here; samples are counted in the records of one
+ * window of time (headgate/flow_record.h).  At the end of the window, by the
+ * packets' clock, the records become lines (flow_format.h), which go to a
+ * file, to syslog or into S3's folders (flow_sink.h).  Here is which packets
+ * are logged as whose; the windows are in flow_logger_log.h.
+ *
+ * A timer stands at the end of each window, so that no batch reaches across
+ * it.  Loggers at several places of a graph share one log: the others hand
+ * their records to it ("into"). */
+#include "flow_logger_log.h"
+#include "flow_logger_reserved.h"
+
+/* ---- Packets ---------------------------------------------------------- */
+
+/* Counts the samples that wait. */
+static void
+count_samples(struct flow_logger *self)
+{
+    struct flow_logger *log = self->log;
+    unsigned i, n;
+    uint32_t n_records;
+
+    n = hg_flow_records_add(self->table, self->sample, self->n_samples);
+    self->skipped.n += n;
+    for (i = 0; n && i < self->n_samples; i++)
+        if (self->sample[i].refused)
+            log->interfaces[self->sample[i].key.interface].skipped = true;
+    self->n_samples = 0;
+    hg_flow_records_all(self->table, &n_records);
+    self->flows.n = n_records;
+}
+
+/* Bytes of the packet as its IP header says. */
+static uint32_t
+ip_bytes(const struct hg_packet *p)
+{
+    const struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
+    const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
+    uint32_t n = ip4   ? hg_get16(ip4->total_length)
+                 : ip6 ? hg_get16(ip6->payload_length)
+                       : 0;
+
+    if (!n && (ip4 || (ip6 && p->protocol != HG_PROTO_NONE)))
+        return p->wire_len - p->l3_offset; /* Segmentation offload, jumbo. */
+    return ip6 ? n + (uint32_t)sizeof *ip6 : n;
+}
+
+/* Everything of a sample but interface and direction. */
+static void
+fill_sample(const struct flow_logger *log, const struct hg_packet *p,
+            struct hg_flow_sample *s)
+{
+    const struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
+    const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
+    const struct hg_tcp *tcp = hg_packet_tcp(p);
+
+    memset(s, 0, sizeof *s);
+    if (ip4) {
+        memcpy(s->key.src, &ip4->src, 4);
+        memcpy(s->key.dst, &ip4->dst, 4);
+    } else {
+        memcpy(s->key.src, &ip6->src, 16);
+        memcpy(s->key.dst, &ip6->dst, 16);
+        s->key.kind = HG_RECORD_IP6;
+    }
+    if (p->in_port == IN_REJECTED)
+        s->key.kind |= HG_RECORD_REJECT;
+    s->key.protocol = p->protocol;
+    if (tcp || hg_packet_udp(p)) {
+        s->key.sport = hg_packet_sport(p);
+        s->key.dport = hg_packet_dport(p);
+    }
+    if (tcp)
+        s->key.tcp_flags = hg_flow_tcp_flags(tcp->flags);
+    if (log->traffic_path_mark && p->mark <= 8)
+        s->key.path = (uint8_t)p->mark;
+    /* Live, a packet's stamp may be older than the window. */
+    if (p->time_ns / HG_SEC > log->window_s)
+        s->second = (uint16_t)(p->time_ns / HG_SEC - log->window_s);
+    s->bytes = ip_bytes(p);
+}
+
+/* Adds the sample for one interface; false if it is never logged. */
+static bool
+add_sample(struct flow_logger *self, const struct hg_flow_sample *sample,
+           const struct logged *l, uint8_t kind)
+{
+    struct flow_logger *log = self->log;
+    struct hg_flow_sample *s = &self->sample[self->n_samples];
+
+    *s = *sample;
+    s->key.kind |= kind;
+    s->key.interface = (uint32_t)(l - log->interfaces);
+    if (is_reserved(l, &s->key) && !log->log_reserved)
+        return false;
+    if (++self->n_samples == HG_FLOW_SAMPLES)
+        count_samples(self);
+    return true;
+}
+
+static bool
+has_address(const struct flow_logger *log, struct hg_addr addr)
+{
+    size_t i;
+
+    for (i = 0; i < log->address.n; i++)
+        if (hg_addr_equal(&log->address.v[i], &addr))
+            return true;
+    return false;
+}
+
+/* All packets are of the one interface that the options describe. */
+static bool
+log_fixed(struct flow_logger *self, const struct hg_packet *p,
+          const struct hg_flow_sample *s)
+{
+    struct flow_logger *log = self->log;
+    const struct logged *l = &log->interfaces[0];
+    bool leaves = self->direction == EGRESS, comes = !leaves, logged = false;
+
+    if (self->direction == BOTH) {
+        leaves = has_address(log, hg_packet_src(p));
+        comes = has_address(log, hg_packet_dst(p));
+        if (!leaves && !comes)
+            return add_sample(self, s, l, 0);
+    }
+    if (leaves)
+        logged = add_sample(self, s, l, HG_RECORD_EGRESS);
+    if (comes)
+        logged = add_sample(self, s, l, HG_RECORD_INGRESS);
+    return logged;
+}
+
+/* A packet that goes to another interface takes path 1 (the same VPC) or 4
+ * (peering within the Region). */
+static uint8_t
+path_of(const struct hg_packet *p, uint8_t marked)
+{
+    if (marked || !p->dst_eni)
+        return marked;
+    return p->dst_eni->vpc == p->src_eni->vpc ? 1 : 4;
+}
+
+static bool
+log_by_identity(struct flow_logger *self, const struct hg_packet *p,
+                struct hg_flow_sample *s)
+{
+    struct flow_logger *log = self->log;
+    bool leaves = p->src_eni && self->direction != INGRESS;
+    bool comes = p->dst_eni && self->direction != EGRESS;
+    const struct logged *l;
+    bool logged = false, known = false;
+
+    /* Refused on one side only: on the way out nobody knows the other. */
+    if (p->in_port == IN_REJECTED && comes)
+        leaves = false;
+    if (comes && (l = interface_of(log, p->dst_eni)) != NULL) {
+        known = true;
+        logged = add_sample(self, s, l, HG_RECORD_INGRESS);
+    }
+    if (leaves && (l = interface_of(log, p->src_eni)) != NULL) {
+        known = true;
+        s->key.path = path_of(p, s->key.path);
+        logged |= add_sample(self, s, l, HG_RECORD_EGRESS);
+    }
+    if (!known)
+        hg_count(&self->no_interface);
+    return logged || !known;
+}
+
+static void
+log_packet(struct flow_logger *self, const struct hg_packet *p)
+{
+    struct flow_logger *log = self->log;
+    bool is_rejected = p->in_port == IN_REJECTED, has_identity;
+    struct hg_flow_sample s;
+
+    if (log->traffic_type == (is_rejected ? TYPE_ACCEPT : TYPE_REJECT))
+        return;
+    if (!hg_packet_is_ip(p)) {
+        hg_count(&self->unlogged);
+        return;
+    }
+    if (p->time_ns >= log->window_end_ns) {
+        count_samples(self);
+        roll(log, p->time_ns);
+    }
+    fill_sample(log, p, &s);
+    has_identity = p->src_eni || p->dst_eni || log->inventory;
+    if (!(has_identity && !log->interface_id ? log_by_identity(self, p, &s)
+                                             : log_fixed(self, p, &s)))
+        hg_count(&self->unlogged);
+}
+
+static void
+logger_batch(struct flow_logger *self, struct hg_batch *batch)
+{
+    bool passes = hg_is_wired(self, OUT_REJECTED);
+    int16_t verdict[HG_BATCH_MAX];
+    unsigned i;
+
+    for (i = 0; i < batch->n; i++) {
+        log_packet(self, batch->p[i]);
+        if (batch->p[i]->in_port == IN)
+            verdict[i] = OUT;
+        else
+            verdict[i] =
+                (int16_t)(passes ? OUT_REJECTED : hg_drop(&self->rejected));
+    }
+    count_samples(self);
+    hg_route(self, batch, verdict);
+}
+
+/* ---- Configuration ---------------------------------------------------- */
+
+static bool
+given_together(struct flow_logger *self)
+{
+    static const char *const of_the_log[] = {"mapping",
+                                             "monitor",
+                                             "traffic_type",
+                                             "log_format",
+                                             "nodata",
+                                             "max_aggregation_interval",
+                                             "max_empty_windows",
+                                             "log_reserved",
+                                             "log_destination_type",
+                                             "log_destination",
+                                             "object_size",
+                                             "hive_compatible_partitions",
+                                             "per_hour_partition",
+                                             "flow_log_id",
+                                             "interface_id",
+                                             "account_id",
+                                             "vpc_id",
+                                             "subnet_id",
+                                             "instance_id",
+                                             "az_id",
+                                             "address",
+                                             "vpc_cidr",
+                                             "subnet_cidr",
+                                             "region",
+                                             "sublocation_type",
+                                             "sublocation_id",
+                                             "ip_ranges",
+                                             "traffic_path",
+                                             "traffic_path_mark",
+                                             "non_tcp_flags",
+                                             "impossible_tcp_flags"};
+    size_t i;
+
+    for (i = 0; i < sizeof of_the_log / sizeof of_the_log[0]; i++)
+        if (hg_option_given(self, of_the_log[i]))
+            return hg_config_error(self, of_the_log[i], -1,
+                                   "the logger named by 'into' decides this; "
+                                   "give it there");
+    return true;
+}
+
+static bool
+configure_s3(struct flow_logger *self)
+{
+    bool is_s3 = self->log_destination_type == HG_FLOW_TO_S3;
+
+    if (is_s3 && (!self->account_id || !self->region))
+        return hg_config_error(self, "log_destination_type", -1,
+                               "names of S3 objects have account and region; "
+                               "give 'account-id' and 'region'");
+    if (!is_s3 &&
+        (self->hive_compatible_partitions || self->per_hour_partition))
+        return hg_config_error(
+            self,
+            self->per_hour_partition ? "per_hour_partition"
+                                     : "hive_compatible_partitions",
+            -1, "partitions are for log-destination-type s3");
+    return true;
+}
+
+static bool
+configure_destination(struct flow_logger *self)
+{
+    bool needs_path = self->log_destination_type == HG_FLOW_TO_FILE ||
+                      self->log_destination_type == HG_FLOW_TO_S3;
+
+    if (needs_path && (!self->log_destination || !*self->log_destination))
+        return hg_config_error(self, NULL, -1,
+                               "the log needs a place: give "
+                               "'log-destination', a file (a folder for S3), "
+                               "or log-destination-type stdout or syslog");
+    if (!needs_path && self->log_destination)
+        return hg_config_error(self, "log_destination", -1,
+                               "'%s': standard output and syslog need no "
+                               "place",
+                               self->log_destination);
+    return configure_s3(self);
+}
+
+static bool
+configure_format(struct flow_logger *self)
+{
+    struct hg_flow_format_config config = {
+        .region = self->region,
+        .sublocation_type = self->sublocation_type,
+        .sublocation_id = self->sublocation_id,
+        .traffic_path = self->traffic_path,
+        .dash_for_non_tcp = self->non_tcp_flags,
+        .dash_for_impossible = self->impossible_tcp_flags};
+    struct hg_error error;
+
+    if (self->ip_ranges) {
+        self->services = hg_service_ranges_create(self->ip_ranges, &error);
+        if (!self->services)
+            return hg_config_error(self, "ip_ranges", -1, "%s", error.text);
+    }
+    config.services = self->services;
+    self->format = hg_flow_format_create(self->log_format, &config, &error);
+    return self->format ||
+           hg_config_error(self, "log_format", -1, "%s", error.text);
+}
+
+static bool
+logger_configure(void *self_)
+{
+    struct flow_logger *self = self_;
+    uint64_t interval_ns = self->max_aggregation_interval.ns;
+    bool ok;
+
+    if (self->into == hg_element_of(self))
+        return hg_config_error(self, "into", -1,
+                               "a logger cannot hand its records to itself");
+    if (self->into)
+        return given_together(self);
+    ok = configure_destination(self);
+    if (interval_ns != HG_MINUTE && interval_ns != 10 * HG_MINUTE)
+        ok = hg_config_error(self, "max_aggregation_interval", -1,
+                             "windows last 60s or 600s");
+    return configure_format(self) && ok;
+}
+
+/* ---- Life ------------------------------------------------------------- */
+
+static bool
+check_monitor(const struct flow_logger *self, struct hg_error *error)
+{
+    size_t i;
+
+    for (i = 0; i < self->monitor.n; i++) {
+        const char *id = self->monitor.v[i];
+
+        if (!self->inventory || self->interface_id)
+            return hg_error_set(error,
+                                "monitor '%s' needs a MappingService, and no "
+                                "interface-id",
+                                id);
+        if (!hg_inventory_eni(self->inventory, id) &&
+            !hg_inventory_subnet(self->inventory, id) &&
+            !hg_inventory_vpc(self->inventory, id))
+            return hg_error_set(error,
+                                "monitor: no interface, subnet or VPC '%s' "
+                                "in the inventory",
+                                id);
+    }
+    return true;
+}
+
+static bool
+start_log(struct flow_logger *self, struct hg_error *error)
+{
+    const struct hg_flow_sink_config config = {
+        .destination = (enum hg_flow_destination)self->log_destination_type,
+        .path = self->log_destination,
+        .append = hg_is_live(self),
+        .hive = self->hive_compatible_partitions,
+        .per_hour = self->per_hour_partition,
+        .account = self->account_id,
+        .region = self->region,
+        .flow_log_id = self->flow_log_id};
+
+    self->inventory = hg_service(self, self->mapping, "inventory");
+    if (!check_monitor(self, error))
+        return false;
+    if (!make_room(self, 0))
+        return hg_error_set(error, "out of memory");
+    learn_fixed(self);
+    self->sink = hg_flow_sink_create(&config, error);
+    if (!self->sink)
+        return false;
+    open_window(self, hg_now(self) / HG_SEC);
+    hg_timer_init(self, &self->timer, window_ends);
+    hg_timer_set(self, &self->timer, self->window_end_ns);
+    return true;
+}
+
+static bool
+logger_start(void *self_, struct hg_error *error)
+{
+    struct flow_logger *self = self_, *log = self;
+
+    if (self->into)
+        log = hg_reference(self->into, "FlowLogger");
+    if (log->into && log != self)
+        return hg_error_set(error,
+                            "into: '%s' itself hands its records on; name "
+                            "the logger that has the log",
+                            hg_name(log));
+    if (log->n_shared == MAX_SHARED)
+        return hg_error_set(error, "more than %d loggers for one log",
+                            MAX_SHARED);
+    self->log = log;
+    self->table = hg_flow_records_create(self->max_records, hg_seed(self));
+    log->shared[log->n_shared++] = self;
+    return self->into || start_log(self, error);
+}
+
+static void
+logger_stop(void *self_)
+{
+    struct flow_logger *self = self_;
+
+    if (!self->sink)
+        return;
+    roll(self, hg_now(self));
+    close_window(self, hg_now(self) / HG_SEC);
+    publish(self);
+}
+
+static void
+logger_free(void *self_)
+{
+    struct flow_logger *self = self_;
+
+    hg_flow_sink_destroy(self->sink);
+    hg_flow_format_destroy(self->format);
+    hg_service_ranges_destroy(self->services);
+    hg_flow_records_destroy(self->table);
+    free(self->interfaces);
+    free(self->text.s);
+}
+
+/* ---- Handlers --------------------------------------------------------- */
+
+static bool
+read_window(void *self_, const char *argument, FILE *out,
+            struct hg_error *error)
+{
+    struct flow_logger *self = self_, *log = self->log;
+    struct hg_flow_text text = {0};
+    const struct hg_flow_record *r;
+    uint32_t n, i;
+
+    if (*argument)
+        return hg_error_set(error, "'%s': window takes no argument", argument);
+    r = hg_flow_records_all(self->table, &n);
+    for (i = 0; i < n; i++, r++) {
+        struct hg_flow_line line = line_of(log, r);
+
+        text.len = 0;
+        hg_flow_format_line(log->format, &line, &text);
+        fwrite(text.s, 1, text.len, out);
+    }
+    free(text.s);
+    return true;
+}
+
+/* clang-format off */
+HG_BATCH_ELEMENT(FlowLogger, struct flow_logger, logger_batch,
+    .summary = "writes VPC flow logs of the packets that pass",
+    .doc =
+        "What comes in on \"in\" was accepted and leaves on \"out\"; what "
+        "comes in on \"rejected\", from the deny ports of NACL and "
+        "SecurityGroup, is logged as REJECT and leaves on \"rejected\" or, "
+        "if nothing is connected there, is dropped.\n\n"
+        "A record is one flow in one direction at one interface in a window "
+        "of max-aggregation-interval; windows begin at multiples of it.  With "
+        "a MappingService a packet is egress of its source's interface and "
+        "ingress of its destination's; where packets pass between "
+        "interfaces, put one logger with direction = egress behind the "
+        "filters of the source, one with direction = ingress behind those "
+        "of the destination, and let one write \"into\" the other.  Without, "
+        "all packets belong to the one interface that the options describe, "
+        "and its addresses tell the direction.  What was rejected counts as "
+        "ingress if its destination's interface is known, unless direction "
+        "says egress.\n\n"
+        "Never logged, as in AWS: the resolver's port 53, instance metadata, "
+        "time, DHCP, ARP, licence activation and the router's reserved "
+        "address (log-reserved does log them).  Fragments but the first have "
+        "no ports.  Bytes are those of IP packets.  Traffic between an "
+        "endpoint and a load balancer, and mirrored traffic, look like any "
+        "other here.\n\n"
+        "Live, a file is appended to; offline it begins anew.  In S3's "
+        "layout an object holds the records that end within five minutes.  "
+        "If a log cannot be written there is one warning, and records-lost "
+        "counts.",
+    .example =
+        "Interface lan { }\n"
+        "FlowLogger log {\n"
+        "    log-destination          = flows.log\n"
+        "    max-aggregation-interval = 60s\n"
+        "    interface-id             = eni-0a1\n"
+        "    account-id               = 111122223333\n"
+        "    # In single quotes, which keep ${...} as it is.\n"
+        "    log-format = '${version} ${interface-id} ${srcaddr} ${dstaddr} "
+        "${protocol} ${packets} ${tcp-flags} ${log-status}'\n"
+        "}\n"
+        "connect(\"lan -> log -> lan\")\n",
+    .inputs = "in? rejected?", .outputs = "out rejected?",
+    .configure = logger_configure, .start = logger_start,
+    .stop = logger_stop, .free = logger_free,
+    .handlers = HG_HANDLERS(
+        {"window", "the records of the window that is open, as lines",
+         read_window, NULL}),
+    .fields = HG_FIELDS(
+        HG_OPTION(log_destination, .doc = "file, or folder for S3"),
+        HG_OPTION(log_destination_type, .def = "file",
+                  .choices = "file stdout syslog s3",
+                  .doc = "where the log goes"),
+        HG_OPTION(log_format, .def = HG_FLOW_DEFAULT_FORMAT,
+                  .doc = "fields of versions 2 to 5, each as ${name}, with "
+                         "spaces between"),
+        HG_OPTION(max_aggregation_interval, .def = "600s",
+                  .doc = "length of a window, 60s or 600s"),
+        HG_OPTION(traffic_type, .def = "ALL", .choices = "ALL ACCEPT REJECT",
+                  .doc = "what to log"),
+        HG_OPTION(direction, .def = "both", .choices = "both egress ingress",
+                  .doc = "which side's interfaces to log here"),
+        HG_OPTION(into, .cls = "FlowLogger",
+                  .doc = "the logger whose log takes the records; it has all "
+                         "options but direction and max-records"),
+        HG_OPTION(mapping, .cls = "MappingService",
+                  .doc = "knows the interfaces; not given: the only one"),
+        HG_OPTION(monitor, .doc = "ids of VPCs, subnets and interfaces to "
+                                  "log; none: all"),
+        HG_OPTION(max_records, .def = "1048576", .min = 1, .max = 1U << 30,
+                  .doc = "records of a window; what is beyond gives SKIPDATA "
+                         "(64 bytes each, taken as needed)"),
+        HG_OPTION(nodata, .def = "true",
+                  .doc = "log NODATA for interfaces without a record"),
+        HG_OPTION(max_empty_windows, .def = "1440",
+                  .doc = "windows without any record in a row that get "
+                         "NODATA"),
+        HG_OPTION(log_reserved, .doc = "log also what AWS never logs"),
+        HG_OPTION(hive_compatible_partitions,
+                  .doc = "S3: folders named key=value"),
+        HG_OPTION(per_hour_partition, .doc = "S3: a folder for each hour"),
+        HG_OPTION(flow_log_id, .def = "fl-00000000000000000",
+                  .doc = "S3: in names of objects"),
+        HG_OPTION(object_size, .def = "75M", .min = 1024, .max = 1U << 31,
+                  .doc = "S3: text of an object, before compression, that "
+                         "ends it early"),
+        HG_OPTION(interface_id, .doc = "all packets are of this interface"),
+        HG_OPTION(account_id, .doc = "owner where the inventory names none; "
+                                     "not given: 'unknown'"),
+        HG_OPTION(vpc_id, .doc = "of interface-id"),
+        HG_OPTION(subnet_id, .doc = "of interface-id"),
+        HG_OPTION(instance_id, .doc = "of interface-id"),
+        HG_OPTION(az_id, .doc = "of interface-id"),
+        HG_OPTION(address, .doc = "private addresses of interface-id, the "
+                                  "primary one of each family first"),
+        HG_OPTION(vpc_cidr, .doc = "of interface-id"),
+        HG_OPTION(subnet_cidr, .doc = "of interface-id"),
+        HG_OPTION(region, .doc = "value of the field"),
+        HG_OPTION(sublocation_type, .doc = "value of the field"),
+        HG_OPTION(sublocation_id, .doc = "value of the field"),
+        HG_OPTION(ip_ranges, .doc = "AWS's ip-ranges.json, for "
+                                    "pkt-src-aws-service and "
+                                    "pkt-dst-aws-service"),
+        HG_OPTION(traffic_path, .def = "8", .max = 8,
+                  .doc = "path of what leaves the VPC: 8 internet gateway, 3 "
+                         "virtual private gateway and so on; 0: '-'"),
+        HG_OPTION(traffic_path_mark,
+                  .doc = "a packet's mark from 1 to 8 is its path"),
+        HG_OPTION(non_tcp_flags, .def = "zero", .choices = "zero dash",
+                  .doc = "tcp-flags of other protocols"),
+        HG_OPTION(impossible_tcp_flags, .def = "dash", .choices = "value dash",
+                  .doc = "tcp-flags after SYN together with FIN or RST"),
+        HG_GAUGE(flows, .doc = "records of the window that is open"),
+        HG_COUNTER(records, .doc = "records written"),
+        HG_COUNTER(nodata_records, .doc = "NODATA written"),
+        HG_COUNTER(skipdata_records, .doc = "SKIPDATA written"),
+        HG_COUNTER(unlogged, .doc = "packets that are never logged"),
+        HG_COUNTER(no_interface,
+                   .doc = "packets of no interface that is logged"),
+        HG_COUNTER(skipped, .doc = "packets beyond max-records"),
+        HG_COUNTER(records_lost, .doc = "lines that could not be written"),
+        HG_REASON(rejected, .doc = "refused before it came here")))
+/* clang-format on */

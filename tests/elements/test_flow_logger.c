@@ -1,0 +1,541 @@
+/* test_flow_logger.c: which packets give which lines. */
+#include "harness.h"
+#include "notation.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <headgate/inventory.h>
+
+/* A bench starts 200 s into a window of 600 s, and 20 s into one of 60. */
+
+static char log_path[] = "/tmp/headgate-log-XXXXXX";
+
+/* 'text' with the log's path for each "@"; the file is empty. */
+static struct bench *
+logging(const char *text)
+{
+    static char graph[4096];
+    size_t n = 0;
+    int fd;
+
+    strcpy(log_path + strlen(log_path) - 6, "XXXXXX");
+    fd = mkstemp(log_path);
+    REQUIRE(fd >= 0);
+    close(fd);
+    for (; *text; text++)
+        if (*text == '@')
+            n += (size_t)snprintf(graph + n, sizeof graph - n, "%s", log_path);
+        else
+            graph[n++] = *text;
+    graph[n] = '\0';
+    return bench_load(graph);
+}
+
+/* Ends the run; what the log says then. */
+static const char *
+log_of(struct bench *b)
+{
+    static char text[16384];
+    FILE *file;
+    size_t n;
+
+    bench_forget(b, NULL);
+    bench_destroy(b);
+    file = fopen(log_path, "r");
+    REQUIRE(file != NULL);
+    n = fread(text, 1, sizeof text - 1, file);
+    text[n] = '\0';
+    fclose(file);
+    unlink(log_path);
+    return text;
+}
+
+#define GRAPH(options)                                                        \
+    "TestSource in {}  TestSource denied {}\n"                                \
+    "TestSink out {}  TestSink rejected {}\n"                                 \
+    "FlowLogger dut { log-destination = '@'\n" options "\n}\n"                \
+    "connect(\"in -> dut -> out; denied -> [rejected]dut[rejected] -> "       \
+    "rejected\")"
+
+#define ID "interface-id = eni-1 account-id = 111122223333\n"
+#define SHORT(fields) "log-format = '" fields "'\n"
+#define TUPLE                                                                 \
+    "${srcaddr} ${dstaddr} ${srcport} ${dstport} ${protocol} ${packets}"
+
+TEST(a_flow_is_one_record_and_what_is_rejected_is_another)
+{
+    struct bench *b = logging(GRAPH(ID));
+
+    bench_push(b, "in", "tcp 10.1.0.9:40022 > 10.1.0.10:22 S", 0);
+    bench_push(b, "in", "tcp 10.1.0.9:40022 > 10.1.0.10:22 . len 100",
+               3 * HG_SEC);
+    bench_push(b, "denied", "tcp 10.1.0.9:40022 > 10.1.0.10:22 .", 4 * HG_SEC);
+    bench_expect(b, "out", "tcp 10.1.0.9:40022 > 10.1.0.10:22 S");
+    bench_expect(b, "out", "tcp 10.1.0.9:40022 > 10.1.0.10:22 .");
+    bench_expect(b, "rejected", "tcp 10.1.0.9:40022 > 10.1.0.10:22 .");
+    CHECK_STR(log_of(b),
+              "2 111122223333 eni-1 10.1.0.9 10.1.0.10 40022 22 6 2 180 "
+              "1700000000 1700000003 ACCEPT OK\n"
+              "2 111122223333 eni-1 10.1.0.9 10.1.0.10 40022 22 6 1 40 "
+              "1700000004 1700000004 REJECT OK\n");
+}
+
+TEST(what_is_rejected_ends_here_if_nothing_follows)
+{
+    struct bench *b = logging("TestSource denied {} TestSink out {}\n"
+                              "FlowLogger dut { log-destination = '@' }\n"
+                              "connect(\"denied -> [rejected]dut -> out\")");
+
+    bench_push(b, "denied", "udp 10.1.0.9:1 > 10.1.0.10:2", 0);
+    CHECK_EQ(bench_counter(b, "rejected"), 1);
+    bench_expect_none(b, NULL);
+    CHECK(strstr(log_of(b), "REJECT OK\n") != NULL);
+}
+
+TEST(windows_begin_at_multiples_of_their_length)
+{
+    struct bench *b = logging(GRAPH("max-aggregation-interval = 60s\n" SHORT(
+        "${packets} ${tcp-flags} ${start} ${end}")));
+
+    /* The first window ends at +40 s. */
+    bench_push(b, "in", "tcp 10.1.0.9:1 > 10.1.0.10:2 S", 1 * HG_SEC);
+    bench_push(b, "in", "tcp 10.1.0.9:1 > 10.1.0.10:2 .", 40 * HG_SEC - 1);
+    CHECK_EQ(bench_counter(b, "records"), 0);
+    bench_push(b, "in", "tcp 10.1.0.9:1 > 10.1.0.10:2 .", 40 * HG_SEC);
+    CHECK_EQ(bench_counter(b, "records"), 1);
+    bench_push(b, "in", "tcp 10.1.0.9:1 > 10.1.0.10:2 F.", 99 * HG_SEC);
+    bench_advance(b, 100 * HG_SEC);
+    CHECK_EQ(bench_counter(b, "records"), 2);
+    bench_push(b, "in", "tcp 10.1.0.9:1 > 10.1.0.10:2 .", 101 * HG_SEC);
+    CHECK_EQ(bench_counter(b, "flows"), 1);
+    CHECK_STR(log_of(b), "2 2 1700000001 1700000039\n"
+                         "2 1 1700000040 1700000099\n"
+                         "1 0 1700000101 1700000101\n");
+}
+
+TEST(ports_are_those_of_tcp_and_udp_alone)
+{
+    struct bench *b = logging(GRAPH(SHORT(TUPLE)));
+
+    bench_push(b, "in", "icmp 10.1.0.9 > 10.1.0.10 echo 77 seq 1", 0);
+    bench_push(b, "in", "icmp 10.1.0.9 > 10.1.0.10 echo 78 seq 1", 0);
+    bench_push(b, "in", "udp [2001:db8::1]:5 > [2001:db8::2]:6", 0);
+    CHECK_STR(log_of(b), "10.1.0.9 10.1.0.10 0 0 1 2\n"
+                         "2001:db8::1 2001:db8::2 5 6 17 1\n");
+}
+
+TEST(an_interface_without_a_record_has_no_data)
+{
+    struct bench *b = logging(GRAPH(
+        ID "max-aggregation-interval = 60s max-empty-windows = 2\n" SHORT(
+            "${interface-id} ${packets} ${start} ${end} ${log-status}")));
+
+    bench_advance(b, 40 * HG_SEC);
+    bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.10:2", 41 * HG_SEC);
+    /* Two of the windows that follow are logged, and not the others. */
+    bench_advance(b, 500 * HG_SEC);
+    CHECK_EQ(bench_counter(b, "nodata_records"), 3);
+    bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.10:2", 501 * HG_SEC);
+    bench_advance(b, 530 * HG_SEC);
+    CHECK_STR(log_of(b), "eni-1 - 1700000000 1700000040 NODATA\n"
+                         "eni-1 1 1700000041 1700000041 OK\n"
+                         "eni-1 - 1700000100 1700000160 NODATA\n"
+                         "eni-1 - 1700000160 1700000220 NODATA\n"
+                         "eni-1 1 1700000501 1700000501 OK\n"
+                         "eni-1 - 1700000520 1700000530 NODATA\n");
+}
+
+TEST(records_that_have_no_room_become_one_skipdata)
+{
+    struct bench *b = logging(
+        GRAPH(ID "max-records = 2\n" SHORT("${dstport} ${log-status}")));
+
+    bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.10:1", 0);
+    bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.10:2", 0);
+    bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.10:3", 0);
+    bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.10:4", 0);
+    bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.10:1", 0);
+    CHECK_EQ(bench_counter(b, "skipped"), 2);
+    bench_advance(b, 400 * HG_SEC);
+    bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.10:5", 401 * HG_SEC);
+    CHECK_EQ(bench_counter(b, "skipdata_records"), 1);
+    CHECK_STR(log_of(b), "1 OK\n2 OK\n- SKIPDATA\n5 OK\n");
+}
+
+TEST(some_traffic_is_never_logged)
+{
+    static const struct {
+        const char *packet;
+        bool logged;
+    } rows[] = {
+        {"udp 10.1.0.9:5000 > 10.1.0.2:53", false},
+        {"tcp 10.1.0.9:5000 > 10.1.0.2:53 S", false},
+        {"udp 10.1.0.2:53 > 10.1.0.9:5000", false},
+        {"udp 10.1.0.9:5000 > 10.1.0.2:54", true},
+        {"udp 10.1.0.9:5000 > 10.1.0.3:53", true},
+        {"udp 10.1.0.9:5000 > 169.254.169.253:53", false},
+        {"udp 10.1.0.9:5000 > 169.254.169.253:80", true},
+        {"tcp 10.1.0.9:5000 > 169.254.169.254:80 S", false},
+        {"udp 10.1.0.9:123 > 169.254.169.123:123", false},
+        {"udp 10.1.0.9:123 > 169.254.169.124:123", true},
+        {"tcp 10.1.0.9:5000 > 169.254.169.250:1688 S", false},
+        {"tcp 10.1.0.9:5000 > 169.254.169.251:1688 S", false},
+        {"tcp 10.1.0.9:5000 > 169.254.169.251:1689 S", true},
+        {"udp 0.0.0.0:68 > 255.255.255.255:67", false},
+        {"udp 10.1.0.9:68 > 10.1.0.9:69", true},
+        {"udp [fe80::1]:546 > [ff02::1:2]:547", false},
+        {"udp 10.1.4.1:1 > 10.1.0.9:1", false},
+        {"udp 10.1.4.2:1 > 10.1.0.9:1", true},
+        {"udp [2001:db8::9]:1 > [fd00:ec2::254]:80", false},
+        {"udp [2001:db8::9]:1 > [fd00:ec2::253]:53", false},
+        {"udp [2001:db8::9]:1 > [fd00:ec2::253]:54", true},
+        {"udp [2001:db8::9]:1 > [2001:db8::1]:54", false},
+        {"arp who-has 10.0.0.1 tell 10.0.0.2", false},
+    };
+    struct bench *b = logging(
+        GRAPH("vpc-cidr = { 10.1.0.0/16 } subnet-cidr = { 10.1.4.0/24, "
+              "2001:db8::/64 }"));
+    unsigned i, n = 0, logged = 0;
+
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        bench_push(b, "in", rows[i].packet, 0);
+        logged += rows[i].logged;
+        n += !rows[i].logged;
+        if (bench_counter(b, "flows") != logged ||
+            bench_counter(b, "unlogged") != n)
+            FAIL("%s", rows[i].packet);
+    }
+    log_of(b);
+    b = logging(GRAPH("log-reserved = true"));
+    bench_push(b, "in", "udp 10.1.0.9:123 > 169.254.169.123:123", 0);
+    CHECK_EQ(bench_counter(b, "flows"), 1);
+    log_of(b);
+}
+
+#define SIDES                                                                 \
+    "${flow-direction} ${srcaddr} ${dstaddr} ${pkt-srcaddr} ${pkt-dstaddr}"
+
+TEST(without_an_inventory_addresses_tell_the_direction)
+{
+    struct bench *b = logging(GRAPH(
+        SHORT(SIDES " ${traffic-path}") "address = { 10.1.0.9, 10.1.0.8 }\n"
+                                        "vpc-cidr = { 10.1.0.0/16 }"));
+
+    bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.10:2", 0);
+    bench_push(b, "in", "udp 10.1.0.8:1 > 203.0.113.1:2", 0);
+    bench_push(b, "in", "udp 203.0.113.1:2 > 10.1.0.8:1", 0);
+    bench_push(b, "in", "udp 192.0.2.1:2 > 192.0.2.2:1", 0);
+    CHECK_STR(log_of(b),
+              "egress 10.1.0.9 10.1.0.10 10.1.0.9 10.1.0.10 1\n"
+              "egress 10.1.0.9 203.0.113.1 10.1.0.8 203.0.113.1 8\n"
+              "ingress 203.0.113.1 10.1.0.9 203.0.113.1 10.1.0.8 -\n"
+              "- 192.0.2.1 192.0.2.2 192.0.2.1 192.0.2.2 -\n");
+}
+
+TEST(traffic_type_selects)
+{
+    static const char *const rows[][2] = {
+        {"ALL", "ACCEPT\nREJECT\n"},
+        {"ACCEPT", "ACCEPT\n"},
+        {"REJECT", "REJECT\n"},
+    };
+    char options[256];
+    unsigned i;
+
+    for (i = 0; i < 3; i++) {
+        struct bench *b;
+
+        snprintf(options, sizeof options,
+                 GRAPH("traffic-type = %s\n" SHORT("${action}")), rows[i][0]);
+        b = logging(options);
+        bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.10:2", 0);
+        bench_push(b, "denied", "udp 10.1.0.9:1 > 10.1.0.10:2", 0);
+        CHECK_STR(log_of(b), rows[i][1]);
+    }
+}
+
+TEST(a_mark_is_the_traffic_path_if_so_configured)
+{
+    struct bench *b = logging(GRAPH(
+        SHORT("${traffic-path}") "direction = egress\n"
+                                 "traffic-path-mark = true traffic-path = 3"));
+
+    struct hg_packet *p =
+        notation_parse(bench_pool(b), "udp 10.1.0.9:1 > 203.0.113.1:2", NULL);
+
+    p->mark = 6;
+    bench_push_packet(b, "in", p, 0);
+    bench_push(b, "in", "udp 10.1.0.9:1 > 203.0.113.1:3", 0);
+    CHECK_STR(log_of(b), "6\n3\n");
+}
+
+TEST(the_open_window_can_be_read)
+{
+    struct bench *b = logging(GRAPH(SHORT(TUPLE)));
+
+    bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.10:2", 0);
+    bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.10:2", 0);
+    CHECK_STR(bench_read(b, "window", ""), "10.1.0.9 10.1.0.10 1 2 17 2");
+    log_of(b);
+}
+
+/* ---- Identity --------------------------------------------------------- */
+
+struct world {
+    struct hg_inventory *inventory;
+    const struct hg_vpc *vpc[2];
+    const struct hg_eni *a, *b, *nat, *peer;
+};
+
+static const struct hg_eni *
+add_eni(struct world *w, const struct hg_subnet *subnet, const char *id,
+        const char *address, char *instance)
+{
+    struct hg_addr addr[2];
+    struct hg_eni eni = {.id = (char *)id,
+                         .vpc = subnet->vpc,
+                         .subnet = subnet,
+                         .address = {1, addr},
+                         .mac = {{2, 0, 0, 0, 1, (uint8_t)id[4]}},
+                         .instance = instance};
+    struct hg_error error;
+    const struct hg_eni *added;
+
+    REQUIRE(hg_addr_parse(address, &addr[0]));
+    added = hg_inventory_add_eni(w->inventory, &eni, &error);
+    if (!added)
+        FAIL("%s", error.text);
+    REQUIRE(added != NULL);
+    return added;
+}
+
+static const struct hg_subnet *
+add_vpc(struct world *w, unsigned i)
+{
+    struct hg_prefix cidr;
+    struct hg_vpc vpc = {.id = i ? "vpc-b" : "vpc-a",
+                         .vni = 100 + i,
+                         .account = i ? "222222222222" : "111111111111",
+                         .cidr = {1, &cidr}};
+    struct hg_subnet subnet = {.id = i ? "subnet-b" : "subnet-a",
+                               .cidr = {1, &cidr},
+                               .az = "use1-az1"};
+    struct hg_error error;
+
+    REQUIRE(hg_prefix_parse("10.0.0.0/16", &cidr));
+    w->vpc[i] = hg_inventory_add_vpc(w->inventory, &vpc, &error);
+    REQUIRE(w->vpc[i] != NULL);
+    subnet.vpc = w->vpc[i];
+    return hg_inventory_add_subnet(w->inventory, &subnet, &error);
+}
+
+static void
+make_world(struct world *w)
+{
+    const struct hg_subnet *a, *b;
+
+    w->inventory = hg_inventory_create();
+    a = add_vpc(w, 0);
+    b = add_vpc(w, 1);
+    REQUIRE(a && b);
+    w->a = add_eni(w, a, "eni-a", "10.0.1.5", "i-a");
+    w->b = add_eni(w, a, "eni-b", "10.0.1.6", "i-b");
+    w->nat = add_eni(w, a, "eni-nat", "10.0.0.220", NULL);
+    w->peer = add_eni(w, b, "eni-peer", "10.0.1.5", "i-p");
+}
+
+static void
+push_from_to(struct bench *b, const char *in, const char *text,
+             const struct hg_eni *src, const struct hg_eni *dst)
+{
+    struct hg_error error;
+    struct hg_packet *p = notation_parse(bench_pool(b), text, &error);
+
+    REQUIRE(p != NULL);
+    p->src_eni = src;
+    p->dst_eni = dst;
+    bench_push_packet(b, in, p, 0);
+}
+
+TEST(a_packet_between_interfaces_has_a_record_on_each)
+{
+    struct bench *b = logging(
+        GRAPH(SHORT("${account-id} ${interface-id} ${vpc-id} ${subnet-id} "
+                    "${instance-id} ${flow-direction} ${traffic-path}")));
+    struct world w;
+
+    make_world(&w);
+    push_from_to(b, "in", "udp 10.0.1.5:1 > 10.0.1.6:2", w.a, w.b);
+    push_from_to(b, "in", "udp 10.0.1.5:1 > 10.0.1.5:2", w.peer, w.a);
+    CHECK_STR(log_of(b),
+              "111111111111 eni-b vpc-a subnet-a i-b ingress -\n"
+              "111111111111 eni-a vpc-a subnet-a i-a egress 1\n"
+              "111111111111 eni-a vpc-a subnet-a i-a ingress -\n"
+              "222222222222 eni-peer vpc-b subnet-b i-p egress 4\n");
+    hg_inventory_destroy(w.inventory);
+}
+
+/* The case of a NAT gateway that the Amazon VPC user guide works through. */
+TEST(the_interface_side_shows_the_primary_address)
+{
+    struct bench *b =
+        logging(GRAPH(SHORT("${interface-id} " SIDES " ${instance-id}")));
+    struct world w;
+
+    make_world(&w);
+    push_from_to(b, "in", "tcp 10.0.1.5:1 > 203.0.113.5:80 S", NULL, w.nat);
+    push_from_to(b, "in", "tcp 10.0.0.220:9 > 203.0.113.5:80 S", w.nat, NULL);
+    push_from_to(b, "in", "tcp 203.0.113.5:80 > 10.0.0.220:9 S.", NULL, w.nat);
+    push_from_to(b, "in", "tcp 203.0.113.5:80 > 10.0.1.5:1 S.", w.nat, NULL);
+    CHECK_STR(log_of(b),
+              "eni-nat ingress 10.0.1.5 10.0.0.220 10.0.1.5 203.0.113.5 -\n"
+              "eni-nat egress 10.0.0.220 203.0.113.5 10.0.0.220 203.0.113.5 "
+              "-\n"
+              "eni-nat ingress 203.0.113.5 10.0.0.220 203.0.113.5 10.0.0.220 "
+              "-\n"
+              "eni-nat egress 10.0.0.220 10.0.1.5 203.0.113.5 10.0.1.5 -\n");
+    hg_inventory_destroy(w.inventory);
+}
+
+TEST(what_is_rejected_is_logged_on_the_side_that_refused_it)
+{
+    struct bench *b =
+        logging(GRAPH(SHORT("${interface-id} ${flow-direction} ${action}")));
+    struct world w;
+
+    make_world(&w);
+    push_from_to(b, "denied", "udp 10.0.1.5:1 > 10.0.1.6:2", w.a, w.b);
+    push_from_to(b, "denied", "udp 10.0.1.5:1 > 10.0.1.6:3", w.a, NULL);
+    CHECK_STR(log_of(b), "eni-b ingress REJECT\neni-a egress REJECT\n");
+    hg_inventory_destroy(w.inventory);
+}
+
+TEST(loggers_at_two_places_share_a_log)
+{
+    struct bench *b = logging(
+        "TestSource before {} TestSource after {} TestSource denied {}\n"
+        "TestSink out {} TestSink end {}\n"
+        "FlowLogger first { into = dut  direction = egress }\n"
+        "FlowLogger dut { log-destination = '@'  direction = ingress\n" SHORT(
+            "${interface-id} ${flow-direction} ${action}") "}\n"
+                                                           "connect(\"before "
+                                                           "-> first -> out; "
+                                                           "after -> dut -> "
+                                                           "end; denied -> "
+                                                           "[rejected]"
+                                                           "first\")");
+    struct world w;
+
+    make_world(&w);
+    push_from_to(b, "after", "udp 10.0.1.5:1 > 10.0.1.6:2", w.a, w.b);
+    push_from_to(b, "before", "udp 10.0.1.5:1 > 10.0.1.6:2", w.a, w.b);
+    push_from_to(b, "denied", "udp 10.0.1.5:1 > 10.0.1.6:2", w.a, w.b);
+    bench_advance(b, 400 * HG_SEC);
+    CHECK_EQ(bench_counter(b, "records"), 3);
+    CHECK_STR(log_of(b), "eni-b ingress ACCEPT\n"
+                         "eni-a egress ACCEPT\n"
+                         "eni-a egress REJECT\n");
+    hg_inventory_destroy(w.inventory);
+}
+
+/* ---- Mistakes --------------------------------------------------------- */
+
+#define REFUSED(options)                                                      \
+    "TestSource in {} TestSink out {}\n"                                      \
+    "FlowLogger dut { " options " }\n"                                        \
+    "connect(\"in -> dut -> out\")"
+
+TEST(options_that_contradict_are_refused)
+{
+    bench_refuses(REFUSED(""),
+                  "'dut': the log needs a place: give 'log-destination', a "
+                  "file (a folder for S3), or log-destination-type stdout or "
+                  "syslog");
+    bench_refuses(REFUSED("log-destination = a log-destination-type = stdout"),
+                  "*'a': standard output and syslog need no place");
+    bench_refuses(REFUSED("log-destination = a log-destination-type = s3"),
+                  "*names of S3 objects have account and region; give "
+                  "'account-id' and 'region'");
+    bench_refuses(REFUSED("log-destination = a per-hour-partition = true"),
+                  "*partitions are for log-destination-type s3");
+    bench_refuses(REFUSED("log-destination = a max-aggregation-interval = 5m"),
+                  "*windows last 60s or 600s");
+    bench_refuses(REFUSED("log-destination = a log-format = '${srcadr}'"),
+                  "*token 1: no field 'srcadr' in versions 2 to 5; did you "
+                  "mean 'srcaddr'?");
+    bench_refuses(REFUSED("log-destination = a ip-ranges = /nonexistent"),
+                  "*'/nonexistent': *");
+    bench_refuses(REFUSED("into = dut"),
+                  "*a logger cannot hand its records to itself");
+    bench_refuses("TestSource in {} TestSink out {}\n"
+                  "FlowLogger a { log-destination = a }\n"
+                  "FlowLogger dut { into = a nodata = false }\n"
+                  "connect(\"in -> dut -> a -> out\")",
+                  "*the logger named by 'into' decides this; give it there");
+}
+
+/* ---- With a mapping service ------------------------------------------- */
+
+#define MAPPED(options)                                                       \
+    "TestSource in {} TestSink out {}\n"                                      \
+    "MappingService map {\n"                                                  \
+    "  vpc vpc-1 { vni = 1 cidr = 10.0.0.0/16 }\n"                            \
+    "  subnet subnet-a { vpc = vpc-1 cidr = 10.0.1.0/24 }\n"                  \
+    "  subnet subnet-b { vpc = vpc-1 cidr = 10.0.2.0/24 }\n"                  \
+    "  eni eni-1 { subnet = subnet-a mac = 02:00:00:00:00:01\n"               \
+    "    address = 10.0.1.10 host = 192.0.2.11 }\n"                           \
+    "  eni eni-2 { subnet = subnet-a mac = 02:00:00:00:00:02\n"               \
+    "    address = 10.0.1.11 host = 192.0.2.11 }\n"                           \
+    "  eni eni-3 { subnet = subnet-b mac = 02:00:00:00:00:03\n"               \
+    "    address = 10.0.2.10 host = 192.0.2.11 }\n"                           \
+    "}\n"                                                                     \
+    "FlowLogger dut { log-destination = '@'\n" options SHORT(                 \
+        "${interface-id} ${packets} ${log-status}") "}\n"                     \
+                                                    "connect(\"in -> dut -> " \
+                                                    "out\")"
+
+/* Two flows from each of two interfaces, and one of nobody. */
+static const char *
+mapped_log(const char *graph)
+{
+    static const char *const eni[] = {"eni-1", "eni-2"};
+    struct bench *b = logging(graph);
+    const struct hg_inventory *inventory =
+        hg_service(hg_element_self(hg_graph_find(bench_graph(b), "dut")), NULL,
+                   "inventory");
+    unsigned i;
+
+    REQUIRE(inventory != NULL);
+    for (i = 0; i < 4; i++)
+        push_from_to(b, "in",
+                     i < 2 ? "udp 10.0.0.5:1 > 192.0.2.1:2"
+                           : "udp 10.0.0.5:1 > 192.0.2.1:3",
+                     hg_inventory_eni(inventory, eni[i % 2]), NULL);
+    bench_push(b, "in", "udp 10.0.0.5:1 > 192.0.2.1:2", 0);
+    CHECK_EQ(bench_counter(b, "no_interface") > 0, true);
+    bench_advance(b, 10 * HG_SEC);
+    return log_of(b);
+}
+
+TEST(interfaces_of_the_inventory_are_logged_as_monitored)
+{
+    static const char *const rows[][2] = {
+        {MAPPED(""), "eni-1 1 OK\neni-2 1 OK\neni-1 1 OK\neni-2 1 OK\n"
+                     "eni-3 - NODATA\n"},
+        {MAPPED("nodata = false\n"),
+         "eni-1 1 OK\neni-2 1 OK\neni-1 1 OK\neni-2 1 OK\n"},
+        {MAPPED("monitor = { eni-2, subnet-b }\n"),
+         "eni-2 1 OK\neni-2 1 OK\neni-3 - NODATA\n"},
+        {MAPPED("monitor = { vpc-1 } nodata = false mapping = map\n"),
+         "eni-1 1 OK\neni-2 1 OK\neni-1 1 OK\neni-2 1 OK\n"},
+        {MAPPED("monitor = { subnet-a } max-records = 1\n"),
+         "eni-1 1 OK\neni-1 - SKIPDATA\neni-2 - SKIPDATA\n"},
+    };
+    unsigned i;
+
+    for (i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        CHECK_STR(mapped_log(rows[i][0]), rows[i][1]);
+}
