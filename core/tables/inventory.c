@@ -1,20 +1,27 @@
 /* inventory.c: see inventory.h.
  *
- * Records are copied into blocks of their own and stay until the inventory is
- * destroyed; the arrays point to the present ones.  Hash indexes lead to them
- * by id, by (VPC, address), by public address and by VNI. */
+ * Records are copied into chunks of memory that stay until the inventory is
+ * destroyed; the arrays point to the present ones.  Indexes lead to them by
+ * id, (VPC, address), (VPC, MAC), public address and VNI.  The CIDRs of
+ * subnets, which never overlap in a VPC, stand in a binary tree (tsearch)
+ * whose order takes prefixes that overlap for equal. */
+#include <search.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <headgate/inventory.h>
 
 #include "../graph_internal.h"
-#include "hash_index.h"
+#include "address_table.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { MAX_VNI = 0xffffff, MAX_GROUPS = 16 /* AWS quota: 5, at most 16. */ };
+enum {
+    MAX_VNI = 0xffffff,
+    MAX_GROUPS = 16, /* AWS quota: 5, at most 16. */
+    CHUNK = 1 << 16  /* Bytes. */
+};
 
 /* Pointers to records, of which some may have been removed (NULL). */
 struct records {
@@ -23,24 +30,36 @@ struct records {
     struct hash_index by_id;
 };
 
-struct address_slot {
+struct chunk {
+    struct chunk *next;
+    size_t size;
+    size_t used;
+    _Alignas(16) uint8_t byte[];
+};
+
+/* One CIDR of a subnet: what the tree holds. */
+struct range {
     uint32_t vpc;
-    struct hg_addr addr;
-    uint32_t eni; /* Index into enis. */
+    struct hg_prefix prefix;
+    const struct hg_subnet *subnet;
 };
 
 struct hg_inventory {
     struct records vpcs;
     struct records subnets;
     struct records enis;
-    struct address_slot *addresses; /* Private ones. */
-    size_t n_addresses;
-    struct hash_index by_address;
-    struct hash_index by_public; /* Index into enis. */
-    struct hash_index by_vni;    /* Index into vpcs. */
+    struct address_table addresses; /* Private ones: index into enis. */
+    struct hash_index by_mac;       /* Index into enis. */
+    struct hash_index by_public;    /* Index into enis. */
+    struct hash_index by_vni;       /* Index into vpcs. */
+    void *ranges;                   /* Tree of struct range. */
+    const char **words;             /* Texts that many records share. */
+    size_t n_words;
+    struct hash_index by_word;
     uint64_t generation;
-    void **blocks; /* Everything ever allocated for records. */
-    size_t n_blocks;
+    const struct hg_inventory *before; /* Whose numbers ids keep. */
+    struct chunk *chunks;
+    size_t chunks_size;
 };
 
 /* ---- Memory ----------------------------------------------------------- */
@@ -48,16 +67,22 @@ struct hg_inventory {
 static void *
 block(struct hg_inventory *inventory, const void *from, size_t size)
 {
-    void *copy = xcalloc(1, size);
+    size_t need = (size + 7) & ~(size_t)7;
+    struct chunk *chunk = inventory->chunks;
+    void *copy;
 
+    if (!chunk || chunk->size - chunk->used < need) {
+        size_t room = need > CHUNK ? need : CHUNK;
+
+        chunk = xcalloc(1, sizeof *chunk + room);
+        *chunk = (struct chunk){inventory->chunks, room, 0};
+        inventory->chunks = chunk;
+        inventory->chunks_size += sizeof *chunk + room;
+    }
+    copy = chunk->byte + chunk->used;
+    chunk->used += need;
     if (size)
         memcpy(copy, from, size);
-    if (!(inventory->n_blocks & (inventory->n_blocks - 1)))
-        inventory->blocks =
-            xrealloc(inventory->blocks,
-                     (inventory->n_blocks ? inventory->n_blocks * 2 : 1) *
-                         sizeof *inventory->blocks);
-    inventory->blocks[inventory->n_blocks++] = copy;
     return copy;
 }
 
@@ -67,33 +92,141 @@ text(struct hg_inventory *inventory, const char *s)
     return s ? block(inventory, s, strlen(s) + 1) : NULL;
 }
 
+static uint32_t
+hash_text(const char *s)
+{
+    return (uint32_t)XXH3_64bits(s, strlen(s));
+}
+
+/* The same for a text that many records share. */
+static char *
+shared_text(struct hg_inventory *inventory, const char *s)
+{
+    uint32_t hash = s ? hash_text(s) : 0, i;
+    size_t at = hash_index_start(&inventory->by_word, hash);
+    size_t n = inventory->n_words;
+    char *copy;
+
+    if (!s)
+        return NULL;
+    while ((i = hash_index_candidate(&inventory->by_word, hash, &at)) !=
+           HASH_INDEX_END)
+        if (!strcmp(inventory->words[i], s))
+            return (char *)(uintptr_t)inventory->words[i];
+    if (!(n & (n - 1)))
+        inventory->words =
+            xrealloc(inventory->words, (n ? n * 2 : 1) * sizeof(char *));
+    copy = text(inventory, s);
+    inventory->words[n] = copy;
+    hash_index_add(&inventory->by_word, hash, (uint32_t)n);
+    inventory->n_words++;
+    return copy;
+}
+
 struct hg_inventory *
 hg_inventory_create(void)
 {
     return xcalloc(1, sizeof(struct hg_inventory));
 }
 
-void
-hg_inventory_destroy(struct hg_inventory *inventory)
+static void
+empty_records(struct records *r, size_t n)
 {
-    size_t i;
+    r->n = n;
+    r->at = xcalloc(n ? n : 1, sizeof *r->at);
+}
 
-    if (!inventory)
-        return;
-    for (i = 0; i < inventory->n_blocks; i++)
-        free(inventory->blocks[i]);
-    free(inventory->blocks);
+/* Rounds up to the power of two that put() expects to have room for. */
+static size_t
+room_for(size_t n)
+{
+    size_t room = 1;
+
+    while (room < n)
+        room *= 2;
+    return room;
+}
+
+static void
+follow_records(struct records *r, const struct records *before)
+{
+    empty_records(r, room_for(before->n));
+    r->n = before->n;
+}
+
+struct hg_inventory *
+hg_inventory_create_next(const struct hg_inventory *before)
+{
+    struct hg_inventory *next = hg_inventory_create();
+
+    next->before = before;
+    follow_records(&next->vpcs, &before->vpcs);
+    follow_records(&next->subnets, &before->subnets);
+    follow_records(&next->enis, &before->enis);
+    return next;
+}
+
+/* Everything but the records themselves. */
+static void
+free_indexes(struct hg_inventory *inventory)
+{
     free(inventory->vpcs.at);
     free(inventory->subnets.at);
     free(inventory->enis.at);
-    free(inventory->addresses);
+    free(inventory->words);
+    tdestroy(inventory->ranges, free);
+    address_table_uninit(&inventory->addresses);
     hash_index_uninit(&inventory->vpcs.by_id);
     hash_index_uninit(&inventory->subnets.by_id);
     hash_index_uninit(&inventory->enis.by_id);
-    hash_index_uninit(&inventory->by_address);
+    hash_index_uninit(&inventory->by_mac);
     hash_index_uninit(&inventory->by_public);
     hash_index_uninit(&inventory->by_vni);
+    hash_index_uninit(&inventory->by_word);
+}
+
+void
+hg_inventory_destroy(struct hg_inventory *inventory)
+{
+    struct chunk *chunk, *next;
+
+    if (!inventory)
+        return;
+    free_indexes(inventory);
+    for (chunk = inventory->chunks; chunk; chunk = next) {
+        next = chunk->next;
+        free(chunk);
+    }
     free(inventory);
+}
+
+/* A VPC or subnet that is no longer there can still be walked to. */
+static void
+keep_gone(struct records *r, const struct records *before)
+{
+    size_t i;
+
+    for (i = 0; i < before->n; i++)
+        if (!r->at[i])
+            r->at[i] = before->at[i];
+}
+
+void
+hg_inventory_replace(struct hg_inventory *inventory, struct hg_inventory *next)
+{
+    struct chunk **last = &next->chunks;
+
+    keep_gone(&next->vpcs, &inventory->vpcs);
+    keep_gone(&next->subnets, &inventory->subnets);
+    while (*last)
+        last = &(*last)->next;
+    *last = inventory->chunks;
+    next->chunks_size += inventory->chunks_size;
+    next->generation = inventory->generation + 1;
+    next->before = NULL;
+    free_indexes(inventory);
+    *inventory = *next;
+    free(next);
 }
 
 /* ---- Records by id ---------------------------------------------------- */
@@ -106,12 +239,6 @@ id_of(const void *record)
 
     memcpy(&id, record, sizeof id);
     return id;
-}
-
-static uint32_t
-hash_text(const char *s)
-{
-    return (uint32_t)XXH3_64bits(s, strlen(s));
 }
 
 /* The index of the record called 'id', or HASH_INDEX_END. */
@@ -135,21 +262,27 @@ get(const struct records *r, const char *id)
     return i == HASH_INDEX_END ? NULL : r->at[i];
 }
 
-/* Puts a record in the place of the one of the same id, or behind all. */
+/* Puts a record in the place of the one of the same id, or behind all;
+ * 'before' are the records whose numbers it follows, or NULL. */
 static uint32_t
-put(struct records *r, void *record)
+put(struct records *r, const struct records *before, void *record)
 {
-    uint32_t i = find_id(r, id_of(record));
+    const char *id = id_of(record);
+    uint32_t i = find_id(r, id);
 
     if (i != HASH_INDEX_END) {
         r->at[i] = record;
         return i;
     }
-    if (!(r->n & (r->n - 1)))
-        r->at = xrealloc(r->at, (r->n ? r->n * 2 : 1) * sizeof *r->at);
-    r->at[r->n] = record;
-    hash_index_add(&r->by_id, hash_text(id_of(record)), (uint32_t)r->n);
-    return (uint32_t)r->n++;
+    i = before ? find_id(before, id) : HASH_INDEX_END;
+    if (i == HASH_INDEX_END) {
+        if (!(r->n & (r->n - 1)))
+            r->at = xrealloc(r->at, (r->n ? r->n * 2 : 1) * sizeof *r->at);
+        i = (uint32_t)r->n++;
+    }
+    r->at[i] = record;
+    hash_index_add(&r->by_id, hash_text(id), i);
+    return i;
 }
 
 /* ---- Prefixes --------------------------------------------------------- */
@@ -172,17 +305,21 @@ within(const struct hg_prefix *inner, const struct hg_prefix_list *outer)
     return false;
 }
 
-/* Whether AWS reserves this address of its subnet: the first four and, for
- * IPv4, the last. */
-static bool
-is_reserved(const struct hg_prefix *cidr, const struct hg_addr *addr)
+enum hg_reserved
+hg_subnet_reserved(const struct hg_subnet *subnet, const struct hg_addr *addr)
 {
+    static const enum hg_reserved first[] = {
+        HG_RESERVED_NETWORK, HG_RESERVED_ROUTER, HG_RESERVED_RESOLVER,
+        HG_RESERVED_FUTURE};
+    const struct hg_prefix *cidr = NULL;
     unsigned n = addr->family == 4 ? 4 : 16, i;
-    unsigned host_bits = n * 8 - cidr->len;
     bool high_zero = true, all_ones = true;
 
-    if (host_bits < 3)
-        return false;
+    for (i = 0; i < subnet->cidr.n; i++)
+        if (hg_prefix_contains(&subnet->cidr.v[i], addr))
+            cidr = &subnet->cidr.v[i];
+    if (!cidr || n * 8 - cidr->len < 3)
+        return HG_RESERVED_NOT;
     for (i = 0; i < n; i++) {
         unsigned bit = i * 8;
         unsigned mask = bit + 8 <= cidr->len ? 0
@@ -190,12 +327,12 @@ is_reserved(const struct hg_prefix *cidr, const struct hg_addr *addr)
                                              : 0xffu >> (cidr->len - bit);
         unsigned host = addr->byte[i] & mask;
 
-        if (host != mask)
-            all_ones = false;
-        if (i + 1 < n ? host : host & 0xfc)
-            high_zero = false;
+        all_ones = all_ones && host == mask;
+        high_zero = high_zero && !(i + 1 < n ? host : host & 0xfc);
     }
-    return high_zero || (addr->family == 4 && all_ones);
+    if (high_zero)
+        return first[addr->byte[n - 1] & 3];
+    return all_ones ? HG_RESERVED_LAST : HG_RESERVED_NOT;
 }
 
 /* ---- Adding ----------------------------------------------------------- */
@@ -235,43 +372,101 @@ hg_inventory_add_vpc(struct hg_inventory *inventory, const struct hg_vpc *vpc,
             }
     copy = block(inventory, vpc, sizeof *vpc);
     copy->id = text(inventory, vpc->id);
-    copy->account = text(inventory, vpc->account);
+    copy->account = shared_text(inventory, vpc->account);
     copy->cidr = copy_prefixes(inventory, vpc->cidr);
     if (old)
         hash_index_remove(&inventory->by_vni, old->vni, old->number - 1);
-    i = put(&inventory->vpcs, copy);
+    i = put(&inventory->vpcs,
+            inventory->before ? &inventory->before->vpcs : NULL, copy);
     copy->number = i + 1;
     hash_index_add(&inventory->by_vni, copy->vni, i);
     inventory->generation++;
     return copy;
 }
 
+/* The order of the tree.  Prefixes that overlap compare equal: those in the
+ * tree do not, so that a search finds one that overlaps its key if any does.
+ */
+static int
+compare_ranges(const void *a_, const void *b_)
+{
+    const struct range *a = a_, *b = b_;
+
+    if (a->vpc != b->vpc)
+        return a->vpc < b->vpc ? -1 : 1;
+    if (a->prefix.addr.family != b->prefix.addr.family)
+        return a->prefix.addr.family < b->prefix.addr.family ? -1 : 1;
+    if (overlap(&a->prefix, &b->prefix))
+        return 0;
+    return memcmp(a->prefix.addr.byte, b->prefix.addr.byte, 16);
+}
+
+static const struct hg_subnet *
+find_range(const struct hg_inventory *inventory, uint32_t vpc,
+           const struct hg_prefix *prefix)
+{
+    const struct range key = {vpc, *prefix, NULL};
+    struct range *const *found =
+        tfind(&key, &inventory->ranges, compare_ranges);
+
+    return found ? (*found)->subnet : NULL;
+}
+
+static void
+index_ranges(struct hg_inventory *inventory, const struct hg_subnet *subnet)
+{
+    size_t i;
+
+    for (i = 0; i < subnet->cidr.n; i++) {
+        struct range *range = xcalloc(1, sizeof *range);
+
+        *range =
+            (struct range){subnet->vpc->number, subnet->cidr.v[i], subnet};
+        tsearch(range, &inventory->ranges, compare_ranges);
+    }
+}
+
+static void
+unindex_ranges(struct hg_inventory *inventory, const struct hg_subnet *subnet)
+{
+    size_t i;
+
+    for (i = 0; i < subnet->cidr.n; i++) {
+        const struct range key = {subnet->vpc->number, subnet->cidr.v[i],
+                                  NULL};
+        struct range **found = tfind(&key, &inventory->ranges, compare_ranges);
+        struct range *range = found ? *found : NULL;
+
+        if (range)
+            tdelete(&key, &inventory->ranges, compare_ranges);
+        free(range);
+    }
+}
+
 static bool
 check_subnet(const struct hg_inventory *inventory,
              const struct hg_subnet *subnet, struct hg_error *error)
 {
+    const struct hg_subnet *other;
     char buf[HG_PREFIX_STRLEN];
-    size_t i, k, j;
+    size_t k, j;
 
     for (k = 0; k < subnet->cidr.n; k++) {
         const struct hg_prefix *cidr = &subnet->cidr.v[k];
 
+        hg_prefix_format(cidr, buf);
         if (!within(cidr, &subnet->vpc->cidr))
-            return hg_error_set(
-                error, "subnet '%s': %s is in no CIDR of VPC '%s'", subnet->id,
-                hg_prefix_format(cidr, buf), subnet->vpc->id);
-        for (i = 0; i < inventory->subnets.n; i++) {
-            const struct hg_subnet *other = inventory->subnets.at[i];
-
-            if (other->vpc->number != subnet->vpc->number ||
-                !strcmp(other->id, subnet->id))
-                continue;
-            for (j = 0; j < other->cidr.n; j++)
-                if (overlap(cidr, &other->cidr.v[j]))
-                    return hg_error_set(
-                        error, "subnet '%s': %s overlaps subnet '%s'",
-                        subnet->id, hg_prefix_format(cidr, buf), other->id);
-        }
+            return hg_error_set(error,
+                                "subnet '%s': %s is in no CIDR of VPC '%s'",
+                                subnet->id, buf, subnet->vpc->id);
+        other = find_range(inventory, subnet->vpc->number, cidr);
+        if (other)
+            return hg_error_set(error, "subnet '%s': %s overlaps subnet '%s'",
+                                subnet->id, buf, other->id);
+        for (j = 0; j < k; j++)
+            if (overlap(cidr, &subnet->cidr.v[j]))
+                return hg_error_set(error, "CIDRs of subnet '%s' overlap",
+                                    subnet->id);
     }
     return true;
 }
@@ -280,17 +475,27 @@ const struct hg_subnet *
 hg_inventory_add_subnet(struct hg_inventory *inventory,
                         const struct hg_subnet *subnet, struct hg_error *error)
 {
+    const struct hg_subnet *old = get(&inventory->subnets, subnet->id);
     struct hg_subnet *copy;
 
-    if (!check_subnet(inventory, subnet, error))
+    if (old)
+        unindex_ranges(inventory, old);
+    if (!check_subnet(inventory, subnet, error)) {
+        if (old)
+            index_ranges(inventory, old);
         return NULL;
+    }
     copy = block(inventory, subnet, sizeof *subnet);
     copy->id = text(inventory, subnet->id);
-    copy->az = text(inventory, subnet->az);
-    copy->route_table = text(inventory, subnet->route_table);
-    copy->nacl = text(inventory, subnet->nacl);
+    copy->az = shared_text(inventory, subnet->az);
+    copy->route_table = shared_text(inventory, subnet->route_table);
+    copy->nacl = shared_text(inventory, subnet->nacl);
     copy->cidr = copy_prefixes(inventory, subnet->cidr);
-    copy->number = put(&inventory->subnets, copy) + 1;
+    copy->number =
+        put(&inventory->subnets,
+            inventory->before ? &inventory->before->subnets : NULL, copy) +
+        1;
+    index_ranges(inventory, copy);
     inventory->generation++;
     return copy;
 }
@@ -301,62 +506,52 @@ hash_address(uint32_t vpc, const struct hg_addr *addr)
     return (uint32_t)XXH3_64bits_withSeed(addr->byte, 16, vpc);
 }
 
-/* The slot of (vpc, addr), or NULL. */
-static const struct address_slot *
-find_address(const struct hg_inventory *inventory, uint32_t vpc,
-             const struct hg_addr *addr)
+static uint32_t
+hash_mac(uint32_t vpc, const struct hg_mac *mac)
 {
-    uint32_t hash = hash_address(vpc, addr), i;
-    size_t at = hash_index_start(&inventory->by_address, hash);
+    return (uint32_t)XXH3_64bits_withSeed(mac, sizeof *mac, vpc);
+}
 
-    while ((i = hash_index_candidate(&inventory->by_address, hash, &at)) !=
+static bool
+has_mac(const struct hg_eni *eni)
+{
+    static const struct hg_mac none;
+
+    return memcmp(&eni->mac, &none, sizeof none) != 0;
+}
+
+static const struct hg_eni *
+find_mac(const struct hg_inventory *inventory, uint32_t vpc,
+         const struct hg_mac *mac)
+{
+    uint32_t hash = hash_mac(vpc, mac), i;
+    size_t at = hash_index_start(&inventory->by_mac, hash);
+
+    while ((i = hash_index_candidate(&inventory->by_mac, hash, &at)) !=
            HASH_INDEX_END) {
-        const struct address_slot *slot = &inventory->addresses[i];
+        const struct hg_eni *eni = inventory->enis.at[i];
 
-        if (slot->vpc == vpc && hg_addr_equal(&slot->addr, addr))
-            return slot;
+        if (eni->vpc->number == vpc && !memcmp(&eni->mac, mac, sizeof *mac))
+            return eni;
     }
     return NULL;
 }
 
+/* The MAC and the public address, which ENIs do not share. */
 static bool
-check_eni(const struct hg_inventory *inventory, const struct hg_eni *eni,
-          struct hg_error *error)
+check_unique(const struct hg_inventory *inventory, const struct hg_eni *eni,
+             struct hg_error *error)
 {
-    const struct hg_subnet *subnet = eni->subnet;
-    const struct hg_eni *other;
+    const struct hg_eni *other =
+        has_mac(eni) ? find_mac(inventory, eni->vpc->number, &eni->mac) : NULL;
     char buf[HG_ADDR_STRLEN];
-    size_t i, k;
 
-    if (eni->security_group.n > MAX_GROUPS)
+    if (other && strcmp(other->id, eni->id))
         return hg_error_set(error,
-                            "ENI '%s' has %zu security groups; at most %d",
-                            eni->id, eni->security_group.n, MAX_GROUPS);
-    for (i = 0; i < eni->address.n; i++) {
-        const struct hg_addr *addr = &eni->address.v[i];
-        const struct address_slot *taken =
-            find_address(inventory, eni->vpc->number, addr);
-        const struct hg_prefix *cidr = NULL;
-
-        hg_addr_format(addr, buf);
-        for (k = 0; k < subnet->cidr.n; k++)
-            if (hg_prefix_contains(&subnet->cidr.v[k], addr))
-                cidr = &subnet->cidr.v[k];
-        if (!cidr)
-            return hg_error_set(error,
-                                "ENI '%s': %s is outside its subnet '%s'",
-                                eni->id, buf, subnet->id);
-        if (is_reserved(cidr, addr))
-            return hg_error_set(error,
-                                "ENI '%s': %s is reserved in subnet '%s'",
-                                eni->id, buf, subnet->id);
-        other = taken ? inventory->enis.at[taken->eni] : NULL;
-        if (other && strcmp(other->id, eni->id))
-            return hg_error_set(error,
-                                "ENI '%s': %s is already that of '%s' in VPC "
-                                "'%s'",
-                                eni->id, buf, other->id, eni->vpc->id);
-    }
+                            "ENI '%s': MAC %s is already that of '%s' in VPC "
+                            "'%s'",
+                            eni->id, hg_mac_format(&eni->mac, buf), other->id,
+                            eni->vpc->id);
     other = eni->public_address.family
                 ? hg_inventory_find_public(inventory, &eni->public_address)
                 : NULL;
@@ -369,50 +564,87 @@ check_eni(const struct hg_inventory *inventory, const struct hg_eni *eni,
     return true;
 }
 
-static void
-index_addresses(struct hg_inventory *inventory, const struct hg_eni *eni,
-                uint32_t number)
+static bool
+check_address(const struct hg_inventory *inventory, const struct hg_eni *eni,
+              size_t i, struct hg_error *error)
 {
-    size_t i, n;
+    const struct hg_addr *addr = &eni->address.v[i];
+    const struct hg_subnet *subnet = eni->subnet;
+    const struct hg_prefix *cidr = NULL;
+    const struct hg_eni *other;
+    char buf[HG_ADDR_STRLEN];
+    uint32_t taken;
+    size_t k;
 
-    for (i = 0; i < eni->address.n; i++) {
-        n = inventory->n_addresses;
-        if (!(n & (n - 1)))
-            inventory->addresses =
-                xrealloc(inventory->addresses,
-                         (n ? n * 2 : 1) * sizeof *inventory->addresses);
-        inventory->addresses[n] =
-            (struct address_slot){eni->vpc->number, eni->address.v[i], number};
-        hash_index_add(&inventory->by_address,
-                       hash_address(eni->vpc->number, &eni->address.v[i]),
-                       (uint32_t)n);
-        inventory->n_addresses++;
-    }
-    if (eni->public_address.family)
-        hash_index_add(&inventory->by_public,
-                       hash_address(0, &eni->public_address), number);
+    hg_addr_format(addr, buf);
+    for (k = 0; k < subnet->cidr.n; k++)
+        if (hg_prefix_contains(&subnet->cidr.v[k], addr))
+            cidr = &subnet->cidr.v[k];
+    if (!cidr)
+        return hg_error_set(error, "ENI '%s': %s is outside its subnet '%s'",
+                            eni->id, buf, subnet->id);
+    if (hg_subnet_reserved(subnet, addr) != HG_RESERVED_NOT)
+        return hg_error_set(error, "ENI '%s': %s is reserved in subnet '%s'",
+                            eni->id, buf, subnet->id);
+    for (k = 0; k < i; k++)
+        if (hg_addr_equal(&eni->address.v[k], addr))
+            return hg_error_set(error, "ENI '%s': %s is given twice", eni->id,
+                                buf);
+    taken = address_table_find(&inventory->addresses, eni->vpc->number, addr);
+    other = taken == HASH_INDEX_END ? NULL : inventory->enis.at[taken];
+    if (other && strcmp(other->id, eni->id))
+        return hg_error_set(error,
+                            "ENI '%s': %s is already that of '%s' in VPC "
+                            "'%s'",
+                            eni->id, buf, other->id, eni->vpc->id);
+    return true;
 }
 
-/* The slots of addresses taken away stay behind, found by nobody. */
-static void
-unindex_addresses(struct hg_inventory *inventory, const struct hg_eni *eni)
+static bool
+check_eni(const struct hg_inventory *inventory, const struct hg_eni *eni,
+          struct hg_error *error)
 {
     size_t i;
 
-    for (i = 0; i < eni->address.n; i++) {
-        const struct address_slot *slot =
-            find_address(inventory, eni->vpc->number, &eni->address.v[i]);
+    if (eni->security_group.n > MAX_GROUPS)
+        return hg_error_set(error,
+                            "ENI '%s' has %zu security groups; at most %d",
+                            eni->id, eni->security_group.n, MAX_GROUPS);
+    for (i = 0; i < eni->address.n; i++)
+        if (!check_address(inventory, eni, i, error))
+            return false;
+    return check_unique(inventory, eni, error);
+}
 
-        if (slot)
-            hash_index_remove(
-                &inventory->by_address,
-                hash_address(eni->vpc->number, &eni->address.v[i]),
-                (uint32_t)(slot - inventory->addresses));
-    }
+static void
+index_eni(struct hg_inventory *inventory, const struct hg_eni *eni)
+{
+    uint32_t i = eni->number - 1, vpc = eni->vpc->number;
+    size_t k;
+
+    for (k = 0; k < eni->address.n; k++)
+        address_table_add(&inventory->addresses, vpc, &eni->address.v[k], i);
+    if (has_mac(eni))
+        hash_index_add(&inventory->by_mac, hash_mac(vpc, &eni->mac), i);
+    if (eni->public_address.family)
+        hash_index_add(&inventory->by_public,
+                       hash_address(0, &eni->public_address), i);
+}
+
+static void
+unindex_eni(struct hg_inventory *inventory, const struct hg_eni *eni)
+{
+    uint32_t i = eni->number - 1, vpc = eni->vpc->number;
+    size_t k;
+
+    for (k = 0; k < eni->address.n; k++)
+        address_table_remove(&inventory->addresses, vpc, &eni->address.v[k],
+                             i);
+    if (has_mac(eni))
+        hash_index_remove(&inventory->by_mac, hash_mac(vpc, &eni->mac), i);
     if (eni->public_address.family)
         hash_index_remove(&inventory->by_public,
-                          hash_address(0, &eni->public_address),
-                          eni->number - 1);
+                          hash_address(0, &eni->public_address), i);
 }
 
 const struct hg_eni *
@@ -426,10 +658,10 @@ hg_inventory_add_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
     if (!check_eni(inventory, eni, error))
         return NULL;
     if (old)
-        unindex_addresses(inventory, old);
+        unindex_eni(inventory, old);
     copy = block(inventory, eni, sizeof *eni);
     copy->id = text(inventory, eni->id);
-    copy->account = text(inventory, eni->account);
+    copy->account = shared_text(inventory, eni->account);
     copy->instance = text(inventory, eni->instance);
     copy->address.v = block(inventory, eni->address.v,
                             eni->address.n * sizeof *eni->address.v);
@@ -437,9 +669,13 @@ hg_inventory_add_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
         block(inventory, eni->security_group.v,
               eni->security_group.n * sizeof *eni->security_group.v);
     for (i = 0; i < eni->security_group.n; i++)
-        copy->security_group.v[i] = text(inventory, eni->security_group.v[i]);
-    copy->number = put(&inventory->enis, copy) + 1;
-    index_addresses(inventory, copy, copy->number - 1);
+        copy->security_group.v[i] =
+            shared_text(inventory, eni->security_group.v[i]);
+    copy->number =
+        put(&inventory->enis,
+            inventory->before ? &inventory->before->enis : NULL, copy) +
+        1;
+    index_eni(inventory, copy);
     inventory->generation++;
     return copy;
 }
@@ -451,7 +687,7 @@ hg_inventory_remove_eni(struct hg_inventory *inventory, const char *id)
 
     if (i == HASH_INDEX_END)
         return false;
-    unindex_addresses(inventory, inventory->enis.at[i]);
+    unindex_eni(inventory, inventory->enis.at[i]);
     hash_index_remove(&inventory->enis.by_id, hash_text(id), i);
     inventory->enis.at[i] = NULL;
     inventory->generation++;
@@ -471,10 +707,36 @@ const struct hg_eni *
 hg_inventory_find(const struct hg_inventory *inventory, uint32_t vpc,
                   const struct hg_addr *addr)
 {
-    const struct address_slot *slot =
-        find_address(inventory, vpc_number(inventory, vpc), addr);
+    uint32_t i = address_table_find(&inventory->addresses,
+                                    vpc_number(inventory, vpc), addr);
 
-    return slot ? inventory->enis.at[slot->eni] : NULL;
+    return i == HASH_INDEX_END ? NULL : inventory->enis.at[i];
+}
+
+/* Looks for n keys in three rounds, each of which fetches what the next one
+ * will look at. */
+static void
+find_some(const struct hg_inventory *inventory, unsigned n,
+          const uint32_t *vpc, const struct hg_addr *addr,
+          const struct hg_eni **out)
+{
+    uint32_t found[HG_BATCH_MAX];
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        address_table_prefetch(&inventory->addresses,
+                               vpc_number(inventory, vpc[i]), &addr[i]);
+    for (i = 0; i < n; i++) {
+        found[i] = address_table_find(&inventory->addresses,
+                                      vpc_number(inventory, vpc[i]), &addr[i]);
+        if (found[i] != HASH_INDEX_END)
+            __builtin_prefetch(&inventory->enis.at[found[i]]);
+    }
+    for (i = 0; i < n; i++) {
+        out[i] =
+            found[i] == HASH_INDEX_END ? NULL : inventory->enis.at[found[i]];
+        __builtin_prefetch(out[i]);
+    }
 }
 
 void
@@ -482,17 +744,19 @@ hg_inventory_find_batch(const struct hg_inventory *inventory, unsigned n,
                         const uint32_t *vpc, const struct hg_addr *addr,
                         const struct hg_eni **out)
 {
-    const struct hash_index *x = &inventory->by_address;
-    unsigned i;
+    unsigned i, k;
 
-    for (i = 0; i < n && x->n_slots; i++) {
-        uint32_t number = vpc_number(inventory, vpc[i]);
-
-        __builtin_prefetch(
-            &x->slots[hash_index_start(x, hash_address(number, &addr[i]))]);
+    for (i = 0; i < n; i += k) {
+        k = n - i < HG_BATCH_MAX ? n - i : HG_BATCH_MAX;
+        find_some(inventory, k, vpc + i, addr + i, out + i);
     }
-    for (i = 0; i < n; i++)
-        out[i] = hg_inventory_find(inventory, vpc[i], &addr[i]);
+}
+
+const struct hg_eni *
+hg_inventory_find_mac(const struct hg_inventory *inventory, uint32_t vpc,
+                      const struct hg_mac *mac)
+{
+    return find_mac(inventory, vpc_number(inventory, vpc), mac);
 }
 
 const struct hg_eni *
@@ -553,19 +817,23 @@ const struct hg_subnet *
 hg_inventory_subnet_of(const struct hg_inventory *inventory, uint32_t vpc,
                        const struct hg_addr *addr)
 {
-    uint32_t number = vpc_number(inventory, vpc);
-    size_t i, k;
+    const struct hg_prefix host = {*addr, addr->family == 4 ? 32 : 128};
 
-    for (i = 0; i < inventory->subnets.n; i++) {
-        const struct hg_subnet *subnet = inventory->subnets.at[i];
+    return find_range(inventory, vpc_number(inventory, vpc), &host);
+}
 
-        if (subnet->vpc->number != number)
-            continue;
-        for (k = 0; k < subnet->cidr.n; k++)
-            if (hg_prefix_contains(&subnet->cidr.v[k], addr))
-                return subnet;
-    }
-    return NULL;
+void
+hg_inventory_memory(const struct hg_inventory *inventory,
+                    struct hg_inventory_memory *out)
+{
+    out->mappings = inventory->addresses.n_used + inventory->addresses.n_six;
+    out->mapping_bytes = address_table_size(&inventory->addresses);
+    out->record_bytes = inventory->chunks_size;
+    out->index_bytes =
+        (inventory->enis.by_id.n_slots + inventory->by_mac.n_slots +
+         inventory->by_public.n_slots) *
+            sizeof(struct hash_slot) +
+        inventory->enis.n * sizeof(void *);
 }
 
 size_t

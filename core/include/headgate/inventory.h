@@ -60,11 +60,20 @@ struct hg_inventory;
 HG_API struct hg_inventory *hg_inventory_create(void);
 HG_API void hg_inventory_destroy(struct hg_inventory *);
 
+/* An inventory that is to replace 'before', which it needs until then: known
+ * ids get their old numbers.  Fill it, then hg_inventory_replace() puts all
+ * of it in the place of 'inventory' ('before') at once and frees 'next';
+ * hg_inventory_destroy() gives it up.  Old records stay allocated. */
+HG_API struct hg_inventory *
+hg_inventory_create_next(const struct hg_inventory *before);
+HG_API void hg_inventory_replace(struct hg_inventory *inventory,
+                                 struct hg_inventory *next);
+
 /* Add or replace (same id) a record, copying it; 'number' is given by the
  * inventory.  NULL, and why, if it contradicts what is there: address outside
  * its subnet or reserved in it, taken by another ENI of the VPC, overlapping
  * subnets, subnet outside its VPC's CIDRs, VNI taken or above 24 bits, public
- * address taken, more than 16 security groups. */
+ * address or MAC (in its VPC) taken, more than 16 security groups. */
 HG_API const struct hg_vpc *hg_inventory_add_vpc(struct hg_inventory *,
                                                  const struct hg_vpc *,
                                                  struct hg_error *);
@@ -88,6 +97,11 @@ HG_API void hg_inventory_find_batch(const struct hg_inventory *, unsigned n,
                                     const struct hg_addr *address,
                                     const struct hg_eni **out);
 
+/* The ENI with this MAC in this VPC (0 as above), or NULL. */
+HG_API const struct hg_eni *hg_inventory_find_mac(const struct hg_inventory *,
+                                                  uint32_t vpc,
+                                                  const struct hg_mac *);
+
 /* The ENI with this public address, or NULL. */
 HG_API const struct hg_eni *
 hg_inventory_find_public(const struct hg_inventory *, const struct hg_addr *);
@@ -108,8 +122,32 @@ HG_API const struct hg_subnet *
 hg_inventory_subnet_of(const struct hg_inventory *, uint32_t vpc,
                        const struct hg_addr *);
 
+/* What AWS reserves an address of a subnet for: the first four, and of IPv4
+ * the last (broadcast). */
+enum hg_reserved {
+    HG_RESERVED_NOT,
+    HG_RESERVED_NETWORK,
+    HG_RESERVED_ROUTER,
+    HG_RESERVED_RESOLVER,
+    HG_RESERVED_FUTURE,
+    HG_RESERVED_LAST
+};
+
+HG_API enum hg_reserved hg_subnet_reserved(const struct hg_subnet *,
+                                           const struct hg_addr *);
+
+struct hg_inventory_memory {
+    size_t mappings;      /* Addresses. */
+    size_t mapping_bytes; /* The table that leads from them to ENIs. */
+    size_t record_bytes;
+    size_t index_bytes; /* By id, MAC and public address. */
+};
+
+HG_API void hg_inventory_memory(const struct hg_inventory *,
+                                struct hg_inventory_memory *out);
+
 /* Walking: the i-th of n in order of addition; NULL where an ENI was
- * removed. */
+ * removed.  A VPC or subnet that a replacement left out is still met. */
 HG_API size_t hg_inventory_n_enis(const struct hg_inventory *);
 HG_API const struct hg_eni *hg_inventory_eni_at(const struct hg_inventory *,
                                                 size_t i);

@@ -1,0 +1,192 @@
+/* address_table.c: see address_table.h. */
+#include <stdlib.h>
+
+#include "../graph_internal.h"
+#include "address_table.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+void
+address_table_uninit(struct address_table *t)
+{
+    free(t->slots);
+    free(t->six);
+    hash_index_uninit(&t->by_six);
+    *t = (struct address_table){0};
+}
+
+static uint32_t
+hash_ip6(uint32_t vpc, const struct hg_addr *addr)
+{
+    return (uint32_t)XXH3_64bits_withSeed(addr->byte, 16, vpc);
+}
+
+/* Where the search for an IPv4 key begins: the finaliser of splitmix64,
+ * scaled to the number of slots. */
+static size_t
+home_of(const struct address_table *t, uint32_t vpc, uint32_t ip)
+{
+    uint64_t x = ((uint64_t)vpc << 32 | ip) + UINT64_C(0x9e3779b97f4a7c15);
+
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return (size_t)((x >> 32) * t->n_slots >> 32);
+}
+
+static size_t
+next_slot(const struct address_table *t, size_t at)
+{
+    return at + 1 == t->n_slots ? 0 : at + 1;
+}
+
+/* The slot of the key, or the free one where it would go. */
+static struct ip4_slot *
+slot_of(const struct address_table *t, uint32_t vpc, uint32_t ip)
+{
+    size_t at = home_of(t, vpc, ip);
+
+    while (t->slots[at].value &&
+           (t->slots[at].ip != ip || t->slots[at].vpc != vpc))
+        at = next_slot(t, at);
+    return &t->slots[at];
+}
+
+/* Half as large again: between half and three quarters are in use. */
+static void
+grow(struct address_table *t)
+{
+    struct address_table bigger = *t;
+    size_t i;
+
+    bigger.n_slots = t->n_slots ? t->n_slots + t->n_slots / 2 : 64;
+    bigger.slots = xcalloc(bigger.n_slots, sizeof *bigger.slots);
+    for (i = 0; i < t->n_slots; i++)
+        if (t->slots[i].value)
+            *slot_of(&bigger, t->slots[i].vpc, t->slots[i].ip) = t->slots[i];
+    free(t->slots);
+    *t = bigger;
+}
+
+void
+address_table_add(struct address_table *t, uint32_t vpc,
+                  const struct hg_addr *addr, uint32_t value)
+{
+    if (addr->family == 4) {
+        uint32_t ip = hg_addr_ip4(addr);
+
+        if (t->n_used * 4 >= t->n_slots * 3)
+            grow(t);
+        *slot_of(t, vpc, ip) = (struct ip4_slot){vpc, ip, value + 1};
+        t->n_used++;
+        return;
+    }
+    if (!(t->n_six & (t->n_six - 1)))
+        t->six =
+            xrealloc(t->six, (t->n_six ? t->n_six * 2 : 1) * sizeof *t->six);
+    t->six[t->n_six] = (struct ip6_record){vpc, value, *addr};
+    hash_index_add(&t->by_six, hash_ip6(vpc, addr), (uint32_t)t->n_six);
+    t->n_six++;
+}
+
+static uint32_t
+find_ip6(const struct address_table *t, uint32_t vpc,
+         const struct hg_addr *addr)
+{
+    uint32_t hash = hash_ip6(vpc, addr), i;
+    size_t at = hash_index_start(&t->by_six, hash);
+
+    while ((i = hash_index_candidate(&t->by_six, hash, &at)) != HASH_INDEX_END)
+        if (t->six[i].vpc == vpc && hg_addr_equal(&t->six[i].addr, addr))
+            return i;
+    return HASH_INDEX_END;
+}
+
+/* Frees a slot and moves up what would not be found across the gap (Knuth,
+ * TAOCP 6.4, algorithm R). */
+static void
+remove_ip4(struct address_table *t, struct ip4_slot *slot)
+{
+    size_t n = t->n_slots, hole = (size_t)(slot - t->slots), at = hole;
+
+    for (;;) {
+        size_t home;
+
+        at = next_slot(t, at);
+        if (!t->slots[at].value)
+            break;
+        home = home_of(t, t->slots[at].vpc, t->slots[at].ip);
+        if ((at + n - home) % n >= (at + n - hole) % n) {
+            t->slots[hole] = t->slots[at];
+            hole = at;
+        }
+    }
+    t->slots[hole] = (struct ip4_slot){0, 0, 0};
+    t->n_used--;
+}
+
+/* IPv6: the last record takes the place of the one removed. */
+static void
+remove_ip6(struct address_table *t, uint32_t i)
+{
+    uint32_t last = (uint32_t)t->n_six - 1;
+
+    hash_index_remove(&t->by_six, hash_ip6(t->six[i].vpc, &t->six[i].addr), i);
+    if (i != last) {
+        uint32_t hash = hash_ip6(t->six[last].vpc, &t->six[last].addr);
+
+        hash_index_remove(&t->by_six, hash, last);
+        t->six[i] = t->six[last];
+        hash_index_add(&t->by_six, hash, i);
+    }
+    t->n_six--;
+}
+
+void
+address_table_remove(struct address_table *t, uint32_t vpc,
+                     const struct hg_addr *addr, uint32_t value)
+{
+    if (addr->family == 4 && t->n_slots) {
+        struct ip4_slot *slot = slot_of(t, vpc, hg_addr_ip4(addr));
+
+        if (slot->value == value + 1)
+            remove_ip4(t, slot);
+    } else if (addr->family == 6) {
+        uint32_t i = find_ip6(t, vpc, addr);
+
+        if (i != HASH_INDEX_END && t->six[i].value == value)
+            remove_ip6(t, i);
+    }
+}
+
+uint32_t
+address_table_find(const struct address_table *t, uint32_t vpc,
+                   const struct hg_addr *addr)
+{
+    uint32_t i;
+
+    if (addr->family == 4)
+        return t->n_slots ? slot_of(t, vpc, hg_addr_ip4(addr))->value - 1
+                          : HASH_INDEX_END;
+    i = addr->family == 6 ? find_ip6(t, vpc, addr) : HASH_INDEX_END;
+    return i == HASH_INDEX_END ? i : t->six[i].value;
+}
+
+void
+address_table_prefetch(const struct address_table *t, uint32_t vpc,
+                       const struct hg_addr *addr)
+{
+    if (addr->family == 4 && t->n_slots)
+        __builtin_prefetch(&t->slots[home_of(t, vpc, hg_addr_ip4(addr))]);
+    else if (addr->family == 6 && t->by_six.n_slots)
+        __builtin_prefetch(
+            &t->by_six
+                 .slots[hash_index_start(&t->by_six, hash_ip6(vpc, addr))]);
+}
+
+size_t
+address_table_size(const struct address_table *t)
+{
+    return t->n_slots * sizeof *t->slots + t->n_six * sizeof *t->six +
+           t->by_six.n_slots * sizeof *t->by_six.slots;
+}

@@ -1,0 +1,367 @@
+/* mapping_record.h: sections and records of tables into an inventory; part of
+ * mapping_service.c.
+ *
+ * A section of the graph file is a vpc_row, subnet_row or eni_row as its
+ * fields say.  A record of a table is a row of named values, which
+ * add_record() turns into one of those.
+ *
+ * Thread-safety: belongs to one worker. */
+#ifndef MAPPING_RECORD_H
+#define MAPPING_RECORD_H 1
+
+#include <stdlib.h>
+#include <string.h>
+
+#include <headgate/inventory.h>
+#include <headgate/table_file.h>
+
+struct vpc_row {
+    char *id;
+    uint32_t vni;
+    char *account;
+    struct hg_prefix_list cidr;
+};
+
+struct subnet_row {
+    char *id;
+    char *vpc;
+    struct hg_prefix_list cidr;
+    char *az;
+    char *route_table;
+    char *nacl;
+};
+
+struct eni_row {
+    char *id;
+    char *vpc;
+    char *subnet;
+    struct hg_mac mac;
+    struct hg_addr_list address;
+    struct hg_addr public;
+    struct hg_string_list security_groups;
+    struct hg_addr host;
+    char *account;
+    char *instance;
+    bool source_destination_check;
+};
+
+static const struct hg_field vpc_fields[] = {
+    HG_ROW_OPTION(struct vpc_row, id, .title = true, .required = true,
+                  .doc = "its id"),
+    HG_ROW_OPTION(struct vpc_row, vni, .max = 0xffffff,
+                  .doc = "its number on the wire, 24 bits, its alone"),
+    HG_ROW_OPTION(struct vpc_row, account, .doc = "account that owns it"),
+    HG_ROW_OPTION(struct vpc_row, cidr, .required = true,
+                  .doc = "its address blocks, IPv4 and IPv6"),
+};
+
+static const struct hg_field subnet_fields[] = {
+    HG_ROW_OPTION(struct subnet_row, id, .title = true, .required = true,
+                  .doc = "its id"),
+    HG_ROW_OPTION(struct subnet_row, vpc,
+                  .doc = "its VPC; may be left out if there is only one"),
+    HG_ROW_OPTION(struct subnet_row, cidr, .required = true, .max_n = 2,
+                  .doc = "its IPv4 block, its IPv6 block, or both"),
+    HG_ROW_OPTION(struct subnet_row, az, .doc = "availability zone"),
+    HG_ROW_OPTION(struct subnet_row, route_table, .doc = "its route table"),
+    HG_ROW_OPTION(struct subnet_row, nacl, .doc = "its network ACL"),
+};
+
+static const struct hg_field eni_fields[] = {
+    HG_ROW_OPTION(struct eni_row, id, .title = true, .required = true,
+                  .doc = "its id"),
+    HG_ROW_OPTION(struct eni_row, vpc,
+                  .doc = "that of its subnet, and may be left out"),
+    HG_ROW_OPTION(struct eni_row, subnet, .required = true,
+                  .doc = "the subnet it is in"),
+    HG_ROW_OPTION(struct eni_row, mac, .doc = "its MAC address"),
+    HG_ROW_OPTION(struct eni_row, address, .required = true,
+                  .doc = "its private addresses; the first of each family is "
+                         "the primary one"),
+    HG_ROW_OPTION(struct eni_row, public, .doc = "its public address"),
+    HG_ROW_OPTION(struct eni_row, security_groups, .max_n = 16,
+                  .doc = "its security groups"),
+    HG_ROW_OPTION(struct eni_row, host,
+                  .doc = "address of the physical host it runs on"),
+    HG_ROW_OPTION(struct eni_row, account, .doc = "account that owns it"),
+    HG_ROW_OPTION(struct eni_row, instance, .doc = "instance it belongs to"),
+    HG_ROW_OPTION(struct eni_row, source_destination_check, .def = "true",
+                  .doc = "it must be source or destination of its packets"),
+};
+
+/* ---- Records ---------------------------------------------------------- */
+
+static const struct hg_vpc *
+find_vpc(const struct hg_inventory *inventory, const char *id,
+         const char *what, const char *name, struct hg_error *error)
+{
+    const struct hg_vpc *vpc = id && *id
+                                   ? hg_inventory_vpc(inventory, id)
+                                   : hg_inventory_vpc_by_number(inventory, 0);
+
+    if (!vpc && id && *id)
+        hg_error_set(error, "%s '%s': there is no VPC '%s'", what, name, id);
+    else if (!vpc)
+        hg_error_set(error, "%s '%s': say which 'vpc' it is in", what, name);
+    return vpc;
+}
+
+static bool
+add_subnet(struct hg_inventory *inventory, const struct subnet_row *row,
+           struct hg_error *error)
+{
+    const struct hg_vpc *vpc =
+        find_vpc(inventory, row->vpc, "subnet", row->id, error);
+    const struct hg_subnet subnet = {.id = row->id,
+                                     .vpc = vpc,
+                                     .cidr = row->cidr,
+                                     .az = row->az,
+                                     .route_table = row->route_table,
+                                     .nacl = row->nacl};
+
+    return vpc && hg_inventory_add_subnet(inventory, &subnet, error);
+}
+
+static bool
+add_vpc(struct hg_inventory *inventory, const struct vpc_row *row,
+        struct hg_error *error)
+{
+    const struct hg_vpc vpc = {.id = row->id,
+                               .vni = row->vni,
+                               .account = row->account,
+                               .cidr = row->cidr};
+
+    return hg_inventory_add_vpc(inventory, &vpc, error);
+}
+
+static bool
+add_eni(struct hg_inventory *inventory, const struct eni_row *row,
+        struct hg_error *error)
+{
+    const char *subnet_id = row->subnet ? row->subnet : "";
+    const struct hg_subnet *subnet = hg_inventory_subnet(inventory, subnet_id);
+    struct hg_eni eni = {.id = row->id,
+                         .subnet = subnet,
+                         .mac = row->mac,
+                         .address = row->address,
+                         .public_address = row->public,
+                         .security_group = row->security_groups,
+                         .host = row->host,
+                         .account = row->account,
+                         .instance = row->instance,
+                         .source_dest_check = row->source_destination_check};
+
+    if (!subnet)
+        return hg_error_set(error, "ENI '%s': there is no subnet '%s'",
+                            row->id, subnet_id);
+    if (row->vpc && strcmp(row->vpc, subnet->vpc->id))
+        return hg_error_set(error,
+                            "ENI '%s': subnet '%s' is in VPC '%s', "
+                            "not in '%s'",
+                            row->id, subnet_id, subnet->vpc->id, row->vpc);
+    eni.vpc = subnet->vpc;
+    return hg_inventory_add_eni(inventory, &eni, error);
+}
+
+/* ---- Records of files ------------------------------------------------- */
+
+enum { MAX_LIST = 256 };
+
+/* A record of a table, all three kinds in one, and room for its lists. */
+struct record {
+    char *kind;
+    char *id;
+    struct vpc_row vpc;
+    struct subnet_row subnet;
+    struct eni_row eni;
+    struct hg_prefix prefixes[MAX_LIST];
+    struct hg_addr addresses[MAX_LIST];
+    char *groups[MAX_LIST];
+    char group_text[1024];
+};
+
+/* Cuts the next word of *at off into 'word'; false behind the last. */
+static bool
+next_word(const char **at, char *word, size_t size)
+{
+    const char *start = *at + strspn(*at, " ;");
+    size_t n = strcspn(start, " ;");
+
+    *at = start + n;
+    if (n >= size)
+        n = size - 1;
+    memcpy(word, start, n);
+    word[n] = '\0';
+    return n > 0;
+}
+
+static bool
+take_prefixes(struct record *r, const char *value, struct hg_error *error)
+{
+    char word[64];
+    size_t n = 0;
+
+    while (next_word(&value, word, sizeof word)) {
+        if (n == MAX_LIST || !hg_prefix_parse(word, &r->prefixes[n]))
+            return hg_error_set(error,
+                                "'%s' is not a prefix such as "
+                                "10.0.0.0/16",
+                                word);
+        n++;
+    }
+    r->vpc.cidr = r->subnet.cidr = (struct hg_prefix_list){n, r->prefixes};
+    return true;
+}
+
+static bool
+take_addresses(struct record *r, const char *value, struct hg_error *error)
+{
+    char word[64];
+    size_t n = 0;
+
+    while (next_word(&value, word, sizeof word)) {
+        if (n == MAX_LIST || !hg_addr_parse(word, &r->addresses[n]))
+            return hg_error_set(
+                error, "'%s' is not an address such as 10.0.0.5", word);
+        n++;
+    }
+    r->eni.address = (struct hg_addr_list){n, r->addresses};
+    return true;
+}
+
+static bool
+take_groups(struct record *r, const char *value, struct hg_error *error)
+{
+    char *at = r->group_text, *word;
+    size_t n = 0;
+
+    if (strlen(value) >= sizeof r->group_text)
+        return hg_error_set(error, "more than %zu bytes of security groups",
+                            sizeof r->group_text - 1);
+    strcpy(r->group_text, value);
+    while ((word = strsep(&at, " ;")) != NULL)
+        if (*word && n < MAX_LIST)
+            r->groups[n++] = word;
+    r->eni.security_groups = (struct hg_string_list){n, r->groups};
+    return true;
+}
+
+static bool
+take_vni(struct record *r, const char *value, struct hg_error *error)
+{
+    uint64_t vni;
+
+    if (!hg_number_parse(value, &vni) || vni > 0xffffff)
+        return hg_error_set(error, "'%s' is not a VNI: 0 to 16777215", value);
+    r->vpc.vni = (uint32_t)vni;
+    return true;
+}
+
+static bool
+take_value(struct record *r, const char *name, const char *value,
+           struct hg_error *error)
+{
+    const struct {
+        const char *name;
+        char **text;
+    } texts[] = {
+        {"kind", &r->kind},
+        {"id", &r->id},
+        {"vpc", &r->eni.vpc},
+        {"subnet", &r->eni.subnet},
+        {"az", &r->subnet.az},
+        {"route-table", &r->subnet.route_table},
+        {"nacl", &r->subnet.nacl},
+        {"account", &r->eni.account},
+        {"instance", &r->eni.instance},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (!strcmp(name, texts[i].name)) {
+            *texts[i].text = (char *)(uintptr_t)value;
+            return true;
+        }
+    if (!strcmp(name, "address"))
+        return take_addresses(r, value, error);
+    if (!strcmp(name, "mac"))
+        return hg_mac_parse(value, &r->eni.mac) ||
+               hg_error_set(error,
+                            "'%s' is not a MAC address such as "
+                            "02:00:00:00:00:01",
+                            value);
+    if (!strcmp(name, "host") || !strcmp(name, "public"))
+        return hg_addr_parse(value,
+                             *name == 'h' ? &r->eni.host : &r->eni.public) ||
+               hg_error_set(error, "'%s' is not an address such as 192.0.2.1",
+                            value);
+    if (!strcmp(name, "security-groups"))
+        return take_groups(r, value, error);
+    if (!strcmp(name, "source-destination-check"))
+        return hg_bool_parse(value, &r->eni.source_destination_check) ||
+               hg_error_set(error, "'%s' is neither true nor false", value);
+    if (!strcmp(name, "cidr"))
+        return take_prefixes(r, value, error);
+    if (!strcmp(name, "vni"))
+        return take_vni(r, value, error);
+    return hg_error_set(error,
+                        "no column '%s'; there are kind, id, vpc, vni, cidr, "
+                        "account, subnet, az, route-table, nacl, mac, "
+                        "address, public, security-groups, host, instance "
+                        "and source-destination-check",
+                        name);
+}
+
+static bool
+add_kind(struct hg_inventory *inventory, struct record *r,
+         struct hg_error *error)
+{
+    r->vpc.id = r->subnet.id = r->eni.id = r->id;
+    r->vpc.account = r->eni.account;
+    r->subnet.vpc = r->eni.vpc;
+    if (!r->kind || !strcmp(r->kind, "eni"))
+        return add_eni(inventory, &r->eni, error);
+    if (!strcmp(r->kind, "subnet"))
+        return add_subnet(inventory, &r->subnet, error);
+    if (!strcmp(r->kind, "vpc"))
+        return add_vpc(inventory, &r->vpc, error);
+    return hg_error_set(error,
+                        "'%s' is not a kind of record: vpc, subnet or "
+                        "eni",
+                        r->kind);
+}
+
+/* What is added must be new in a file; a handler may replace an ENI. */
+static bool
+is_new(const struct hg_inventory *inventory, const struct record *r,
+       bool replaces_eni, struct hg_error *error)
+{
+    bool is_eni = !r->kind || !strcmp(r->kind, "eni");
+
+    if (is_eni ? replaces_eni || !hg_inventory_eni(inventory, r->id)
+               : !hg_inventory_vpc(inventory, r->id) &&
+                     !hg_inventory_subnet(inventory, r->id))
+        return true;
+    return hg_error_set(error, "there is a record '%s' already", r->id);
+}
+
+static bool
+add_record(struct hg_inventory *inventory, struct hg_table_row *row,
+           bool replaces_eni, struct hg_error *error)
+{
+    struct record r;
+
+    memset(&r, 0, offsetof(struct record, prefixes));
+    r.eni.source_destination_check = true;
+    for (row->at = 0; row->at < row->n; row->at++)
+        if (*row->value[row->at] &&
+            !take_value(&r, row->name[row->at], row->value[row->at], error))
+            return false;
+    row->at = 0;
+    if (!r.id)
+        return hg_error_set(error, "the record has no 'id'");
+    return is_new(inventory, &r, replaces_eni, error) &&
+           add_kind(inventory, &r, error);
+}
+
+#endif
