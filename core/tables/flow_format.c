@@ -245,7 +245,7 @@ put_number(const struct hg_flow_format *f, struct hg_flow_text *out,
         memcpy(at, f->pair[v % 100], 2);
     }
     if (v >= 10)
-        memcpy(at - 2, f->pair[v], 2);
+        memcpy(at - 2, f->pair[v % 100], 2);
     else
         at[-1] = (char)('0' + v);
 }
