@@ -10,12 +10,17 @@ nat-gateway.pcap   what instances behind graphs/nat-gateway.conf send: TCP
 internet.pcap      what arrives from the internet unasked in the meantime:
                    scans, pings, a late reply, an ICMP error about nothing
 
+vpc-router.pcap    what hosts send to graphs/vpc-router.conf in GENEVE: flows
+                   of two VPCs with the same addresses, some refused by a
+                   security group, a network ACL or the mapping, some forged
+
 Replies to nat-gateway.pcap are not here, because they depend on the ports
 that the NAT chooses: bind its outside to echo: to see them.
 """
 import os
 import sys
 
+from scapy.contrib.geneve import GENEVE
 from scapy.all import (ARP, DNS, DNSQR, GRE, ICMP, IP, TCP, UDP, Ether,
                        ICMPv6EchoRequest, IPv6, Raw, fragment, wrpcap)
 
@@ -214,6 +219,109 @@ def unasked(capture):
                 TCP(sport=1, dport=80, flags="S"), 6.5)
 
 
+# Who is on which host, as in graphs/inventory/vpc-router.conf.
+ROUTER_HOST = "192.0.2.1"
+VPCS = {"red": 100, "blue": 200}
+HOSTS = {("red", "10.0.1.10"): "192.0.2.11", ("red", "10.0.1.11"): "192.0.2.12",
+         ("red", "10.0.2.10"): "192.0.2.12", ("red", "10.0.3.10"): "192.0.2.13",
+         ("blue", "10.0.1.10"): "192.0.2.13",
+         ("blue", "10.0.2.10"): "192.0.2.11",
+         ("blue", "10.0.3.10"): "192.0.2.11"}
+
+
+def instance_mac(vpc, address):
+    net, host = (int(part) for part in address.split(".")[2:])
+    return "02:00:00:%02x:%02x:%02x" % (list(VPCS).index(vpc) + 1, net, host)
+
+
+class Fabric(Capture):
+    """Packets of instances, in the tunnels of their hosts."""
+
+    def __init__(self):
+        super().__init__("02:00:00:00:fa:fe", "02:00:00:00:fa:01")
+
+    def send(self, vpc, inner, at, host=None, vni=None):
+        host = host or HOSTS[vpc, inner[IP].src]
+        frame = Ether(src=instance_mac(vpc, inner[IP].src),
+                      dst=GATEWAY_MAC) / inner
+        self.add(self.ether /
+                 IP(src=host, dst=ROUTER_HOST, id=0, flags="DF") /
+                 UDP(sport=50000 + inner[IP].id % 1000, dport=6081, chksum=0) /
+                 GENEVE(vni=vni or VPCS[vpc], proto=0x6558) / frame, at)
+
+    def connection(self, vpc, src, dst, sport, dport, at, requests):
+        """Both halves of a TCP connection, as their hosts send them."""
+        here = IP(src=src, dst=dst, id=sport & 0xfff, flags="DF")
+        there = IP(src=dst, dst=src, id=dport & 0xfff, flags="DF")
+        seq, ack = 1000, 5000
+        steps = [(here / TCP(sport=sport, dport=dport, flags="S", seq=seq)),
+                 (there / TCP(sport=dport, dport=sport, flags="SA", seq=ack,
+                              ack=seq + 1))]
+        seq, ack = seq + 1, ack + 1
+        steps.append(here / TCP(sport=sport, dport=dport, flags="A", seq=seq,
+                                ack=ack))
+        for n in range(requests):
+            question = b"question %d\n" % n
+            answer = b"answer %d\n" % n * 20
+            steps.append(here / TCP(sport=sport, dport=dport, flags="PA",
+                                    seq=seq, ack=ack) / Raw(question))
+            seq += len(question)
+            steps.append(there / TCP(sport=dport, dport=sport, flags="PA",
+                                     seq=ack, ack=seq) / Raw(answer))
+            ack += len(answer)
+        steps.append(here / TCP(sport=sport, dport=dport, flags="FA", seq=seq,
+                                ack=ack))
+        steps.append(there / TCP(sport=dport, dport=sport, flags="FA", seq=ack,
+                                 ack=seq + 1))
+        steps.append(here / TCP(sport=sport, dport=dport, flags="A",
+                                seq=seq + 1, ack=ack + 1))
+        for n, packet in enumerate(steps):
+            self.send(vpc, packet, at + n * 0.01)
+
+
+def vpc_router(fabric):
+    web, web2, app, db = "10.0.1.10", "10.0.1.11", "10.0.2.10", "10.0.3.10"
+
+    # The same connections in both VPCs: web to app, app to db.
+    for n, vpc in enumerate(VPCS):
+        fabric.connection(vpc, web, app, 40000 + n, 8080, n * 0.002, 3)
+        fabric.connection(vpc, app, db, 41000 + n, 5432, 5 + n * 0.002, 2)
+
+    # Within a subnet no network ACL looks.
+    fabric.connection("red", web2, web, 42000, 443, 10, 1)
+    # A ping, and its answer.
+    for n in range(4):
+        ping = ICMP(type="echo-request", id=7, seq=n) / Raw(b"x" * 56)
+        pong = ICMP(type="echo-reply", id=7, seq=n) / Raw(b"x" * 56)
+        fabric.send("red", IP(src=app, dst=web, id=n) / ping, 12 + n)
+        fabric.send("red", IP(src=web, dst=app, id=n) / pong, 12.01 + n)
+
+    # Refused by the network ACL of the databases: web may not.
+    for n in range(3):
+        fabric.send("red", IP(src=web, dst=db, id=n) /
+                    TCP(sport=43000, dport=5432, flags="S"), 20 + n)
+    # Refused by the security group: ssh to app.
+    for n in range(3):
+        fabric.send("blue", IP(src=web, dst=app, id=n) /
+                    TCP(sport=44000, dport=22, flags="S"), 24 + n)
+
+    # An address that only the other VPC has.
+    fabric.send("blue", IP(src=web, dst=web2) /
+                TCP(sport=45000, dport=443, flags="S"), 30)
+    # From a host that the sender is not on; and of no VPC at all.
+    fabric.send("red", IP(src=web, dst=app) /
+                TCP(sport=46000, dport=8080, flags="S"), 31,
+                host="192.0.2.13")
+    fabric.send("red", IP(src=web, dst=app) /
+                TCP(sport=46001, dport=8080, flags="S"), 32, vni=300)
+    # Beyond the VPC there is no route.
+    fabric.send("red", IP(src=web, dst="203.0.113.9") /
+                UDP(sport=47000, dport=53) / Raw(b"hello"), 33)
+
+    # A minute later, in the next window of the log.
+    fabric.connection("red", web, app, 40100, 8080, 75, 1)
+
+
 def main():
     folder = sys.argv[1] if len(sys.argv) > 1 else os.path.dirname(
         os.path.abspath(__file__))
@@ -225,6 +333,9 @@ def main():
     internet = Capture(ROUTER_MAC, OUTSIDE_MAC)
     unasked(internet)
     internet.write(os.path.join(folder, "internet.pcap"))
+    fabric = Fabric()
+    vpc_router(fabric)
+    fabric.write(os.path.join(folder, "vpc-router.pcap"))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,634 @@
+/* SecurityGroup: the stateful filter at the elastic network interfaces of a
+ * VPC, by the union of the groups that each carries.
+ *
+ * Stands behind what gives packets their identity (p->src_eni, p->dst_eni) and
+ * beside Nacl, which is stateless and filters at subnets.  What groups say is
+ * compiled by headgate/group_rules.h; connections are in the flow service
+ * (headgate/flow.h).  A flow has a record of its own for each interface that
+ * it passes, a side: one packet may leave one instance and enter another. */
+#include <string.h>
+
+#include <headgate/table_file.h>
+
+#include "security_group_handlers.h"
+#include "security_group_track.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+/* ---- What is let through without being tracked ------------------------ */
+
+static bool
+in_list(const struct hg_prefix_list *list, const struct hg_addr *a)
+{
+    size_t i;
+
+    for (i = 0; i < list->n; i++)
+        if (hg_prefix_contains(&list->v[i], a))
+            return true;
+    return false;
+}
+
+/* Whether 'a' is address number 'nth' of one of these IPv4 blocks. */
+static bool
+is_nth(const struct hg_prefix_list *cidr, const struct hg_addr *a,
+       uint32_t nth)
+{
+    size_t i;
+
+    for (i = 0; a->family == 4 && i < cidr->n; i++)
+        if (cidr->v[i].addr.family == 4 &&
+            hg_addr_ip4(a) == hg_addr_ip4(&cidr->v[i].addr) + nth)
+            return true;
+    return false;
+}
+
+/* DHCP of clients: to everybody, and DHCPv6 answers of a neighbour. */
+static bool
+is_dhcp(const struct passage *g, const struct hg_addr *peer)
+{
+    static const uint8_t all_agents[16] = {0xff, 2, [13] = 1, [15] = 2};
+    uint16_t sport = hg_packet_sport(g->p), dport = hg_packet_dport(g->p);
+
+    if (g->p->protocol != HG_PROTO_UDP)
+        return false;
+    if (peer->family == 4)
+        return g->direction == EGRESS && sport == 68 && dport == 67 &&
+               hg_addr_ip4(peer) == UINT32_MAX;
+    if (g->direction == EGRESS)
+        return sport == 546 && dport == 547 &&
+               !memcmp(peer->byte, all_agents, sizeof all_agents);
+    return sport == 547 && dport == 546 && peer->byte[0] == 0xfe &&
+           (peer->byte[1] & 0xc0) == 0x80;
+}
+
+static bool
+is_unfiltered(const struct security_group *self, const struct passage *g)
+{
+    struct hg_addr peer =
+        g->direction == EGRESS ? hg_packet_dst(g->p) : hg_packet_src(g->p);
+
+    if (in_list(&self->unfiltered, &peer) || is_dhcp(g, &peer))
+        return true;
+    /* The subnet's router and the VPC's resolver. */
+    return g->eni && (is_nth(&g->eni->subnet->cidr, &peer, 1) ||
+                      is_nth(&g->eni->vpc->cidr, &peer, 2));
+}
+
+static enum hg_group_direction
+rules_of(unsigned direction)
+{
+    return direction == INGRESS ? HG_GROUP_INBOUND : HG_GROUP_OUTBOUND;
+}
+
+/* A key as the answer to this packet would have it. */
+static struct hg_rule_key
+reversed(const struct hg_rule_key *key)
+{
+    struct hg_rule_key r = *key;
+
+    memcpy(r.src, key->dst, sizeof r.src);
+    memcpy(r.dst, key->src, sizeof r.dst);
+    if (key->sport < HG_RULE_NO_PORT) {
+        r.sport = key->service;
+        r.service = key->sport;
+    }
+    return r;
+}
+
+/* Whether anybody may send what comes and everything may go back, or this is
+ * an answer to such a packet: nothing is remembered of it then. */
+static bool
+needs_no_tracking(struct security_group *self, const struct passage *g,
+                  const struct hg_rule_key *key, enum hg_group_verdict verdict)
+{
+    enum hg_group_direction d = rules_of(g->direction);
+    enum hg_group_direction back = rules_of(!g->direction);
+    uint8_t family = key->family, protocol = key->protocol;
+    struct hg_rule_key reverse;
+    struct hg_addr src, dst;
+
+    if (protocol != HG_PROTO_TCP && protocol != HG_PROTO_UDP)
+        return false;
+    if (self->always_tracked.n) {
+        src = hg_packet_src(g->p);
+        dst = hg_packet_dst(g->p);
+        if (in_list(&self->always_tracked, &src) ||
+            in_list(&self->always_tracked, &dst))
+            return false;
+    }
+    if (verdict == HG_GROUP_OPEN &&
+        hg_group_set_all_open(g->set, back, family, protocol))
+        return true;
+    reverse = reversed(key);
+    return hg_group_set_all_open(g->set, d, family, protocol) &&
+           hg_group_set_verdict(g->set, back, &reverse, g->peer) ==
+               HG_GROUP_OPEN;
+}
+
+/* Whether an ICMP error quotes a packet of a tracked connection of this
+ * interface, sent in the direction from which the error comes back. */
+static bool
+is_related(struct security_group *self, const struct passage *g)
+{
+    struct hg_flow_key q;
+    struct hg_flow *flow;
+    bool high;
+
+    if (!hg_flow_key_quoted(g->p, &q))
+        return false;
+    flow = hg_flow_find_key(self, &q, g->p->time_ns);
+    if (!flow)
+        return false;
+    high = source_is_high(&q.src, q.sport, &q.dst, q.dport);
+    return next_side(hg_flow_state(self, flow, g->p->time_ns), NULL,
+                     number_of(g), high == (g->direction == INGRESS),
+                     g->p->time_ns) != NULL;
+}
+
+/* ---- The verdict ------------------------------------------------------ */
+
+static int
+deny(struct security_group *self)
+{
+    hg_count(&self->rejected);
+    return hg_is_wired(self, DENY) ? DENY : hg_drop(&self->denied);
+}
+
+static int
+judge_by_rules(struct security_group *self, struct passage *g)
+{
+    struct hg_rule_key key;
+    enum hg_group_verdict verdict;
+
+    hg_rule_key_of(g->p, &key);
+    verdict =
+        hg_group_set_verdict(g->set, rules_of(g->direction), &key, g->peer);
+    if (verdict == HG_GROUP_DENIED) {
+        if (!self->related_icmp_errors || !is_related(self, g))
+            return deny(self);
+        hg_count(&self->related);
+        return (int)g->direction;
+    }
+    if (needs_no_tracking(self, g, &key, verdict)) {
+        hg_count(&self->untracked);
+        return (int)g->direction;
+    }
+    /* ICMP that asks nothing gets no answer. */
+    if (is_icmp(g->p) && answer_of(g->p) < 0)
+        return (int)g->direction;
+    return track(self, g);
+}
+
+static int
+judge(struct security_group *self, struct passage *g)
+{
+    struct hg_packet *p = g->p;
+    struct hg_flow *flow = hg_flow_find(self, p);
+
+    if (flow) {
+        struct sg_flow *state = hg_flow_state(self, flow, p->time_ns);
+        struct side *s = find_side(self, state, g);
+
+        if (s) {
+            advance(self, s, g);
+            if (s->replied && s->kind != TCP_OPENING)
+                hg_flow_confirm(flow);
+            hg_flow_keep(self, flow, prune(self, state, p->time_ns));
+            return (int)g->direction;
+        }
+    }
+    if (is_unfiltered(self, g)) {
+        hg_count(&self->bypassed);
+        return (int)g->direction;
+    }
+    return judge_by_rules(self, g);
+}
+
+/* Later fragments of IPv4 go where the first went; the table knows only
+ * 64 bits of who sends what to whom, so they are a hash. */
+static struct hg_fragment_key
+fragment_key(const struct security_group *self, const struct passage *g)
+{
+    const struct hg_ipv4 *ip = hg_packet_ipv4(g->p);
+    struct {
+        hg_be32 src, dst;
+        uint32_t vpc, eni, direction;
+    } who = {ip->src, ip->dst, g->p->vpc, number_of(g), g->direction};
+    uint64_t hash = XXH3_64bits_withSeed(&who, sizeof who, hg_seed(self));
+
+    return (struct hg_fragment_key){.src = (uint32_t)hash,
+                                    .dst = (uint32_t)(hash >> 32),
+                                    .id = hg_get16(ip->id),
+                                    .protocol = ip->protocol};
+}
+
+static int
+judge_fragment(struct security_group *self, struct passage *g)
+{
+    struct hg_fragment_key key = fragment_key(self, g);
+    struct hg_packet *orphans = NULL;
+    int verdict;
+
+    if (g->p->flags & HG_PACKET_FRAGMENT_LATER) {
+        if (hg_fragment_find(self->fragments, &key, g->p->time_ns))
+            return (int)g->direction;
+        return judge(self, g);
+    }
+    verdict = judge(self, g);
+    if (verdict == (int)g->direction)
+        hg_fragment_add(self->fragments, &key, g->p->time_ns, &orphans);
+    return verdict;
+}
+
+static int
+security_group_packet(struct security_group *self, struct hg_packet *p)
+{
+    struct passage g = {.p = p, .direction = p->in_port};
+
+    if (!hg_packet_is_ip(p))
+        return hg_drop(&self->not_ip);
+    if (!find_interface(self, &g))
+        return self->unknown_eni == UNKNOWN_PASS ? (int)g.direction
+                                                 : hg_drop(&self->no_eni);
+    if (p->flags & HG_PACKET_FRAGMENT && p->flags & HG_PACKET_IP4)
+        return judge_fragment(self, &g);
+    return judge(self, &g);
+}
+
+static void
+security_group_batch(struct security_group *self, struct hg_batch *batch)
+{
+    int16_t verdict[HG_BATCH_MAX];
+    int differs = 0;
+    unsigned i;
+
+    hg_flow_find_batch(self, batch);
+    verdict[0] = 0;
+    for (i = 0; i < batch->n; i++) {
+        verdict[i] = (int16_t)security_group_packet(self, batch->p[i]);
+        differs |= verdict[i] ^ verdict[0];
+    }
+    if (!differs && verdict[0] >= 0)
+        hg_pass(self, (unsigned)verdict[0], batch);
+    else
+        hg_route(self, batch, verdict);
+}
+
+/* ---- Configuration ---------------------------------------------------- */
+
+static int16_t
+number_or_any(const struct hg_number_list *list)
+{
+    return list->n ? (int16_t)list->v[0] : HG_RULE_ANY;
+}
+
+static bool
+add_rule_row(struct security_group *self, size_t g, bool inbound,
+             const struct rule_row *row)
+{
+    struct hg_group_rule rule = {.icmp_type = number_or_any(&row->type),
+                                 .icmp_code = number_or_any(&row->code),
+                                 .ports = row->ports,
+                                 .peers =
+                                     inbound ? row->source : row->destination};
+    struct hg_error error;
+
+    if (!hg_group_protocol_parse(row->protocol, &rule.protocol))
+        return hg_config_error(self, "group", (int)g,
+                               "'%s' is no protocol; write tcp, udp, icmp, "
+                               "icmpv6, all or a number up to 255",
+                               row->protocol);
+    if (!hg_groups_add_rule(self->rules, self->group.row[g].id,
+                            inbound ? HG_GROUP_INBOUND : HG_GROUP_OUTBOUND,
+                            &rule, &error))
+        return hg_config_error(self, "group", (int)g, "%s rule: %s",
+                               inbound ? "inbound" : "outbound", error.text);
+    return true;
+}
+
+/* What a group holds that says nothing of it. */
+static bool
+add_standard_rules(struct security_group *self, size_t g)
+{
+    struct group_row *row = &self->group.row[g];
+    char *anywhere[] = {(char[]){"0.0.0.0/0"}, (char[]){"::/0"}};
+    char *own[] = {(char[]){"self"}};
+    struct rule_row all = {.protocol = (char[]){"all"},
+                           .destination = {2, anywhere},
+                           .source = {1, own}};
+    bool ok = true;
+
+    if (row->allow_all_outbound && !row->outbound.n)
+        ok = add_rule_row(self, g, false, &all);
+    if (row->default_of && !row->inbound.n)
+        ok = add_rule_row(self, g, true, &all) && ok;
+    return ok;
+}
+
+static bool
+add_groups(struct security_group *self)
+{
+    struct hg_error error;
+    bool ok = true;
+    size_t i, k;
+
+    for (i = 0; i < self->group.n; i++)
+        if (!hg_groups_add(self->rules, self->group.row[i].id,
+                           self->group.row[i].default_of, &error))
+            ok = hg_config_error(self, "group", (int)i, "%s", error.text);
+    for (i = 0; i < self->prefix_list.n; i++)
+        if (!hg_groups_add_prefix_list(
+                self->rules, self->prefix_list.row[i].id,
+                &self->prefix_list.row[i].entries, &error))
+            ok =
+                hg_config_error(self, "prefix_list", (int)i, "%s", error.text);
+    for (i = 0; ok && i < self->group.n; i++) {
+        struct group_row *row = &self->group.row[i];
+
+        for (k = 0; k < row->inbound.n; k++)
+            ok &= add_rule_row(self, i, true, &row->inbound.row[k]);
+        for (k = 0; k < row->outbound.n; k++)
+            ok &= add_rule_row(self, i, false, &row->outbound.row[k]);
+        ok &= add_standard_rules(self, i);
+    }
+    return ok;
+}
+
+/* Where the mistakes of a file go. */
+static void
+report_mistake(void *self, const char *text)
+{
+    hg_config_error(self, "file", -1, "%s", text);
+}
+
+static bool
+add_file_row(void *self, struct hg_table_row *row, struct hg_error *error)
+{
+    static const char *const columns[RULE_WORDS] = {
+        "group", "direction", "protocol", "service", "peer"};
+    const char *words[RULE_WORDS] = {NULL};
+    size_t i, k;
+
+    for (i = 0; i < row->n; i++) {
+        for (k = 0; k < RULE_WORDS && strcmp(row->name[i], columns[k]); k++)
+            ;
+        row->at = i;
+        if (k == RULE_WORDS)
+            return hg_error_set(error,
+                                "there is no column '%s'; those are group, "
+                                "direction, protocol, service and peer",
+                                row->name[i]);
+        words[k] = row->value[i];
+    }
+    for (k = 0; k < RULE_WORDS; k++)
+        if (!words[k] || !*words[k])
+            return hg_error_set(error, "it has no %s", columns[k]);
+    return add_rule_words(self, words, error);
+}
+
+static bool
+security_group_configure(void *self_)
+{
+    struct security_group *self = self_;
+    bool ok;
+    size_t i;
+
+    self->timeout[TCP_OPENING] = self->tcp_opening_timeout.ns;
+    self->timeout[TCP_ESTABLISHED] = self->tcp_established_timeout.ns;
+    self->timeout[TCP_CLOSING] = self->tcp_closing_timeout.ns;
+    self->timeout[UDP_SINGLE] = self->udp_timeout.ns;
+    self->timeout[UDP_STREAM] = self->udp_stream_timeout.ns;
+    self->timeout[ICMP_QUERY] = self->icmp_timeout.ns;
+    self->timeout[OTHER] = self->other_timeout.ns;
+    self->rules = hg_groups_create();
+    ok = add_groups(self);
+    if (ok && self->file)
+        ok = hg_table_read(self->file, add_file_row, report_mistake, self);
+    for (i = 0; i < self->groups.n; i++)
+        if (!hg_groups_has(self->rules, self->groups.v[i]))
+            ok = hg_config_error(self, "groups", (int)i,
+                                 "there is no group '%s' in this element",
+                                 self->groups.v[i]);
+    if (hg_option_given(self, "max_flows"))
+        hg_flow_limit(self, self->max_flows);
+    return hg_flow_declare(self, sizeof(struct sg_flow)) && ok;
+}
+
+static bool
+check_inventory(const struct security_group *self, struct hg_error *error)
+{
+    size_t i, k;
+
+    for (i = 0; i < hg_inventory_n_enis(self->inventory); i++) {
+        const struct hg_eni *eni = hg_inventory_eni_at(self->inventory, i);
+
+        for (k = 0; eni && k < eni->security_group.n; k++)
+            if (!hg_groups_has(self->rules, eni->security_group.v[k]))
+                return hg_error_set(error,
+                                    "ENI '%s' has group '%s', which is not "
+                                    "here; add 'group %s { ... }'",
+                                    eni->id, eni->security_group.v[k],
+                                    eni->security_group.v[k]);
+    }
+    return true;
+}
+
+static bool
+security_group_start(void *self_, struct hg_error *error)
+{
+    struct security_group *self = self_;
+    char *const *ids = self->groups.v;
+    size_t n = self->groups.n;
+
+    self->inventory = hg_service(self, self->mapping, "inventory");
+    if (self->inventory && !check_inventory(self, error))
+        return false;
+    if (!self->inventory && !n) {
+        if (self->group.n != 1)
+            return hg_error_set(error, "which groups apply is not said; add "
+                                       "'groups = { ... }' or a "
+                                       "MappingService");
+        ids = &self->group.row[0].id;
+        n = 1;
+    }
+    self->default_set = hg_groups_set(self->rules, self->inventory, ids, n);
+    self->fragments = hg_fragment_table_create(MAX_FRAGMENTS, FRAGMENT_TIMEOUT,
+                                               hg_seed(self));
+    return self->fragments || hg_error_set(error, "out of memory");
+}
+
+static void
+security_group_free(void *self_)
+{
+    struct security_group *self = self_;
+
+    hg_fragment_table_destroy(self->fragments);
+    hg_groups_destroy(self->rules);
+    free(self->enis);
+}
+
+/* clang-format off */
+#define RULE_FIELDS                                                           \
+    HG_ROW_OPTION(struct rule_row, protocol, .def = "all",                    \
+                  .doc = "tcp, udp, icmp, icmpv6, all or a number"),          \
+    HG_ROW_OPTION(struct rule_row, ports,                                     \
+                  .doc = "destination ports of tcp and udp; all if none"),    \
+    HG_ROW_OPTION(struct rule_row, type, .max = 255, .max_n = 1,              \
+                  .doc = "ICMP type; any if not given"),                      \
+    HG_ROW_OPTION(struct rule_row, code, .max = 255, .max_n = 1,              \
+                  .doc = "ICMP code; any if not given")
+
+static const struct hg_field inbound_fields[] = {
+    RULE_FIELDS,
+    HG_ROW_OPTION(struct rule_row, source, .required = true, .min_n = 1,
+                  .doc = "address blocks, groups, prefix lists or 'self'")};
+
+static const struct hg_field outbound_fields[] = {
+    RULE_FIELDS,
+    HG_ROW_OPTION(struct rule_row, destination, .required = true, .min_n = 1,
+                  .doc = "address blocks, groups, prefix lists or 'self'")};
+
+static const struct hg_field group_fields[] = {
+    HG_ROW_OPTION(struct group_row, id, .title = true, .required = true,
+                  .doc = "id of the group"),
+    HG_ROW_OPTION(struct group_row, default_of,
+                  .doc = "VPC whose ENIs without groups have this one; lets "
+                         "its members in unless it has inbound rules"),
+    HG_ROW_OPTION(struct group_row, allow_all_outbound, .def = "true",
+                  .doc = "without outbound rules, let everything out"),
+    HG_ROW_ROWS(struct group_row, inbound, inbound_fields,
+                .doc = "what may come in"),
+    HG_ROW_ROWS(struct group_row, outbound, outbound_fields,
+                .doc = "what may go out")};
+
+static const struct hg_field list_fields[] = {
+    HG_ROW_OPTION(struct list_row, id, .title = true, .required = true,
+                  .doc = "id of the prefix list"),
+    HG_ROW_OPTION(struct list_row, entries, .required = true,
+                  .doc = "its address blocks")};
+
+HG_BATCH_ELEMENT(SecurityGroup, struct security_group, security_group_batch,
+    .summary = "filters at network interfaces by security groups, statefully",
+    .doc =
+        "Packets that leave an instance enter and leave by \"egress\", packets "
+        "to an instance by \"ingress\".  A packet that goes from one instance "
+        "to another passes both, for the groups of both.\n\n"
+        "Rules only allow; all rules of all groups of an interface count, in "
+        "no order; what none allows leaves on \"deny\" or is dropped.  A "
+        "packet of a connection that is tracked passes whatever the rules say "
+        "by now: taking a rule away does not cut it.  Not tracked are TCP and "
+        "UDP flows that a rule allows from (to) any address while a rule of "
+        "the other direction allows all ports to (from) any address; these "
+        "stop with the rule.  Whether a flow is tracked is decided by its "
+        "first packet.\n\n"
+        "ICMP queries are tracked, so that their answers pass; other ICMP "
+        "needs a rule, also errors about tracked flows (unless "
+        "'related-icmp-errors').  Other protocols are tracked by addresses, "
+        "and answers pass for 'other-timeout' after the last request.  A TCP "
+        "packet that a rule allows is tracked even if it opens no connection. "
+        "Sequence numbers are not checked.\n\n"
+        "Never filtered are the addresses of 'unfiltered', each subnet's "
+        "router (its second address), the VPC's resolver (the third), and "
+        "DHCP to everybody.  Later fragments of IPv4 pass if the first did "
+        "within 30 seconds; those of IPv6, and those that overtake the first, "
+        "match only rules without ports.\n\n"
+        "A rule that refers to a group matches the private addresses of its "
+        "members, but not what comes from an ENI that is no member.  Flows "
+        "that have run out may count toward 'max-per-eni' for a second more.",
+    .example =
+        "Interface     inside  { }\n"
+        "Interface     outside { }\n"
+        "SecurityGroup groups {\n"
+        "    group sg-web {\n"
+        "        inbound { protocol = tcp  ports = { 80, 443 }\n"
+        "                  source = { 0.0.0.0/0, ::/0 } }\n"
+        "        inbound { protocol = tcp  ports = 22\n"
+        "                  source = 10.0.0.0/8 }\n"
+        "        inbound { protocol = icmp  type = 3  code = 4\n"
+        "                  source = 0.0.0.0/0 }\n"
+        "    }\n"
+        "}\n"
+        "connect(\"inside -> CheckIP -> [egress]groups[egress] -> outside\")\n"
+        "connect(\"outside -> CheckIP -> [ingress]groups[ingress] -> inside\")"
+        "\n",
+    .inputs = "egress ingress", .outputs = "egress ingress deny?",
+    .needs = "ip",
+    .configure = security_group_configure,
+    .start = security_group_start,
+    .free = security_group_free,
+    .flow_expired = security_group_flow_expired,
+    .handlers = HG_HANDLERS(
+        {.name = "flows", .read = read_flows,
+         .doc = "tracked flows, one JSON object a line; =ENI for one ENI"},
+        {.name = "count", .read = read_count,
+         .doc = "how many flows are tracked; =ENI for one ENI"},
+        {.name = "delete", .write = write_delete,
+         .doc = "forget the tracked flows of an ENI, or 'all'"},
+        {.name = "rules", .read = read_rules,
+         .doc = "all rules, one JSON object a line"},
+        {.name = "add-rule", .write = write_add_rule,
+         .doc = "'GROUP inbound tcp 443 10.0.0.0/8'"},
+        {.name = "remove-rule", .write = write_remove_rule,
+         .doc = "remove the rule of this number"}),
+    .fields = HG_FIELDS(
+        HG_OPTION(mapping, .cls = "MappingService",
+                  .doc = "who knows the ENIs; the only one if not given"),
+        HG_ROWS(group, group_fields, .required = true, .min_n = 1,
+                .doc = "a security group"),
+        HG_ROWS(prefix_list, list_fields, .doc = "a named list of blocks"),
+        HG_OPTION(file,
+                  .doc = "more rules: CSV with the columns group, direction, "
+                         "protocol, service and peer, or JSON"),
+        HG_OPTION(groups,
+                  .doc = "groups of ENIs that have none, and of everything "
+                         "without a MappingService; the only one if there is "
+                         "but one"),
+        HG_OPTION(unknown_eni, .choices = "deny pass", .def = "deny",
+                  .doc = "what to do with packets of no known ENI"),
+        HG_OPTION(unfiltered,
+                  .def = "169.254.169.253/32 169.254.169.254/32 "
+                         "169.254.169.123/32 169.254.170.2/32 "
+                         "169.254.169.250/31 fd00:ec2::/32",
+                  .doc = "services that no group filters: resolver, instance "
+                         "and task metadata, time, licence activation"),
+        HG_OPTION(always_tracked,
+                  .doc = "addresses whose flows are tracked whatever the "
+                         "rules: load balancers, NAT gateways, endpoints"),
+        HG_OPTION(related_icmp_errors, .live = true,
+                  .doc = "let ICMP errors about tracked flows pass"),
+        HG_OPTION(tcp_established_timeout, .def = "5d", .min = 60 * HG_SEC,
+                  .max = 432000 * HG_SEC,
+                  .doc = "idle TCP connections are forgotten"),
+        HG_OPTION(tcp_opening_timeout, .def = "60s", .min = HG_SEC,
+                  .max = HG_HOUR, .doc = "TCP before the handshake is done"),
+        HG_OPTION(tcp_closing_timeout, .def = "10s", .min = HG_SEC,
+                  .max = HG_HOUR, .doc = "TCP after RST or FIN both ways"),
+        HG_OPTION(udp_timeout, .def = "30s", .min = 30 * HG_SEC,
+                  .max = 60 * HG_SEC,
+                  .doc = "UDP in one direction or of one request and answer"),
+        HG_OPTION(udp_stream_timeout, .def = "180s", .min = 60 * HG_SEC,
+                  .max = 180 * HG_SEC, .doc = "UDP of more than one exchange"),
+        HG_OPTION(icmp_timeout, .def = "60s", .min = HG_SEC, .max = HG_HOUR,
+                  .doc = "ICMP queries"),
+        HG_OPTION(other_timeout, .def = "600s", .min = HG_SEC, .max = HG_DAY,
+                  .doc = "other protocols, since the last request"),
+        HG_OPTION(max_flows, .def = "1048576", .min = 1,
+                  .max = UINT32_MAX / 4,
+                  .doc = "flows tracked in all; connections not yet answered "
+                         "give way to new ones"),
+        HG_OPTION(max_per_eni,
+                  .doc = "flows tracked for one ENI; 0: no such limit"),
+        HG_GAUGE(tracked, .doc = "flows tracked, one for each ENI passed"),
+        HG_COUNTER(opened, .doc = "flows that began to be tracked"),
+        HG_COUNTER(untracked, .doc = "packets allowed without tracking"),
+        HG_COUNTER(bypassed, .doc = "packets that no group filters"),
+        HG_COUNTER(rejected, .doc = "packets that no rule allows"),
+        HG_COUNTER(related, .doc = "ICMP errors let in for their flow"),
+        HG_REASON(not_ip, .doc = "not IP"),
+        HG_REASON(denied, .doc = "no rule allows it, \"deny\" unwired"),
+        HG_REASON(no_eni, .doc = "of no known ENI"),
+        HG_REASON(conntrack_allowance_exceeded,
+                  .doc = "new flow of an ENI that tracks its maximum"),
+        HG_REASON(table_full, .doc = "new flow, but no room to track it")))
+/* clang-format on */

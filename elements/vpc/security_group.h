@@ -1,0 +1,129 @@
+/* security_group.h: what a SecurityGroup can be told, what it counts and what
+ * it keeps of a flow; security_group.c is what it does, with
+ * security_group_track.h and security_group_handlers.h as parts of it. */
+#ifndef SECURITY_GROUP_H
+#define SECURITY_GROUP_H 1
+
+#include <headgate/element.h>
+#include <headgate/flow.h>
+#include <headgate/fragment_table.h>
+#include <headgate/group_rules.h>
+
+enum { EGRESS, INGRESS, DENY }; /* Ports; the first two of input, too. */
+enum { UNKNOWN_DENY, UNKNOWN_PASS };
+enum { MAX_SIDES = 4, MAX_FRAGMENTS = 4096 };
+
+#define FRAGMENT_TIMEOUT (30 * HG_SEC) /* Linux: net.ipv4.ipfrag_time */
+
+enum kind {
+    TCP_OPENING,
+    TCP_ESTABLISHED,
+    TCP_CLOSING,
+    UDP_SINGLE, /* One direction, or one request and its answer. */
+    UDP_STREAM,
+    ICMP_QUERY,
+    OTHER,
+    N_KINDS
+};
+
+static const char *const kind_names[N_KINDS] = {
+    "tcp-opening", "tcp-established", "tcp-closing",
+    "udp",         "udp-stream",      "icmp",
+    "other"};
+
+/* What an interface knows of a flow; all zero: nothing. */
+struct side {
+    uint64_t until_ns;
+    uint32_t eni;         /* Number; 0 without an inventory. */
+    uint8_t kind;         /* enum kind */
+    uint8_t opened_by;    /* EGRESS or INGRESS. */
+    uint8_t endpoint : 1; /* Which end of the flow the interface is. */
+    uint8_t replied : 1;
+    uint8_t fin : 2; /* Bit 0: from the opener, bit 1: from the other. */
+    uint8_t answer;  /* The ICMP type that answers the query. */
+};
+
+struct sg_flow {
+    struct side side[MAX_SIDES];
+};
+
+struct rule_row {
+    char *protocol;
+    struct hg_port_range_list ports;
+    struct hg_number_list type;
+    struct hg_number_list code;
+    struct hg_string_list source;
+    struct hg_string_list destination;
+};
+
+struct group_row {
+    char *id;
+    char *default_of;
+    bool allow_all_outbound;
+    HG_ROWS_OF(struct rule_row) inbound;
+    HG_ROWS_OF(struct rule_row) outbound;
+};
+
+struct list_row {
+    char *id;
+    struct hg_prefix_list entries;
+};
+
+struct eni_entry {
+    const struct hg_eni *eni; /* As it was when 'set' was found. */
+    struct hg_group_set *set;
+    uint64_t n_tracked;
+};
+
+struct security_group {
+    struct hg_element *mapping;
+    HG_ROWS_OF(struct group_row) group;
+    HG_ROWS_OF(struct list_row) prefix_list;
+    char *file;
+    struct hg_string_list groups;
+    unsigned unknown_eni;
+    struct hg_prefix_list unfiltered;
+    struct hg_prefix_list always_tracked;
+    bool related_icmp_errors;
+    struct hg_duration tcp_established_timeout;
+    struct hg_duration tcp_opening_timeout;
+    struct hg_duration tcp_closing_timeout;
+    struct hg_duration udp_timeout;
+    struct hg_duration udp_stream_timeout;
+    struct hg_duration icmp_timeout;
+    struct hg_duration other_timeout;
+    uint64_t max_flows;
+    uint64_t max_per_eni;
+    hg_gauge tracked;
+    hg_counter opened;
+    hg_counter untracked;
+    hg_counter bypassed;
+    hg_counter rejected;
+    hg_counter related;
+    hg_counter not_ip;
+    hg_counter denied;
+    hg_counter no_eni;
+    hg_counter conntrack_allowance_exceeded;
+    hg_counter table_full;
+
+    struct hg_groups *rules;
+    const struct hg_inventory *inventory;
+    struct hg_group_set *default_set; /* Of 'groups'. */
+    struct eni_entry *enis;           /* By number. */
+    size_t n_enis;
+    uint64_t expired_ns; /* When the limit last made it look for ended ones. */
+    uint64_t timeout[N_KINDS];
+    struct hg_fragment_table *fragments;
+};
+
+/* A packet at an interface. */
+struct passage {
+    struct hg_packet *p;
+    unsigned direction; /* EGRESS or INGRESS. */
+    const struct hg_eni *eni;
+    const struct hg_eni *peer;
+    struct eni_entry *entry;
+    struct hg_group_set *set;
+};
+
+#endif

@@ -1,0 +1,821 @@
+/* test_flow.c: the flow service (headgate/flow.h) against a plain list, over
+ * sizes of batches, when it is full, and the keys of packets and of what ICMP
+ * errors quote. */
+#include <stdlib.h>
+#include <string.h>
+
+#include <headgate/flow.h>
+#include <headgate/graph.h>
+
+#include "notation.h"
+#include "test.h"
+
+#define START (UINT64_C(1700000000) * HG_SEC)
+
+/* ---- A graph of elements that keep flows ------------------------------ */
+
+enum { MAX_KEEPERS = 2 };
+
+struct keeper {
+    uint64_t n_expired;
+    void (*expired)(struct keeper *, const uint64_t *state, uint64_t when_ns);
+};
+
+static void
+keeper_expired(void *self_, void *state, uint64_t when_ns)
+{
+    struct keeper *self = self_;
+
+    self->n_expired++;
+    if (self->expired)
+        self->expired(self, state, when_ns);
+}
+
+static const struct hg_class keeper_class = {
+    .magic = HG_MAGIC,
+    .abi = HG_ABI,
+    .class_size = sizeof(struct hg_class),
+    .flags = HG_CLASS_PASSIVE,
+    .name = "Keeper",
+    .self_size = sizeof(struct keeper),
+    .flow_expired = keeper_expired};
+
+struct rig {
+    struct hg_plugins *plugins;
+    struct hg_graph *graph;
+    struct keeper *keeper[MAX_KEEPERS];
+    uint64_t now;
+};
+
+/* Each keeper declares two words for each flow. */
+static void
+rig_init(struct rig *r, unsigned n_keepers, uint64_t limit)
+{
+    struct hg_graph_config config = {0};
+    struct hg_error error;
+    unsigned i;
+
+    *r = (struct rig){.plugins = hg_plugins_create(NULL), .now = START};
+    config.plugins = r->plugins;
+    config.seed = 7;
+    r->graph = hg_graph_create(&config);
+    for (i = 0; i < n_keepers; i++) {
+        struct hg_element *e =
+            hg_graph_add(r->graph, &keeper_class, i ? "b" : "a");
+
+        r->keeper[i] = hg_element_self(e);
+        REQUIRE(hg_flow_declare(r->keeper[i], 2 * sizeof(uint64_t)));
+    }
+    if (limit)
+        hg_flow_limit(r->keeper[0], limit);
+    hg_graph_finish(r->graph);
+    REQUIRE(hg_graph_start(r->graph, START, &error));
+}
+
+static void
+rig_uninit(struct rig *r)
+{
+    hg_graph_stop(r->graph);
+    hg_graph_destroy(r->graph);
+    hg_plugins_destroy(r->plugins);
+}
+
+static void
+rig_advance(struct rig *r, uint64_t now)
+{
+    r->now = now;
+    hg_graph_advance(r->graph, now);
+}
+
+static struct hg_packet *
+packet(struct rig *r, const char *text)
+{
+    struct hg_error error = {""};
+    struct hg_packet *p =
+        notation_parse(hg_graph_pool(r->graph), text, &error);
+
+    if (!p) {
+        FAIL("'%s': %s", text, error.text);
+        test_end();
+    }
+    p->time_ns = r->now;
+    return p;
+}
+
+static struct hg_flow_stats
+stats(const struct rig *r)
+{
+    struct hg_flow_stats s;
+
+    hg_flow_get_stats(r->keeper[0], &s);
+    return s;
+}
+
+/* ---- Against a list --------------------------------------------------- */
+
+struct model_interest {
+    uint64_t deadline;
+    uint64_t value;
+    bool against;
+};
+
+struct model_flow {
+    struct hg_flow_key key[2];
+    bool has_second;
+    unsigned second_user;
+    struct model_interest user[MAX_KEEPERS];
+};
+
+enum { MODEL_MAX = 4096, N_PACKETS = 60 };
+
+static struct model_flow model[MODEL_MAX];
+static size_t n_model;
+static uint64_t next_value;
+static uint64_t deadline_of[1 << 20]; /* By value, while in use. */
+
+static bool
+same_end(const struct hg_addr *a, uint16_t port, const struct hg_addr *b,
+         uint16_t other_port)
+{
+    return hg_addr_equal(a, b) && port == other_port;
+}
+
+/* 1: the same direction, -1: the other, 0: another flow. */
+static int
+compare(const struct hg_flow_key *a, const struct hg_flow_key *b)
+{
+    if (a->vpc != b->vpc || a->protocol != b->protocol)
+        return 0;
+    if (same_end(&a->src, a->sport, &b->src, b->sport) &&
+        same_end(&a->dst, a->dport, &b->dst, b->dport))
+        return 1;
+    if (same_end(&a->src, a->sport, &b->dst, b->dport) &&
+        same_end(&a->dst, a->dport, &b->src, b->sport))
+        return -1;
+    return 0;
+}
+
+static bool
+model_wanted(const struct model_flow *m, uint64_t now)
+{
+    return m->user[0].deadline > now || m->user[1].deadline > now;
+}
+
+/* 'direction' as of compare(), relative to the first key. */
+static struct model_flow *
+model_find(const struct hg_flow_key *key, uint64_t now, int *direction)
+{
+    size_t i;
+
+    for (i = 0; i < n_model; i++) {
+        struct model_flow *m = &model[i];
+
+        if (!model_wanted(m, now))
+            continue;
+        if ((*direction = compare(&m->key[0], key)) != 0)
+            return m;
+        if (m->has_second && m->user[m->second_user].deadline > now &&
+            (*direction = compare(&m->key[1], key)) != 0)
+            return m;
+    }
+    return NULL;
+}
+
+static struct model_flow *
+model_create(unsigned user, const struct hg_flow_key *key, uint64_t now)
+{
+    int direction = 1;
+    struct model_flow *m = model_find(key, now, &direction);
+
+    if (!m) {
+        size_t i = 0;
+
+        while (i < n_model && model_wanted(&model[i], now))
+            i++;
+        REQUIRE(i < MODEL_MAX);
+        n_model += i == n_model;
+        m = &model[i];
+        *m = (struct model_flow){.key = {*key}};
+        direction = 1;
+    }
+    if (m->user[user].deadline <= now) {
+        m->user[user] = (struct model_interest){.against = direction < 0};
+        if (m->second_user == user)
+            m->has_second = false;
+    }
+    return m;
+}
+
+static void
+model_end(struct model_flow *m, unsigned user)
+{
+    m->user[user].deadline = 0;
+    if (m->second_user == user)
+        m->has_second = false;
+}
+
+static bool
+model_add_key(struct model_flow *m, unsigned user,
+              const struct hg_flow_key *key, uint64_t now)
+{
+    int direction;
+    struct model_flow *other = model_find(key, now, &direction);
+
+    if (other && other != m)
+        return false;
+    m->has_second = !compare(&m->key[0], key);
+    if (!m->has_second)
+        return true;
+    m->second_user = user;
+    m->key[1] = *key;
+    if (m->user[user].against) {
+        m->key[1].src = key->dst;
+        m->key[1].dst = key->src;
+        m->key[1].sport = key->dport;
+        m->key[1].dport = key->sport;
+    }
+    return true;
+}
+
+/* What is told to have expired did so then. */
+static void
+check_expired(struct keeper *k, const uint64_t *state, uint64_t when)
+{
+    (void)k;
+    CHECK_EQ(when, deadline_of[state[0]]);
+    CHECK_EQ(state[1], ~state[0]);
+    deadline_of[state[0]] = 0;
+}
+
+static void
+check_find(struct rig *r, unsigned user, struct hg_packet *p)
+{
+    struct keeper *k = r->keeper[user];
+    struct hg_flow *flow = hg_flow_find(k, p);
+    struct hg_flow_key key;
+    struct model_flow *m;
+    int direction;
+
+    REQUIRE(hg_flow_key_of(p, &key));
+    CHECK((hg_flow_find_key(k, &key, p->time_ns) != NULL) == (flow != NULL));
+    m = model_find(&key, p->time_ns, &direction);
+    if (m && m->user[user].deadline <= p->time_ns)
+        m = NULL;
+    REQUIRE((m != NULL) == (flow != NULL));
+    if (!flow)
+        return;
+    CHECK_EQ(*(uint64_t *)hg_flow_state(k, flow, p->time_ns),
+             m->user[user].value);
+    CHECK_EQ(hg_flow_is_reply(flow, p),
+             (direction < 0) != m->user[user].against);
+}
+
+static void
+check_create(struct rig *r, unsigned user, struct hg_packet *p)
+{
+    struct keeper *k = r->keeper[user];
+    struct hg_flow *flow = hg_flow_create(k, p);
+    uint64_t until = p->time_ns + 1 + (uint64_t)(rand() % 40) * HG_SEC / 4;
+    struct hg_flow_key key;
+    struct model_flow *m;
+    struct model_interest *interest;
+    uint64_t *state;
+
+    REQUIRE(flow && hg_flow_key_of(p, &key));
+    m = model_create(user, &key, p->time_ns);
+    interest = &m->user[user];
+    state = hg_flow_state(k, flow, p->time_ns);
+    REQUIRE(CHECK_EQ(state[0], interest->value));
+    if (!state[0]) {
+        CHECK_EQ(state[1], 0);
+        state[0] = interest->value = ++next_value;
+        state[1] = ~state[0];
+    }
+    hg_flow_keep(k, flow, until);
+    interest->deadline = deadline_of[state[0]] = until;
+}
+
+static void
+check_end(struct rig *r, unsigned user, struct hg_packet *p)
+{
+    struct hg_flow *flow = hg_flow_find(r->keeper[user], p);
+    struct hg_flow_key key;
+    int direction;
+
+    if (!flow)
+        return;
+    REQUIRE(hg_flow_key_of(p, &key));
+    hg_flow_keep(r->keeper[user], flow, 0);
+    model_end(model_find(&key, p->time_ns, &direction), user);
+}
+
+static void
+check_add_key(struct rig *r, unsigned user, struct hg_packet *p,
+              struct hg_packet *second)
+{
+    struct hg_flow *flow = hg_flow_find(r->keeper[user], p);
+    struct hg_flow_key key, other;
+    int direction;
+    struct model_flow *m;
+
+    if (!flow)
+        return;
+    REQUIRE(hg_flow_key_of(p, &key) && hg_flow_key_of(second, &other));
+    m = model_find(&key, p->time_ns, &direction);
+    CHECK_EQ(hg_flow_add_key(r->keeper[user], flow, &other, p->time_ns),
+             model_add_key(m, user, &other, p->time_ns));
+}
+
+struct walk {
+    size_t n;
+    uint64_t sum;
+};
+
+static bool
+walk_one(void *aux, struct hg_flow *flow, void *state)
+{
+    struct walk *w = aux;
+
+    (void)flow;
+    w->n++;
+    w->sum += *(uint64_t *)state;
+    return true;
+}
+
+static void
+check_walk(struct rig *r, unsigned user)
+{
+    struct walk walk = {0, 0}, expected = {0, 0};
+    size_t i;
+
+    hg_flow_foreach(r->keeper[user], r->now, walk_one, &walk);
+    for (i = 0; i < n_model; i++)
+        if (model[i].user[user].deadline > r->now) {
+            expected.n++;
+            expected.sum += model[i].user[user].value;
+        }
+    CHECK_EQ(walk.n, expected.n);
+    CHECK_EQ(walk.sum, expected.sum);
+}
+
+static void
+make_packets(struct rig *r, struct hg_packet *packets[N_PACKETS])
+{
+    static const char *const ends[] = {"10.0.0.1:1", "10.0.0.1:2",
+                                       "10.0.0.2:1", "10.9.0.1:2"};
+    static const char *const ends6[] = {"[fd00::1]:1", "[fd00::1]:2",
+                                        "[fd00::2]:1", "[a00:1::]:2"};
+    unsigned i;
+
+    for (i = 0; i < N_PACKETS; i++) {
+        const char *const *e = i % 3 == 2 ? ends6 : ends;
+        unsigned from = (unsigned)rand() % 4;
+        unsigned to = (from + 1 + (unsigned)rand() % 3) % 4;
+        char text[128];
+
+        snprintf(text, sizeof text, "%s %s > %s%s", i % 5 ? "udp" : "tcp",
+                 e[from], e[to], i % 5 ? "" : " S");
+        packets[i] = packet(r, text);
+        packets[i]->vpc = i % 2;
+    }
+}
+
+static void
+step(struct rig *r, struct hg_packet *const *packets)
+{
+    unsigned user = (unsigned)rand() % 2;
+    struct hg_packet *p = packets[rand() % N_PACKETS];
+
+    p->time_ns = r->now;
+    hg_flow_forget(p);
+    switch (rand() % 16) {
+    case 0:
+        check_walk(r, user);
+        break;
+    case 1:
+        check_end(r, user, p);
+        break;
+    case 2:
+    case 3:
+        check_add_key(r, user, p, packets[rand() % N_PACKETS]);
+        break;
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+        check_find(r, user, p);
+        check_find(r, !user, p);
+        break;
+    default:
+        check_create(r, user, p);
+        if (rand() % 2)
+            check_create(r, !user, p);
+    }
+}
+
+TEST(flows_are_what_a_list_of_them_would_be)
+{
+    struct hg_packet *packets[N_PACKETS];
+    struct rig r;
+    unsigned round, i;
+
+    for (round = 0; round < 20; round++) {
+        rig_init(&r, 2, 0);
+        srand(round);
+        n_model = 0;
+        next_value = 0;
+        memset(deadline_of, 0, sizeof deadline_of);
+        r.keeper[0]->expired = r.keeper[1]->expired = check_expired;
+        make_packets(&r, packets);
+        for (i = 0; i < 5000; i++) {
+            if (rand() % 2)
+                rig_advance(&r, r.now + (uint64_t)rand() % HG_SEC);
+            step(&r, packets);
+        }
+        CHECK(r.keeper[0]->n_expired > 100);
+        rig_advance(&r, r.now + HG_MINUTE);
+        CHECK_EQ(stats(&r).flows, 0);
+        CHECK_EQ(stats(&r).evicted + stats(&r).refused, 0);
+        for (i = 0; i < N_PACKETS; i++)
+            hg_packet_free(packets[i]);
+        rig_uninit(&r);
+    }
+}
+
+/* ---- Sizes of batches ------------------------------------------------- */
+
+enum { RUN_PACKETS = 6000 };
+
+struct seen {
+    uint64_t count;
+    bool reply;
+};
+
+/* Two elements, one behind the other, that count the packets of flows, each
+ * with timeouts of its own. */
+static void
+count_batch(struct keeper *k, struct hg_batch *b, uint64_t timeout,
+            struct seen *seen)
+{
+    unsigned i;
+
+    hg_flow_find_batch(k, b);
+    for (i = 0; i < b->n; i++) {
+        struct hg_packet *p = b->p[i];
+        struct hg_flow *flow = hg_flow_create(k, p);
+        uint64_t *state;
+
+        REQUIRE(flow);
+        state = hg_flow_state(k, flow, p->time_ns);
+        seen[i] = (struct seen){++state[0], hg_flow_is_reply(flow, p)};
+        /* Some packets do not prolong. */
+        if (state[0] == 1 || p->len % 2)
+            hg_flow_keep(k, flow, p->time_ns + timeout);
+    }
+}
+
+static void
+run_in_batches(unsigned size, struct seen *seen)
+{
+    struct hg_batch *b = calloc(1, sizeof *b);
+    struct rig r;
+    unsigned at, i;
+    uint64_t times[RUN_PACKETS];
+
+    rig_init(&r, 2, 0);
+    srand(5);
+    times[0] = START;
+    for (at = 1; at < RUN_PACKETS; at++)
+        times[at] = times[at - 1] + (uint64_t)rand() % (50 * HG_MSEC);
+    for (at = 0; at < RUN_PACKETS; at += b->n) {
+        rig_advance(&r, times[at]);
+        for (b->n = 0; b->n < size && at + b->n < RUN_PACKETS; b->n++) {
+            char text[128];
+            unsigned v = ((at + b->n) * 2654435761u) >> 16;
+
+            if (b->n && times[at + b->n] >= hg_graph_next_timer(r.graph))
+                break;
+            snprintf(text, sizeof text, "udp 10.0.0.%u:1 > 10.0.0.%u:1 len %u",
+                     1 + v % 4, 1 + v / 4 % 4, v / 16 % 8);
+            b->p[b->n] = packet(&r, text);
+            b->p[b->n]->time_ns = times[at + b->n];
+        }
+        count_batch(r.keeper[0], b, 300 * HG_MSEC, &seen[at * 2]);
+        count_batch(r.keeper[1], b, 310 * HG_MSEC, &seen[at * 2 + b->n]);
+        for (i = 0; i < b->n; i++)
+            hg_packet_free(b->p[i]);
+    }
+    free(b);
+    rig_uninit(&r);
+}
+
+TEST(the_size_of_batches_does_not_matter)
+{
+    static const unsigned sizes[] = {7, 64, 256};
+    static struct seen one[2 * RUN_PACKETS], many[2 * RUN_PACKETS];
+    uint64_t fresh = 0, replies = 0;
+    size_t i, k;
+
+    run_in_batches(1, one);
+    for (i = 0; i < 2 * RUN_PACKETS; i++) {
+        fresh += one[i].count == 1;
+        replies += one[i].reply;
+    }
+    CHECK(fresh > 500 && replies > 500);
+    for (k = 0; k < sizeof sizes / sizeof sizes[0]; k++) {
+        uint64_t sum = 0, sum_one = 0;
+
+        /* Packets of one element stand together in each batch: compare what
+         * each packet saw by a sum over its place. */
+        run_in_batches(sizes[k], many);
+        for (i = 0; i < 2 * RUN_PACKETS; i++) {
+            sum += many[i].count * many[i].count * 2 + many[i].reply;
+            sum_one += one[i].count * one[i].count * 2 + one[i].reply;
+        }
+        CHECK_EQ(sum, sum_one);
+    }
+}
+
+/* ---- When it is full -------------------------------------------------- */
+
+static struct hg_flow *
+open_flow(struct rig *r, unsigned i, uint64_t timeout)
+{
+    char text[128];
+    struct hg_packet *p;
+    struct hg_flow *flow;
+
+    snprintf(text, sizeof text, "tcp 10.%u.%u.%u:%u > 10.0.0.1:80 S",
+             i >> 16 & 255, i >> 8 & 255, i & 255, 1 + i % 60000);
+    p = packet(r, text);
+    flow = hg_flow_create(r->keeper[0], p);
+    if (flow) {
+        *(uint64_t *)hg_flow_state(r->keeper[0], flow, r->now) = i;
+        hg_flow_keep(r->keeper[0], flow, r->now + timeout);
+    }
+    hg_packet_free(p);
+    return flow;
+}
+
+struct census {
+    unsigned below;
+    unsigned n;
+};
+
+static bool
+count_below(void *aux, struct hg_flow *flow, void *state)
+{
+    struct census *c = aux;
+
+    (void)flow;
+    c->n += *(uint64_t *)state < c->below;
+    return true;
+}
+
+static unsigned
+n_below(struct rig *r, unsigned i)
+{
+    struct census c = {i, 0};
+
+    hg_flow_foreach(r->keeper[0], r->now, count_below, &c);
+    return c.n;
+}
+
+TEST(a_flood_of_new_flows_pushes_out_no_confirmed_one)
+{
+    static const unsigned limits[] = {2, 100, 5000};
+    size_t k;
+
+    for (k = 0; k < sizeof limits / sizeof limits[0]; k++) {
+        unsigned limit = limits[k], i;
+        struct rig r;
+
+        rig_init(&r, 1, limit);
+        for (i = 0; i < limit; i++) {
+            struct hg_flow *flow = open_flow(&r, i, HG_HOUR);
+
+            REQUIRE(flow);
+            if (i < limit / 2)
+                hg_flow_confirm(flow);
+        }
+        for (; i < 20000; i++)
+            REQUIRE(open_flow(&r, i, HG_MINUTE));
+        CHECK_EQ(n_below(&r, limit / 2), limit / 2);
+        CHECK_EQ(stats(&r).flows, limit);
+        CHECK_EQ(stats(&r).evicted, 20000 - limit);
+        CHECK_EQ(stats(&r).refused, 0);
+        CHECK_EQ(r.keeper[0]->n_expired, 20000 - limit);
+        rig_uninit(&r);
+    }
+}
+
+TEST(a_table_of_confirmed_flows_refuses_new_ones)
+{
+    struct rig r;
+    unsigned i;
+
+    rig_init(&r, 1, 50);
+    for (i = 0; i < 50; i++) {
+        struct hg_flow *flow = open_flow(&r, i, HG_SEC);
+
+        REQUIRE(flow);
+        hg_flow_confirm(flow);
+    }
+    for (; i < 150; i++)
+        CHECK(!open_flow(&r, i, HG_SEC));
+    CHECK_EQ(stats(&r).refused, 100);
+    CHECK_EQ(n_below(&r, 50), 50);
+
+    /* What has run out gives way at once. */
+    rig_advance(&r, r.now + HG_SEC);
+    for (; i < 200; i++)
+        CHECK(open_flow(&r, i, HG_SEC) != NULL);
+    CHECK_EQ(stats(&r).evicted, 0);
+    rig_uninit(&r);
+}
+
+TEST(the_largest_limit_asked_for_counts)
+{
+    struct rig r;
+
+    rig_init(&r, 1, 0);
+    CHECK_EQ(stats(&r).limit, 1048576);
+    hg_flow_limit(r.keeper[0], 10);
+    CHECK_EQ(stats(&r).limit, 10);
+    hg_flow_limit(r.keeper[0], 5);
+    CHECK_EQ(stats(&r).limit, 10);
+    hg_flow_limit(r.keeper[0], UINT64_MAX);
+    CHECK_EQ(stats(&r).limit, UINT32_MAX / 4);
+    rig_uninit(&r);
+}
+
+TEST(a_flow_that_was_confirmed_once_is_not_for_ever)
+{
+    struct rig r;
+
+    rig_init(&r, 1, 1);
+    hg_flow_confirm(open_flow(&r, 1, HG_MSEC));
+    CHECK(!open_flow(&r, 2, HG_MSEC));
+    r.now += HG_MSEC; /* No sweep has come by. */
+    CHECK(open_flow(&r, 1, HG_MSEC) != NULL);
+    CHECK(open_flow(&r, 2, HG_MSEC) != NULL);
+    CHECK_EQ(stats(&r).evicted, 1);
+    rig_uninit(&r);
+}
+
+TEST(many_flows_are_all_found_again)
+{
+    enum { N = 200000 };
+    struct rig r;
+    unsigned i;
+
+    rig_init(&r, 1, 0);
+    for (i = 0; i < N; i++)
+        REQUIRE(open_flow(&r, i, HG_MINUTE));
+    CHECK_EQ(stats(&r).flows, N);
+    for (i = 0; i < N; i++) {
+        struct hg_flow *flow = open_flow(&r, i, HG_MINUTE);
+
+        REQUIRE(flow);
+    }
+    CHECK_EQ(stats(&r).flows, N);
+    rig_advance(&r, r.now + 2 * HG_MINUTE);
+    CHECK_EQ(stats(&r).flows, 0);
+    CHECK_EQ(r.keeper[0]->n_expired, N);
+    rig_uninit(&r);
+}
+
+/* ---- Translated flows ------------------------------------------------- */
+
+TEST(replies_to_a_translated_flow_find_it_by_its_second_key)
+{
+    struct rig r;
+    struct hg_packet *first, *translated, *reply;
+    struct hg_flow_key key, out;
+    struct hg_flow *flow;
+
+    rig_init(&r, 2, 0);
+    first = packet(&r, "udp 10.0.0.5:40000 > 203.0.113.9:53");
+    translated = packet(&r, "udp 198.51.100.1:1024 > 203.0.113.9:53");
+    reply = packet(&r, "udp 203.0.113.9:53 > 198.51.100.1:1024");
+    flow = hg_flow_create(r.keeper[0], first);
+    REQUIRE(flow && hg_flow_key_of(translated, &key));
+    hg_flow_keep(r.keeper[0], flow, r.now + HG_SEC);
+    CHECK(!hg_flow_find(r.keeper[0], reply));
+    CHECK(hg_flow_add_key(r.keeper[0], flow, &key, r.now));
+    CHECK(hg_flow_find(r.keeper[0], reply) == flow);
+    CHECK(hg_flow_is_reply(flow, reply));
+    CHECK(!hg_flow_is_reply(flow, first));
+    hg_flow_first_key(flow, &out);
+    CHECK_EQ(out.sport, 40000);
+    CHECK_EQ(out.dport, 53);
+
+    /* The second element shares the record, but knows of it only once it
+     * asks for it. */
+    CHECK(!hg_flow_find(r.keeper[1], translated));
+    CHECK(hg_flow_create(r.keeper[1], translated) == flow);
+    CHECK_EQ(stats(&r).flows, 1);
+    hg_packet_free(first);
+    hg_packet_free(translated);
+    hg_packet_free(reply);
+    rig_uninit(&r);
+}
+
+TEST(two_live_flows_cannot_have_one_key)
+{
+    struct rig r;
+    struct hg_flow *a, *b;
+    struct hg_flow_key key;
+    struct hg_packet *p;
+
+    rig_init(&r, 1, 0);
+    a = open_flow(&r, 1, HG_SEC);
+    b = open_flow(&r, 2, 2 * HG_SEC);
+    p = packet(&r, "udp 198.51.100.1:1024 > 203.0.113.9:53");
+    REQUIRE(hg_flow_key_of(p, &key));
+    CHECK(hg_flow_add_key(r.keeper[0], a, &key, r.now));
+    CHECK(hg_flow_add_key(r.keeper[0], a, &key, r.now));
+    CHECK(!hg_flow_add_key(r.keeper[0], b, &key, r.now));
+    CHECK(hg_flow_add_key(r.keeper[0], b, &key, r.now + HG_SEC));
+    p->time_ns = r.now + HG_SEC;
+    CHECK(hg_flow_find(r.keeper[0], p) == b);
+    hg_packet_free(p);
+    rig_uninit(&r);
+}
+
+/* ---- Keys of packets -------------------------------------------------- */
+
+struct key_case {
+    const char *packet;
+    const char *same; /* A packet of the same direction of the same flow. */
+};
+
+TEST(an_icmp_error_leads_to_the_flow_it_quotes)
+{
+    static const struct key_case cases[] = {
+        {"icmp 10.9.0.1 > 10.0.0.5 unreachable 1 "
+         "(udp 10.0.0.5:1 > 10.0.0.9:2 len 4)",
+         "udp 10.0.0.5:1 > 10.0.0.9:2"},
+        {"icmp 10.9.0.1 > 10.0.0.5 unreachable 1 "
+         "(tcp 10.0.0.5:1 > 10.0.0.9:2)",
+         "tcp 10.0.0.5:1 > 10.0.0.9:2 S"},
+        {"icmp 10.9.0.1 > 10.0.0.5 time-exceeded 0 "
+         "(icmp 10.0.0.5 > 10.0.0.9 echo 7 seq 1)",
+         "icmp 10.0.0.5 > 10.0.0.9 echo 7 seq 9"},
+        {"icmp fd00::9 > fd00::5 unreachable 1 "
+         "(udp [fd00::5]:1 > [fd00::7]:2 len 4)",
+         "udp [fd00::5]:1 > [fd00::7]:2"},
+    };
+    struct rig r;
+    size_t i;
+
+    rig_init(&r, 1, 0);
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct hg_packet *p = packet(&r, cases[i].packet);
+        struct hg_packet *q = packet(&r, cases[i].same);
+        struct hg_flow_key quoted, key;
+
+        p->vpc = q->vpc = 3;
+        CHECK(hg_flow_key_quoted(p, &quoted));
+        CHECK(hg_flow_key_of(q, &key));
+        if (!CHECK_EQ(compare(&quoted, &key), 1))
+            FAIL("%s", cases[i].packet);
+        hg_packet_free(p);
+        hg_packet_free(q);
+    }
+    rig_uninit(&r);
+}
+
+TEST(what_is_no_error_or_quotes_too_little_leads_nowhere)
+{
+    static const char *const cases[] = {
+        "udp 10.0.0.5:1 > 10.0.0.9:2 len 40",
+        "icmp 10.0.0.5 > 10.0.0.9 echo 7 seq 1 len 56",
+        "arp who-has 10.0.0.1 tell 10.0.0.2",
+        ("icmp 10.9.0.1 > 10.0.0.5 unreachable 1 "
+         "(ip 10.0.0.5 > 10.0.0.9 proto 17 len 16 frag 1480 id 7)"),
+    };
+    struct rig r;
+    struct hg_packet *p;
+    struct hg_flow_key key;
+    uint32_t len;
+    size_t i;
+
+    rig_init(&r, 1, 0);
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        p = packet(&r, cases[i]);
+        if (!CHECK(!hg_flow_key_quoted(p, &key)))
+            FAIL("%s", cases[i]);
+        hg_packet_free(p);
+    }
+    /* Every length: what is cut before the ports end is not used. */
+    p = packet(&r, "icmp 10.9.0.1 > 10.0.0.5 unreachable 1 "
+                   "(udp 10.0.0.5:1 > 10.0.0.9:2 len 0)");
+    for (len = p->len; len-- > 0;) {
+        hg_packet_trim(p, len);
+        hg_packet_parse(p);
+        CHECK(!hg_flow_key_quoted(p, &key));
+    }
+    hg_packet_free(p);
+    rig_uninit(&r);
+}
