@@ -16,6 +16,8 @@ foreach(what graphs elements corpus)
   add_script_test(invariants_${what}
     ${PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/graphs/invariants.py ${what})
 endforeach()
+add_script_test(docs_elements
+  bash ${CMAKE_SOURCE_DIR}/docs/make-elements.sh --check)
 add_script_test(bad_graphs ${PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/graphs/bad.py)
 file(GLOB scripts CONFIGURE_DEPENDS graphs/test_*.py
   interop/live_*.py interop/nat_*.py interop/tunnel_*.py
