@@ -58,16 +58,6 @@ hg_tunnel_store_destroy(struct hg_tunnel_store *store)
     free(store);
 }
 
-void
-hg_tunnel_store_move(struct hg_tunnel_store *store,
-                     struct hg_tunnel_store *from)
-{
-    struct hg_tunnel_store moved = *from;
-
-    *from = *store;
-    *store = moved;
-}
-
 static struct record *
 record_at(const struct hg_tunnel_store *store, uint64_t number)
 {

@@ -164,20 +164,6 @@ decap_free(void *self_)
     hg_tunnel_store_destroy(self->store);
 }
 
-/* Packets that the old graph handed over find their headers. */
-static bool
-decap_adopt(void *self_, void *old_)
-{
-    struct decap *self = self_, *old = old_;
-
-    if (!self->preserve || !old->store ||
-        self->preserve_records != old->preserve_records ||
-        self->preserve_time.ns != old->preserve_time.ns)
-        return true;
-    hg_tunnel_store_move(self->store, old->store);
-    return true;
-}
-
 static void *
 decap_service(void *self_, const char *interface)
 {
@@ -448,7 +434,7 @@ HG_BATCH_ELEMENT(Decap, struct decap, decap_batch,
     .flags = HG_CLASS_RESIZES, .inputs = "in", .outputs = "out other?",
     .provides = "identity", .revokes = "ip",
     .configure = decap_configure, .start = decap_start, .free = decap_free,
-    .adopt = decap_adopt, .service = decap_service,
+    .service = decap_service,
     .fields = HG_FIELDS(
         HG_OPTION(format, .required = true, .choices = HG_TUNNEL_FORMATS,
                   .doc = "of the tunnel"),

@@ -236,8 +236,7 @@ struct hg_handler {
 enum {
     HG_CLASS_RESIZES = 1 << 0, /* Changes len of packets it passes on. */
     HG_CLASS_DEVICE = 1 << 1,  /* Is bound to a device (Interface). */
-    HG_CLASS_PASSIVE = 1 << 2, /* Has no ports; others refer to it. */
-    HG_CLASS_GRAPH = 1 << 3    /* Framework: Graph, Input, Output. */
+    HG_CLASS_PASSIVE = 1 << 2  /* Has no ports; others refer to it. */
 };
 
 struct hg_class {
@@ -277,20 +276,17 @@ struct hg_class {
      * configure: checks what options mean together, declares ports, promises
      *   delays; reports with hg_config_error() and returns false.
      * start: allocates state and sets timers; the clock is right by now.
-     * stop: writes out what is left, while packets can no longer leave; must
-     *   hg_discard() or leave held what it keeps (the framework frees those
-     *   it finds through 'held').
+     * stop: writes out what is left, while packets can no longer leave; what
+     *   it still keeps it may hg_discard() or leave held, which the summary
+     *   says, and which goes with the pool.
      * free: releases what configure and start allocated; always called, also
      *   when those failed or never ran.
-     * adopt: takes over the state of 'old', the same-named element of the
-     *   graph that is replaced.
      * credit: how many packets it would take at 'now_ns' (see Queue); sets
      *   *again_ns to when that will be more, if 0. */
     bool (*configure)(void *self);
     bool (*start)(void *self, struct hg_error *);
     void (*stop)(void *self);
     void (*free)(void *self);
-    bool (*adopt)(void *self, void *old);
     uint64_t (*credit)(void *self, uint64_t now_ns, uint64_t *again_ns);
 
     /* What the element offers to others that refer to it, by the name of an

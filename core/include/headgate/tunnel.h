@@ -204,10 +204,6 @@ HG_API struct hg_tunnel_store *hg_tunnel_store_create(uint32_t n_records,
                                                       uint64_t keep_ns);
 HG_API void hg_tunnel_store_destroy(struct hg_tunnel_store *);
 
-/* Moves all records of 'from', which has as many, to 'store'. */
-HG_API void hg_tunnel_store_move(struct hg_tunnel_store *store,
-                                 struct hg_tunnel_store *from);
-
 enum hg_tunnel_kept {
     HG_TUNNEL_KEPT,
     HG_TUNNEL_FULL,    /* All records are in use. */
