@@ -36,7 +36,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static const struct hg_flow_format_config config = {.traffic_path = 8};
     static const struct hg_flow_interface interface = {.interface = "eni-1"};
-    struct hg_flow_record record = {{{0}}, 0, 0, 1, 40};
+    struct hg_flow_record record = {.packets = 1, .bytes = 40};
     struct hg_flow_line line = {HG_FLOW_OK, &interface, &record, 1, 2};
     struct hg_flow_format *f;
     struct hg_error error;
