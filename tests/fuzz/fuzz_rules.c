@@ -56,10 +56,14 @@ try_classbench(const uint8_t *data, size_t size)
 static void
 try_changes(const uint8_t *data, size_t size)
 {
-    char *text = strndup((const char *)data, size), *rest = text, *line;
+    char *text = calloc(1, size + 1), *rest = text, *line;
     struct hg_acl_set set = {.quota = 20};
     struct hg_error error = {""};
 
+    if (!text)
+        return;
+    if (size)
+        memcpy(text, data, size);
     if (hg_acl_set_add(&set, "default", &error) == HG_ACL_NONE)
         abort();
     hg_acl_set_compile(&set);
