@@ -1,5 +1,6 @@
 /* element.c: the view from inside an element (element.h), its configuration,
  * and its handlers, which derive from the table of fields. */
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,6 +167,20 @@ hg_declare_output(void *self, const char *name, bool optional)
     e->outputs[e->n_outputs] =
         (struct output){.name = xstrdup(name), .optional = optional};
     return e->n_outputs++;
+}
+
+bool
+hg_declare_numbered_outputs(void *self, uint32_t n)
+{
+    char name[16];
+    uint32_t i;
+
+    for (i = 0; i < n; i++) {
+        snprintf(name, sizeof name, "%" PRIu32, i);
+        if (hg_declare_output(self, name, false) < 0)
+            return false;
+    }
+    return true;
 }
 
 int

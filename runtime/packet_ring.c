@@ -31,7 +31,7 @@ struct frame {
     uint8_t *data;
     uint32_t len;
     uint32_t wire_len;
-    struct virtio_net_hdr todo;
+    struct virtio_net_hdr offload;
 };
 
 static struct tpacket_block_desc *
@@ -113,7 +113,7 @@ frame_put_tag(struct frame *f, const struct tpacket3_hdr *h)
     f->data -= VLAN_TAG_LEN;
     f->len += VLAN_TAG_LEN;
     f->wire_len += VLAN_TAG_LEN;
-    f->todo.csum_start = (uint16_t)(f->todo.csum_start + VLAN_TAG_LEN);
+    f->offload.csum_start = (uint16_t)(f->offload.csum_start + VLAN_TAG_LEN);
     hg_store16(f->data + MAC_PAIR_LEN, tpid);
     hg_store16(f->data + MAC_PAIR_LEN + 2, (uint16_t)h->hv1.tp_vlan_tci);
 }
@@ -125,7 +125,7 @@ open_frame(const struct packet_ring *r)
     const struct tpacket3_hdr *h = ring_slot(r);
     struct frame f = {r->slot + h->tp_mac, h->tp_snaplen, h->tp_len, {0}};
 
-    memcpy(&f.todo, f.data - sizeof f.todo, sizeof f.todo);
+    memcpy(&f.offload, f.data - sizeof f.offload, sizeof f.offload);
     if (h->tp_status & TP_STATUS_VLAN_VALID && f.len >= MAC_PAIR_LEN)
         frame_put_tag(&f, h);
     return f;
@@ -134,16 +134,16 @@ open_frame(const struct packet_ring *r)
 /* The field holds the sum of the pseudo-header: what is missing is the sum
  * from csum_start on.  A result of zero is sent as 0xffff (RFC 768). */
 static bool
-complete_checksum(struct hg_packet *p, const struct virtio_net_hdr *todo)
+complete_checksum(struct hg_packet *p, const struct virtio_net_hdr *offload)
 {
-    uint32_t at = (uint32_t)todo->csum_start + todo->csum_offset;
+    uint32_t at = (uint32_t)offload->csum_start + offload->csum_offset;
     uint16_t sum;
 
     if (at + 2 > p->len || p->len < p->wire_len ||
-        todo->csum_offset == SCTP_CHECKSUM_OFFSET)
+        offload->csum_offset == SCTP_CHECKSUM_OFFSET)
         return false;
-    sum = hg_checksum_fold(hg_checksum_add(0, p->data + todo->csum_start,
-                                           p->len - todo->csum_start));
+    sum = hg_checksum_fold(hg_checksum_add(0, p->data + offload->csum_start,
+                                           p->len - offload->csum_start));
     hg_store16(p->data + at, sum ? sum : 0xffff);
     return true;
 }
@@ -157,8 +157,8 @@ frame_copy(const struct frame *f, struct hg_pool *pool)
         return NULL;
     memcpy(p->data, f->data, f->len);
     p->wire_len = f->wire_len;
-    if (f->todo.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM &&
-        !complete_checksum(p, &f->todo)) {
+    if (f->offload.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM &&
+        !complete_checksum(p, &f->offload)) {
         hg_packet_free(p);
         return NULL;
     }
@@ -168,13 +168,13 @@ frame_copy(const struct frame *f, struct hg_pool *pool)
 static bool
 begin_segments(struct packet_ring *r, const struct frame *f)
 {
-    uint8_t type = f->todo.gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
+    uint8_t type = f->offload.gso_type & (uint8_t)~VIRTIO_NET_HDR_GSO_ECN;
 
     return (type == VIRTIO_NET_HDR_GSO_TCPV4 ||
             type == VIRTIO_NET_HDR_GSO_TCPV6 || type == GSO_UDP_L4) &&
            f->len == f->wire_len &&
-           segmenter_begin(&r->segmenter, f->data, f->len, f->todo.csum_start,
-                           f->todo.gso_size);
+           segmenter_begin(&r->segmenter, f->data, f->len,
+                           f->offload.csum_start, f->offload.gso_size);
 }
 
 struct hg_packet *
@@ -185,7 +185,7 @@ packet_ring_take(struct packet_ring *r, struct hg_pool *pool)
     if (!segmenter_busy(&r->segmenter)) {
         struct frame f = open_frame(r);
 
-        if (f.todo.gso_type == VIRTIO_NET_HDR_GSO_NONE)
+        if (f.offload.gso_type == VIRTIO_NET_HDR_GSO_NONE)
             p = frame_copy(&f, pool);
         else
             begin_segments(r, &f);

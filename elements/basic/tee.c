@@ -13,15 +13,8 @@ static bool
 tee_configure(void *self_)
 {
     struct tee *self = self_;
-    char name[16];
-    uint32_t i;
 
-    for (i = 0; i < self->outputs; i++) {
-        snprintf(name, sizeof name, "%u", (unsigned)i);
-        if (hg_declare_output(self, name, false) < 0)
-            return false;
-    }
-    return true;
+    return hg_declare_numbered_outputs(self, self->outputs);
 }
 
 static int

@@ -441,6 +441,10 @@ HG_API bool hg_option_given(const void *self, const char *option);
 HG_API int hg_declare_output(void *self, const char *name, bool optional);
 HG_API int hg_declare_input(void *self, const char *name);
 
+/* In configure: declares outputs called 0, 1 and so on, none optional; false
+ * as above. */
+HG_API bool hg_declare_numbered_outputs(void *self, uint32_t n);
+
 HG_API unsigned hg_n_outputs(const void *self);
 HG_API unsigned hg_n_inputs(const void *self);
 HG_API const char *hg_output_name(const void *self, unsigned port);
