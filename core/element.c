@@ -39,18 +39,6 @@ hg_element_bind(struct hg_element *e, struct hg_device *device)
     e->device = device;
 }
 
-struct hg_device *
-hg_element_device(const struct hg_element *e)
-{
-    return e->device;
-}
-
-struct hg_device *
-hg_bound_device(const void *self)
-{
-    return element_of(self)->device;
-}
-
 void *
 hg_reference(struct hg_element *e, const char *class_name)
 {
@@ -212,26 +200,6 @@ unsigned
 hg_element_n_inputs(const struct hg_element *e)
 {
     return e->n_inputs;
-}
-
-unsigned
-hg_n_outputs(const void *self)
-{
-    return element_of(self)->n_outputs;
-}
-
-unsigned
-hg_n_inputs(const void *self)
-{
-    return element_of(self)->n_inputs;
-}
-
-const char *
-hg_output_name(const void *self, unsigned port)
-{
-    const struct hg_element *e = element_of(self);
-
-    return port < e->n_outputs ? e->outputs[port].name : NULL;
 }
 
 bool

@@ -38,7 +38,6 @@ extern "C" {
 
 struct hg_element; /* An instance of a class in a graph. */
 struct hg_graph;
-struct hg_device;
 
 /* ---- Batches ---------------------------------------------------------- */
 
@@ -445,10 +444,6 @@ HG_API int hg_declare_input(void *self, const char *name);
  * as above. */
 HG_API bool hg_declare_numbered_outputs(void *self, uint32_t n);
 
-HG_API unsigned hg_n_outputs(const void *self);
-HG_API unsigned hg_n_inputs(const void *self);
-HG_API const char *hg_output_name(const void *self, unsigned port);
-
 /* Whether something is connected to output 'port'. */
 HG_API bool hg_is_wired(const void *self, unsigned port);
 
@@ -462,9 +457,6 @@ HG_API uint64_t hg_credit(void *self, unsigned port, uint64_t now_ns,
  * elements that give the same name share them.  Returns the offset into
  * p->meta, or -1 after reporting that there is no room. */
 HG_API int hg_metadata(void *self, const char *name, size_t size);
-
-/* The device that the framework bound (HG_CLASS_DEVICE). */
-HG_API struct hg_device *hg_bound_device(const void *self);
 
 /* Sends a batch to the bound device and accounts for it: what could not be
  * sent is counted in 'failed'.  The batch is gone afterwards. */

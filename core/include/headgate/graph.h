@@ -111,7 +111,6 @@ HG_API struct hg_element *hg_graph_find(const struct hg_graph *,
 HG_API const struct hg_class *hg_element_class(const struct hg_element *);
 HG_API const char *hg_element_name(const struct hg_element *);
 HG_API void hg_element_bind(struct hg_element *, struct hg_device *);
-HG_API struct hg_device *hg_element_device(const struct hg_element *);
 
 struct hg_port_info {
     const char *name;
