@@ -1,4 +1,5 @@
-/* inventory.c: see inventory.h.
+/* inventory.c: fills an inventory (see inventory.h); inventory_find.c looks
+ * into it.
  *
  * Records are copied into chunks of memory that stay until the inventory is
  * destroyed; the arrays point to the present ones.  Indexes lead to them by
@@ -12,7 +13,7 @@
 #include <headgate/inventory.h>
 
 #include "../graph_internal.h"
-#include "address_table.h"
+#include "inventory_internal.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -21,45 +22,6 @@ enum {
     MAX_VNI = 0xffffff,
     MAX_GROUPS = 16, /* AWS quota: 5, at most 16. */
     CHUNK = 1 << 16  /* Bytes. */
-};
-
-/* Pointers to records, of which some may have been removed (NULL). */
-struct records {
-    void **at;
-    size_t n;
-    struct hash_index by_id;
-};
-
-struct chunk {
-    struct chunk *next;
-    size_t size;
-    size_t used;
-    _Alignas(16) uint8_t byte[];
-};
-
-/* One CIDR of a subnet: what the tree holds. */
-struct range {
-    uint32_t vpc;
-    struct hg_prefix prefix;
-    const struct hg_subnet *subnet;
-};
-
-struct hg_inventory {
-    struct records vpcs;
-    struct records subnets;
-    struct records enis;
-    struct address_table addresses; /* Private ones: index into enis. */
-    struct hash_index by_mac;       /* Index into enis. */
-    struct hash_index by_public;    /* Index into enis. */
-    struct hash_index by_vni;       /* Index into vpcs. */
-    void *ranges;                   /* Tree of struct range. */
-    const char **words;             /* Texts that many records share. */
-    size_t n_words;
-    struct hash_index by_word;
-    uint64_t generation;
-    const struct hg_inventory *before; /* Whose numbers ids keep. */
-    struct chunk *chunks;
-    size_t chunks_size;
 };
 
 /* ---- Memory ----------------------------------------------------------- */
@@ -254,8 +216,8 @@ find_id(const struct records *r, const char *id)
     return HASH_INDEX_END;
 }
 
-static void *
-get(const struct records *r, const char *id)
+void *
+inventory_get(const struct records *r, const char *id)
 {
     uint32_t i = find_id(r, id);
 
@@ -349,7 +311,7 @@ hg_inventory_add_vpc(struct hg_inventory *inventory, const struct hg_vpc *vpc,
                      struct hg_error *error)
 {
     const struct hg_vpc *same = hg_inventory_vpc_by_vni(inventory, vpc->vni);
-    const struct hg_vpc *old = get(&inventory->vpcs, vpc->id);
+    const struct hg_vpc *old = inventory_get(&inventory->vpcs, vpc->id);
     struct hg_vpc *copy;
     uint32_t i;
     size_t k, j;
@@ -401,9 +363,9 @@ compare_ranges(const void *a_, const void *b_)
     return memcmp(a->prefix.addr.byte, b->prefix.addr.byte, 16);
 }
 
-static const struct hg_subnet *
-find_range(const struct hg_inventory *inventory, uint32_t vpc,
-           const struct hg_prefix *prefix)
+const struct hg_subnet *
+inventory_find_range(const struct hg_inventory *inventory, uint32_t vpc,
+                     const struct hg_prefix *prefix)
 {
     const struct range key = {vpc, *prefix, NULL};
     struct range *const *found =
@@ -459,7 +421,7 @@ check_subnet(const struct hg_inventory *inventory,
             return hg_error_set(error,
                                 "subnet '%s': %s is in no CIDR of VPC '%s'",
                                 subnet->id, buf, subnet->vpc->id);
-        other = find_range(inventory, subnet->vpc->number, cidr);
+        other = inventory_find_range(inventory, subnet->vpc->number, cidr);
         if (other)
             return hg_error_set(error, "subnet '%s': %s overlaps subnet '%s'",
                                 subnet->id, buf, other->id);
@@ -475,7 +437,8 @@ const struct hg_subnet *
 hg_inventory_add_subnet(struct hg_inventory *inventory,
                         const struct hg_subnet *subnet, struct hg_error *error)
 {
-    const struct hg_subnet *old = get(&inventory->subnets, subnet->id);
+    const struct hg_subnet *old =
+        inventory_get(&inventory->subnets, subnet->id);
     struct hg_subnet *copy;
 
     if (old)
@@ -500,8 +463,8 @@ hg_inventory_add_subnet(struct hg_inventory *inventory,
     return copy;
 }
 
-static uint32_t
-hash_address(uint32_t vpc, const struct hg_addr *addr)
+uint32_t
+inventory_hash_address(uint32_t vpc, const struct hg_addr *addr)
 {
     return (uint32_t)XXH3_64bits_withSeed(addr->byte, 16, vpc);
 }
@@ -520,9 +483,9 @@ has_mac(const struct hg_eni *eni)
     return memcmp(&eni->mac, &none, sizeof none) != 0;
 }
 
-static const struct hg_eni *
-find_mac(const struct hg_inventory *inventory, uint32_t vpc,
-         const struct hg_mac *mac)
+const struct hg_eni *
+inventory_find_mac(const struct hg_inventory *inventory, uint32_t vpc,
+                   const struct hg_mac *mac)
 {
     uint32_t hash = hash_mac(vpc, mac), i;
     size_t at = hash_index_start(&inventory->by_mac, hash);
@@ -543,7 +506,9 @@ check_unique(const struct hg_inventory *inventory, const struct hg_eni *eni,
              struct hg_error *error)
 {
     const struct hg_eni *other =
-        has_mac(eni) ? find_mac(inventory, eni->vpc->number, &eni->mac) : NULL;
+        has_mac(eni)
+            ? inventory_find_mac(inventory, eni->vpc->number, &eni->mac)
+            : NULL;
     char buf[HG_ADDR_STRLEN];
 
     if (other && strcmp(other->id, eni->id))
@@ -628,7 +593,7 @@ index_eni(struct hg_inventory *inventory, const struct hg_eni *eni)
         hash_index_add(&inventory->by_mac, hash_mac(vpc, &eni->mac), i);
     if (eni->public_address.family)
         hash_index_add(&inventory->by_public,
-                       hash_address(0, &eni->public_address), i);
+                       inventory_hash_address(0, &eni->public_address), i);
 }
 
 static void
@@ -644,14 +609,14 @@ unindex_eni(struct hg_inventory *inventory, const struct hg_eni *eni)
         hash_index_remove(&inventory->by_mac, hash_mac(vpc, &eni->mac), i);
     if (eni->public_address.family)
         hash_index_remove(&inventory->by_public,
-                          hash_address(0, &eni->public_address), i);
+                          inventory_hash_address(0, &eni->public_address), i);
 }
 
 const struct hg_eni *
 hg_inventory_add_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
                      struct hg_error *error)
 {
-    const struct hg_eni *old = get(&inventory->enis, eni->id);
+    const struct hg_eni *old = inventory_get(&inventory->enis, eni->id);
     struct hg_eni *copy;
     size_t i;
 
@@ -692,199 +657,4 @@ hg_inventory_remove_eni(struct hg_inventory *inventory, const char *id)
     inventory->enis.at[i] = NULL;
     inventory->generation++;
     return true;
-}
-
-/* ---- Finding ---------------------------------------------------------- */
-
-/* 0 stands for the only VPC. */
-static uint32_t
-vpc_number(const struct hg_inventory *inventory, uint32_t vpc)
-{
-    return vpc || inventory->vpcs.n != 1 ? vpc : 1;
-}
-
-const struct hg_eni *
-hg_inventory_find(const struct hg_inventory *inventory, uint32_t vpc,
-                  const struct hg_addr *addr)
-{
-    uint32_t i = address_table_find(&inventory->addresses,
-                                    vpc_number(inventory, vpc), addr);
-
-    return i == HASH_INDEX_END ? NULL : inventory->enis.at[i];
-}
-
-/* Looks for n keys in three rounds, each of which fetches what the next one
- * will look at. */
-static void
-find_some(const struct hg_inventory *inventory, unsigned n,
-          const uint32_t *vpc, const struct hg_addr *addr,
-          const struct hg_eni **out)
-{
-    uint32_t found[HG_BATCH_MAX];
-    unsigned i;
-
-    for (i = 0; i < n; i++)
-        address_table_prefetch(&inventory->addresses,
-                               vpc_number(inventory, vpc[i]), &addr[i]);
-    for (i = 0; i < n; i++) {
-        found[i] = address_table_find(&inventory->addresses,
-                                      vpc_number(inventory, vpc[i]), &addr[i]);
-        if (found[i] != HASH_INDEX_END)
-            __builtin_prefetch(&inventory->enis.at[found[i]]);
-    }
-    for (i = 0; i < n; i++) {
-        out[i] =
-            found[i] == HASH_INDEX_END ? NULL : inventory->enis.at[found[i]];
-        __builtin_prefetch(out[i]);
-    }
-}
-
-void
-hg_inventory_find_batch(const struct hg_inventory *inventory, unsigned n,
-                        const uint32_t *vpc, const struct hg_addr *addr,
-                        const struct hg_eni **out)
-{
-    unsigned i, k;
-
-    for (i = 0; i < n; i += k) {
-        k = n - i < HG_BATCH_MAX ? n - i : HG_BATCH_MAX;
-        find_some(inventory, k, vpc + i, addr + i, out + i);
-    }
-}
-
-const struct hg_eni *
-hg_inventory_find_mac(const struct hg_inventory *inventory, uint32_t vpc,
-                      const struct hg_mac *mac)
-{
-    return find_mac(inventory, vpc_number(inventory, vpc), mac);
-}
-
-const struct hg_eni *
-hg_inventory_find_public(const struct hg_inventory *inventory,
-                         const struct hg_addr *addr)
-{
-    uint32_t hash = hash_address(0, addr), i;
-    size_t at = hash_index_start(&inventory->by_public, hash);
-
-    while ((i = hash_index_candidate(&inventory->by_public, hash, &at)) !=
-           HASH_INDEX_END) {
-        const struct hg_eni *eni = inventory->enis.at[i];
-
-        if (hg_addr_equal(&eni->public_address, addr))
-            return eni;
-    }
-    return NULL;
-}
-
-const struct hg_eni *
-hg_inventory_eni(const struct hg_inventory *inventory, const char *id)
-{
-    return get(&inventory->enis, id);
-}
-
-const struct hg_subnet *
-hg_inventory_subnet(const struct hg_inventory *inventory, const char *id)
-{
-    return get(&inventory->subnets, id);
-}
-
-const struct hg_vpc *
-hg_inventory_vpc(const struct hg_inventory *inventory, const char *id)
-{
-    return get(&inventory->vpcs, id);
-}
-
-const struct hg_vpc *
-hg_inventory_vpc_by_number(const struct hg_inventory *inventory,
-                           uint32_t number)
-{
-    number = vpc_number(inventory, number);
-    return number && number <= inventory->vpcs.n
-               ? inventory->vpcs.at[number - 1]
-               : NULL;
-}
-
-const struct hg_vpc *
-hg_inventory_vpc_by_vni(const struct hg_inventory *inventory, uint32_t vni)
-{
-    size_t at = hash_index_start(&inventory->by_vni, vni);
-    uint32_t i = hash_index_candidate(&inventory->by_vni, vni, &at);
-
-    return i == HASH_INDEX_END ? NULL : inventory->vpcs.at[i];
-}
-
-const struct hg_subnet *
-hg_inventory_subnet_of(const struct hg_inventory *inventory, uint32_t vpc,
-                       const struct hg_addr *addr)
-{
-    const struct hg_prefix host = {*addr, addr->family == 4 ? 32 : 128};
-
-    return find_range(inventory, vpc_number(inventory, vpc), &host);
-}
-
-void
-hg_inventory_memory(const struct hg_inventory *inventory,
-                    struct hg_inventory_memory *out)
-{
-    out->mappings = inventory->addresses.n_used + inventory->addresses.n_six;
-    out->mapping_bytes = address_table_size(&inventory->addresses);
-    out->record_bytes = inventory->chunks_size;
-    out->index_bytes =
-        (inventory->enis.by_id.n_slots + inventory->by_mac.n_slots +
-         inventory->by_public.n_slots) *
-            sizeof(struct hash_slot) +
-        inventory->enis.n * sizeof(void *);
-}
-
-size_t
-hg_inventory_n_enis(const struct hg_inventory *inventory)
-{
-    return inventory->enis.n;
-}
-
-const struct hg_eni *
-hg_inventory_eni_at(const struct hg_inventory *inventory, size_t i)
-{
-    return i < inventory->enis.n ? inventory->enis.at[i] : NULL;
-}
-
-size_t
-hg_inventory_n_subnets(const struct hg_inventory *inventory)
-{
-    return inventory->subnets.n;
-}
-
-const struct hg_subnet *
-hg_inventory_subnet_at(const struct hg_inventory *inventory, size_t i)
-{
-    return i < inventory->subnets.n ? inventory->subnets.at[i] : NULL;
-}
-
-size_t
-hg_inventory_n_vpcs(const struct hg_inventory *inventory)
-{
-    return inventory->vpcs.n;
-}
-
-const struct hg_vpc *
-hg_inventory_vpc_at(const struct hg_inventory *inventory, size_t i)
-{
-    return i < inventory->vpcs.n ? inventory->vpcs.at[i] : NULL;
-}
-
-uint64_t
-hg_inventory_generation(const struct hg_inventory *inventory)
-{
-    return inventory->generation;
-}
-
-bool
-hg_eni_in_group(const struct hg_eni *eni, const char *group)
-{
-    size_t i;
-
-    for (i = 0; i < eni->security_group.n; i++)
-        if (!strcmp(eni->security_group.v[i], group))
-            return true;
-    return false;
 }
