@@ -273,8 +273,12 @@ nlb_configure(void *self_)
     ok = configure_nodes(self);
     for (i = 0; i < self->target_group.n; i++)
         ok &= configure_group(self, i);
+    if (ok && self->file)
+        ok = hg_table_read(self->file, add_file_row, report_mistake, self);
     for (i = 0; i < self->listener.n; i++)
         ok &= configure_listener(self, i);
+    if (hg_option_given(self, "max_flows"))
+        hg_flow_limit(self, self->max_flows);
     return hg_flow_declare(self, sizeof(struct nlb_flow)) && ok;
 }
 
@@ -342,6 +346,8 @@ HG_BATCH_ELEMENT(NLB, struct nlb, nlb_batch,
         "errors of type 3 are passed on.  A PROXY header goes ahead of the "
         "client's first data in a segment of its own.  RSTs for flows that "
         "are ended here are without VLAN tags.\n\n"
+        "Long lists of targets come from a file with the columns group, "
+        "target, address and port, and zone and weight if need be.\n\n"
         "Targets are checked in live graphs only, from the machine's own "
         "addresses, by TCP or HTTP; elsewhere all are healthy until a "
         "handler says otherwise.  Targets that are deregistered get no more "

@@ -123,6 +123,8 @@ struct nlb {
     HG_ROWS_OF(struct node_row) node;
     HG_ROWS_OF(struct listener_row) listener;
     HG_ROWS_OF(struct group_row) target_group;
+    char *file;
+    uint64_t max_flows;
     bool cross_zone;
     uint32_t maglev_table_size;
     uint64_t seed;
@@ -296,6 +298,10 @@ static const struct hg_field nlb_fields[] = {
     HG_OPTION(cross_zone, .def = "false",
               .doc = "whether nodes use the targets of other zones, where "
                      "groups do not say otherwise"),
+    HG_OPTION(file, .doc = "more targets, from a CSV or JSON file"),
+    HG_OPTION(max_flows, .def = "1048576", .min = 1, .max = UINT32_MAX / 4,
+              .doc = "flows in all; connections not yet answered give way "
+                     "to new ones"),
     HG_OPTION(vpc, .doc = "id of the VPC that it stands in; packets of others "
                           "are not for it"),
     HG_OPTION(mapping, .cls = "MappingService",

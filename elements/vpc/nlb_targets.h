@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <headgate/maglev.h>
+#include <headgate/table_file.h>
 
 #include "nlb.h"
 #include "nlb_flow.h"
@@ -347,28 +348,106 @@ configure_nodes(struct nlb *self)
     return ok;
 }
 
+/* Registers a target; false, and why. */
+static bool
+add_target(struct nlb *self, struct group *group, const struct target_row *row,
+           struct hg_error *error)
+{
+    int zone = find_zone(self, row->zone);
+    const struct hg_target target = {.id = row->id,
+                                     .addr = row->address,
+                                     .port = row->port,
+                                     .zone = (uint16_t)zone,
+                                     .weight = row->weight,
+                                     .state = first_state(self, group->row)};
+
+    if (zone < 0)
+        return hg_error_set(error, "target '%s': no node stands in zone '%s'",
+                            row->id, row->zone);
+    return hg_target_add(group->targets, &target, error) != HG_TARGET_NONE;
+}
+
 static bool
 configure_target(struct nlb *self, size_t group, const struct target_row *row)
 {
-    int zone = find_zone(self, row->zone);
-    const struct hg_target target = {
-        .id = row->id,
-        .addr = row->address,
-        .port = row->port,
-        .zone = (uint16_t)zone,
-        .weight = row->weight,
-        .state = first_state(self, self->groups[group].row)};
     struct hg_error error;
 
-    if (zone < 0)
-        return hg_config_error(self, "target_group", (int)group,
-                               "target '%s': no node stands in zone '%s'",
-                               row->id, row->zone);
-    if (hg_target_add(self->groups[group].targets, &target, &error) ==
-        HG_TARGET_NONE)
-        return hg_config_error(self, "target_group", (int)group, "%s",
-                               error.text);
+    return add_target(self, &self->groups[group], row, &error) ||
+           hg_config_error(self, "target_group", (int)group, "%s", error.text);
+}
+
+/* Where the mistakes of a file go. */
+static void
+report_mistake(void *self, const char *text)
+{
+    hg_config_error(self, "file", -1, "%s", text);
+}
+
+static bool
+parse_number(const char *value, uint32_t min, uint32_t max, uint64_t *out,
+             struct hg_error *error)
+{
+    return (hg_number_parse(value, out) && *out >= min && *out <= max) ||
+           hg_error_set(error, "'%s' is not a number from %u to %u", value,
+                        min, max);
+}
+
+/* One value of a record; columns but for group, target, address and port may
+ * be left out. */
+static bool
+parse_column(const struct nlb *self, const char *name, const char *value,
+             struct group **group, struct target_row *target,
+             struct hg_error *error)
+{
+    uint64_t number;
+
+    if (!strcmp(name, "group")) {
+        *group = find_group(self, value);
+        return *group || hg_error_set(error, "no target group '%s'", value);
+    }
+    if (!strcmp(name, "target")) {
+        target->id = (char *)(uintptr_t)value;
+    } else if (!strcmp(name, "address")) {
+        return hg_addr_parse(value, &target->address) ||
+               hg_error_set(error, "'%s' is not an address", value);
+    } else if (!strcmp(name, "port")) {
+        if (!parse_number(value, 1, UINT16_MAX, &number, error))
+            return false;
+        target->port = (uint16_t)number;
+    } else if (!strcmp(name, "zone")) {
+        target->zone = (char *)(uintptr_t)value;
+    } else if (!strcmp(name, "weight")) {
+        if (*value && !parse_number(value, 0, 999, &number, error))
+            return false;
+        target->weight = *value ? (uint32_t)number : 1;
+    } else {
+        return hg_error_set(error,
+                            "there is no column '%s'; those are group, "
+                            "target, address, port, zone and weight",
+                            name);
+    }
     return true;
+}
+
+static bool
+add_file_row(void *self_, struct hg_table_row *row, struct hg_error *error)
+{
+    struct nlb *self = self_;
+    struct target_row target = {.weight = 1};
+    struct group *group = NULL;
+    size_t i;
+
+    for (i = 0; i < row->n; i++) {
+        row->at = i;
+        if (!parse_column(self, row->name[i], row->value[i], &group, &target,
+                          error))
+            return false;
+    }
+    if (!group || !target.id || !*target.id || !target.address.family ||
+        !target.port)
+        return hg_error_set(
+            error, "a target has a group, a name, an address and a port");
+    return add_target(self, group, &target, error);
 }
 
 static bool

@@ -2,6 +2,7 @@
  * where a flow goes. */
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <headgate/proxy_v2.h>
 
@@ -899,10 +900,75 @@ TEST(a_load_balancer_in_a_vpc_is_not_seen_from_others)
     bench_destroy(b);
 }
 
+/* ---- Files ------------------------------------------------------------ */
+
+#define FILE_GRAPH                                                            \
+    "TestSource in {} TestSource back {} TestSink out {}\n"                   \
+    "NLB dut { node a { address = { 10.0.0.10 } } file = \"%s\"\n" WEB(       \
+        "") " }\nconnect(\"in -> [clients]dut[clients] -> out\")\n"           \
+            "connect(\"back -> [targets]dut[targets] -> out\")"
+
+TEST(targets_come_from_files_too)
+{
+    static const char *const texts[][2] = {
+        {".csv", "group,target,address,port,zone,weight\n"
+                 "web,t1,10.0.1.1,8080,a,5\n"
+                 "web,t2,10.0.1.2,8081,,\n"},
+        {".json", "[{\"group\": \"web\", \"target\": \"t1\", \"address\": "
+                  "\"10.0.1.1\", \"port\": 8080, \"zone\": \"a\", "
+                  "\"weight\": 5}, {\"group\": \"web\", \"target\": \"t2\", "
+                  "\"address\": \"10.0.1.2\", \"port\": 8081}]"}};
+    size_t i;
+
+    for (i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        char path[TEST_PATH], graph[512];
+        struct bench *b;
+
+        test_write_file(path, texts[i][0], texts[i][1]);
+        snprintf(graph, sizeof graph, FILE_GRAPH, path);
+        b = bench_load(graph);
+        CHECK_STR(bench_read(b, "targets", "web"),
+                  "{\"group\": \"web\", \"target\": \"t1\", \"address\": "
+                  "\"10.0.1.1\", \"port\": 8080, \"zone\": \"a\", "
+                  "\"weight\": 5, \"state\": \"healthy\", \"flows\": 0}\n"
+                  "{\"group\": \"web\", \"target\": \"t2\", \"address\": "
+                  "\"10.0.1.2\", \"port\": 8081, \"zone\": \"all\", "
+                  "\"weight\": 1, \"state\": \"healthy\", \"flows\": 0}");
+        bench_destroy(b);
+        unlink(path);
+    }
+}
+
+TEST(mistakes_in_files_of_targets_have_their_place)
+{
+    char path[TEST_PATH], graph[512], expected[512];
+
+    test_write_file(path, ".csv",
+                    "group,target,address,port,zone\n"
+                    "web,t1,10.0.1,8080,\n"
+                    "app,t1,10.0.1.1,8080,\n"
+                    "web,t1,10.0.1.1,0,\n"
+                    "web,t1,10.0.1.1,80,b\n"
+                    "web,t1,,80,\n"
+                    "web,t1,10.0.1.1,80,a\n"
+                    "web,t2,10.0.1.1,80,a\n");
+    snprintf(graph, sizeof graph, FILE_GRAPH, path);
+    snprintf(expected, sizeof expected,
+             "*%1$s:2:8:*'10.0.1' is not an address*"
+             "%1$s:3:1:*no target group 'app'*"
+             "%1$s:4:17:*'0' is not a number from 1 to 65535*"
+             "%1$s:5:*no node stands in zone 'b'*"
+             "%1$s:6:8:*'' is not an address*"
+             "%1$s:8:*another one has address 10.0.1.1 and port 80*",
+             path);
+    bench_refuses(graph, expected);
+    unlink(path);
+}
+
 /* ---- Mistakes --------------------------------------------------------- */
 
 #define REFUSED(text)                                                         \
-    "TestSource in {} TestSink out {}\n"                                      \
+    "TestSource in {} TestSource back {} TestSink out {}\n"                   \
     "NLB dut { node a { address = { 10.0.0.10 } }\n" text "}\n"               \
     "connect(\"in -> [clients]dut[clients] -> out\")"
 

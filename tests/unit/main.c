@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static struct test *tests;
 static struct test **last_test = &tests;
@@ -42,6 +43,21 @@ test_end(void)
     CU_assertImplementation(CU_FALSE, 0, "the test ended here", "", "",
                             CU_TRUE);
     abort();
+}
+
+void
+test_write_file(char path[TEST_PATH], const char *suffix, const char *text)
+{
+    size_t size = strlen(text);
+    int fd;
+
+    snprintf(path, TEST_PATH, "/tmp/test-XXXXXX%s", suffix);
+    fd = mkstemps(path, (int)strlen(suffix));
+    if (fd < 0 || write(fd, text, size) != (ssize_t)size) {
+        perror(path);
+        abort();
+    }
+    close(fd);
 }
 
 bool

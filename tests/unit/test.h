@@ -78,6 +78,12 @@ bool test_check_mem(struct test_place, const char *what, const void *actual,
 void test_fail(struct test_place, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Makes a file with this text and a name that ends in 'suffix' (".csv"); the
+ * test unlinks it. */
+enum { TEST_PATH = 48 };
+void test_write_file(char path[TEST_PATH], const char *suffix,
+                     const char *text);
+
 /* Ends the running test, which has failed. */
 void test_end(void) __attribute__((noreturn));
 
