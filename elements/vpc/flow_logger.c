@@ -144,19 +144,36 @@ path_of(const struct hg_packet *p, uint8_t marked)
     return p->dst_eni->vpc == p->src_eni->vpc ? 1 : 4;
 }
 
+/* Whether a packet is logged as what leaves its source's interface, and as
+ * what comes to its destination's.  What was refused, was on one side only,
+ * which the filter says; if none did, the way out is where nobody knows the
+ * destination yet. */
+static void
+choose_sides(const struct flow_logger *self, const struct hg_packet *p,
+             bool *leaves, bool *comes)
+{
+    uint8_t denied = p->in_port == IN_REJECTED ? p->meta[self->denied_side]
+                                               : HG_DENIED_UNKNOWN;
+
+    *leaves = p->src_eni && self->direction != INGRESS;
+    *comes = p->dst_eni && self->direction != EGRESS;
+    if (denied != HG_DENIED_UNKNOWN) {
+        *leaves = p->src_eni && denied == HG_DENIED_EGRESS;
+        *comes = p->dst_eni && denied == HG_DENIED_INGRESS;
+    } else if (p->in_port == IN_REJECTED && *comes) {
+        *leaves = false;
+    }
+}
+
 static bool
 log_by_identity(struct flow_logger *self, const struct hg_packet *p,
                 struct hg_flow_sample *s)
 {
     struct flow_logger *log = self->log;
-    bool leaves = p->src_eni && self->direction != INGRESS;
-    bool comes = p->dst_eni && self->direction != EGRESS;
     const struct logged *l;
-    bool logged = false, known = false;
+    bool logged = false, known = false, leaves, comes;
 
-    /* Refused on one side only: on the way out nobody knows the other. */
-    if (p->in_port == IN_REJECTED && comes)
-        leaves = false;
+    choose_sides(self, p, &leaves, &comes);
     if (comes && (l = interface_of(log, p->dst_eni)) != NULL) {
         known = true;
         logged = add_sample(self, s, l, HG_RECORD_INGRESS);
@@ -331,6 +348,9 @@ logger_configure(void *self_)
     if (self->into == hg_element_of(self))
         return hg_config_error(self, "into", -1,
                                "a logger cannot hand its records to itself");
+    self->denied_side = hg_metadata(self, HG_DENIED_META, 1);
+    if (self->denied_side < 0)
+        return false;
     if (self->into)
         return given_together(self);
     ok = configure_destination(self);
@@ -481,9 +501,10 @@ HG_BATCH_ELEMENT(FlowLogger, struct flow_logger, logger_batch,
         "filters of the source, one with direction = ingress behind those "
         "of the destination, and let one write \"into\" the other.  Without, "
         "all packets belong to the one interface that the options describe, "
-        "and its addresses tell the direction.  What was rejected counts as "
-        "ingress if its destination's interface is known, unless direction "
-        "says egress.\n\n"
+        "and its addresses tell the direction.  What NACL and SecurityGroup "
+        "rejected is logged at the interface whose side refused it, whatever "
+        "direction says; what others did, at the destination's if that is "
+        "known.\n\n"
         "Never logged, as in AWS: the resolver's port 53, instance metadata, "
         "time, DHCP, ARP, licence activation and the router's reserved "
         "address (log-reserved does log them).  Fragments but the first have "

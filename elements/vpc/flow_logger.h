@@ -78,6 +78,7 @@ struct flow_logger {
     hg_counter rejected;
 
     /* Every logger. */
+    int denied_side;         /* Offset of metadata (flow_record.h). */
     struct flow_logger *log; /* Whose log takes the records. */
     struct hg_flow_records *table;
     struct hg_flow_sample sample[HG_FLOW_SAMPLES];

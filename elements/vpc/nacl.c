@@ -168,10 +168,13 @@ allow(struct nacl *self, const struct hg_packet *p)
 }
 
 static int
-deny(struct nacl *self, const struct hg_packet *p)
+deny(struct nacl *self, struct hg_packet *p)
 {
-    hg_count(p->in_port == HG_ACL_INBOUND ? &self->denied_inbound
-                                          : &self->denied_outbound);
+    bool inbound = p->in_port == HG_ACL_INBOUND;
+
+    hg_count(inbound ? &self->denied_inbound : &self->denied_outbound);
+    p->meta[self->denied_side] =
+        inbound ? HG_DENIED_INGRESS : HG_DENIED_EGRESS;
     return hg_is_wired(self, OUT_DENY) ? OUT_DENY : hg_drop(&self->denied);
 }
 
@@ -486,7 +489,8 @@ nacl_configure(void *self_)
 
     self->default_acl = HG_ACL_NONE;
     self->metadata = hg_metadata(self, "nacl-rule", sizeof(uint16_t));
-    if (self->metadata < 0)
+    self->denied_side = hg_metadata(self, HG_DENIED_META, 1);
+    if (self->metadata < 0 || self->denied_side < 0)
         return false;
     self->set.quota = self->quota;
     exempt_all(self);

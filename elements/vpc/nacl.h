@@ -3,6 +3,7 @@
 #define NACL_H 1
 
 #include <headgate/acl.h>
+#include <headgate/flow_record.h>
 #include <headgate/inventory.h>
 
 enum fragments { FRAGMENTS_RULES, FRAGMENTS_ALLOW, FRAGMENTS_DENY };
@@ -74,7 +75,8 @@ struct nacl {
     size_t n_guards;
     const struct hg_inventory *inventory;
     uint64_t generation;
-    int metadata;
+    int metadata;    /* Offset of the deciding rule's number, */
+    int denied_side; /* ... and of where it was (flow_record.h). */
 };
 
 #endif

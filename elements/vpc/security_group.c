@@ -149,9 +149,11 @@ is_related(struct security_group *self, const struct passage *g)
 /* ---- The verdict ------------------------------------------------------ */
 
 static int
-deny(struct security_group *self)
+deny(struct security_group *self, const struct passage *g)
 {
     hg_count(&self->rejected);
+    g->p->meta[self->denied_side] =
+        g->direction == INGRESS ? HG_DENIED_INGRESS : HG_DENIED_EGRESS;
     return hg_is_wired(self, DENY) ? DENY : hg_drop(&self->denied);
 }
 
@@ -166,7 +168,7 @@ judge_by_rules(struct security_group *self, struct passage *g)
         hg_group_set_verdict(g->set, rules_of(g->direction), &key, g->peer);
     if (verdict == HG_GROUP_DENIED) {
         if (!self->related_icmp_errors || !is_related(self, g))
-            return deny(self);
+            return deny(self, g);
         hg_count(&self->related);
         return (int)g->direction;
     }
@@ -402,7 +404,8 @@ security_group_configure(void *self_)
     self->timeout[ICMP_QUERY] = self->icmp_timeout.ns;
     self->timeout[OTHER] = self->other_timeout.ns;
     self->rules = hg_groups_create();
-    ok = add_groups(self);
+    self->denied_side = hg_metadata(self, HG_DENIED_META, 1);
+    ok = add_groups(self) && self->denied_side >= 0;
     if (ok && self->file)
         ok = hg_table_read(self->file, add_file_row, report_mistake, self);
     for (i = 0; i < self->groups.n; i++)

@@ -6,6 +6,7 @@
 
 #include <headgate/element.h>
 #include <headgate/flow.h>
+#include <headgate/flow_record.h>
 #include <headgate/fragment_table.h>
 #include <headgate/group_rules.h>
 
@@ -114,6 +115,7 @@ struct security_group {
     uint64_t expired_ns; /* When the limit last made it look for ended ones. */
     uint64_t timeout[N_KINDS];
     struct hg_fragment_table *fragments;
+    int denied_side; /* Offset of metadata (flow_record.h). */
 };
 
 /* A packet at an interface. */

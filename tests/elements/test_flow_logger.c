@@ -413,6 +413,38 @@ TEST(what_is_rejected_is_logged_on_the_side_that_refused_it)
     hg_inventory_destroy(w.inventory);
 }
 
+/* An egress rule refuses although the destination is known already, and the
+ * log is of the direction that it is not. */
+TEST(a_filter_says_which_side_refused)
+{
+    struct bench *b =
+        logging("TestSource out {} TestSource in {} TestSink end {}\n"
+                "NACL acl { outbound 1 { cidr = 0.0.0.0/0 action = deny } }\n"
+                "SecurityGroup groups { group sg-1 { } groups = sg-1 }\n"
+                "FlowLogger dut { log-destination = '@' direction = "
+                "ingress\n" SHORT("${interface-id} ${flow-direction} "
+                                  "${action}") "}\n"
+                                               "connect(\"out -> "
+                                               "[outbound]acl[outbound] -> "
+                                               "[egress]groups[egress] -> dut "
+                                               "-> end\")\n"
+                                               "connect(\"in -> "
+                                               "[ingress]groups[ingress] -> "
+                                               "[inbound]acl[inbound] -> "
+                                               "end\")\n"
+                                               "connect(\"acl[deny] -> "
+                                               "[rejected]dut\")\n"
+                                               "connect(\"groups[deny] -> "
+                                               "[rejected]dut\")");
+    struct world w;
+
+    make_world(&w);
+    push_from_to(b, "out", "udp 10.0.1.5:1 > 10.0.1.5:2", w.a, w.peer);
+    push_from_to(b, "in", "udp 10.0.1.5:1 > 10.0.1.6:3", w.a, w.b);
+    CHECK_STR(log_of(b), "eni-a egress REJECT\neni-b ingress REJECT\n");
+    hg_inventory_destroy(w.inventory);
+}
+
 TEST(loggers_at_two_places_share_a_log)
 {
     struct bench *b = logging(

@@ -27,6 +27,11 @@ enum {
 /* Bits of tcp_flags beside those of the TCP header (RFC 9293 3.1). */
 enum { HG_RECORD_IMPOSSIBLE = 0x80 };
 
+/* A packet that a filter refuses says on which side of an interface or subnet
+ * that was, in one byte of packet metadata of this name (hg_metadata()). */
+#define HG_DENIED_META "denied-side"
+enum { HG_DENIED_UNKNOWN, HG_DENIED_EGRESS, HG_DENIED_INGRESS };
+
 /* All of it is compared: no padding inside. */
 struct hg_record_key {
     uint8_t src[16]; /* Network order; IPv4: the first four, others zero. */
