@@ -99,9 +99,12 @@ static enum capture_result
 next_record(struct capture_reader *r, struct capture_frame *f,
             struct hg_error *error)
 {
-    struct hg_error why = {""};
+    struct hg_error why;
     struct record record;
-    int status = record_reader_next(r->records, &record, &why);
+    int status;
+
+    why.text[0] = '\0'; /* Not the whole of it, for each packet. */
+    status = record_reader_next(r->records, &record, &why);
 
     if (status < 0 || (status == 0 && *input_error(r->input)))
         return broken(r, record_reader_is_cut(r->records),
@@ -168,10 +171,12 @@ open_records(struct capture_reader *r, struct hg_error *error)
         ;
     if (i == 4 || input_size(r->input) == 0 ||
         pcap_major_version(r->pcap) != PCAP_VERSION_MAJOR ||
-        pcap_minor_version(r->pcap) != PCAP_VERSION_MINOR)
+        pcap_minor_version(r->pcap) != PCAP_VERSION_MINOR) {
+        input_buffer(r->file, r->input);
         return true;
+    }
     r->unit_ns = i < 2 ? HG_USEC : 1;
-    r->records = record_reader_create(r->file, pcap_is_swapped(r->pcap) != 0,
+    r->records = record_reader_create(r->input, pcap_is_swapped(r->pcap) != 0,
                                       (uint32_t)pcap_snapshot(r->pcap));
     return r->records ||
            hg_error_set(error, "no memory to read %s", input_name(r->input));

@@ -6,10 +6,15 @@
 
 #include <headgate/packet.h>
 
-enum { HEADER = 16, PIECE = 1 << 20 };
+/* What is read at once fits the second-level cache: a record is hot when its
+ * packet is made.  (Mapping the file instead costs far more where page faults
+ * are dear, as in virtual machines, and a file cut meanwhile would be fatal.)
+ */
+enum { READ_SIZE = 256 << 10 };
+enum { HEADER = 16, PIECE = READ_SIZE + HEADER + HG_PACKET_MAX };
 
 struct record_reader {
-    FILE *file;
+    struct input_stream *input;
     bool swapped;
     bool cut; /* The file ends within a record. */
     uint32_t snaplen;
@@ -20,7 +25,8 @@ struct record_reader {
 };
 
 struct record_reader *
-record_reader_create(FILE *file, bool swapped, uint32_t snaplen)
+record_reader_create(struct input_stream *input, bool swapped,
+                     uint32_t snaplen)
 {
     struct record_reader *r = calloc(1, sizeof *r);
 
@@ -31,7 +37,7 @@ record_reader_create(FILE *file, bool swapped, uint32_t snaplen)
         free(r);
         return NULL;
     }
-    r->file = file;
+    r->input = input;
     r->swapped = swapped;
     r->snaplen = snaplen;
     return r;
@@ -68,7 +74,14 @@ have(struct record_reader *r, size_t size)
         return size;
     memmove(r->piece, r->piece + r->at, left);
     r->at = 0;
-    r->n = left + fread(r->piece + left, 1, PIECE - left, r->file);
+    r->n = left;
+    while (r->n < size) {
+        ssize_t got = input_read(r->input, r->piece + r->n, READ_SIZE);
+
+        if (got <= 0)
+            break;
+        r->n += (size_t)got;
+    }
     return r->n < size ? r->n : size;
 }
 

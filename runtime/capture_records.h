@@ -7,9 +7,7 @@
 #ifndef RUNTIME_CAPTURE_RECORDS_H
 #define RUNTIME_CAPTURE_RECORDS_H 1
 
-#include <stdio.h>
-
-#include <headgate/types.h>
+#include "stream.h"
 
 struct record_reader;
 
@@ -21,10 +19,10 @@ struct record {
     uint32_t fraction; /* As the file counts it. */
 };
 
-/* Reads the records that follow in 'file', which stays the caller's.
+/* Reads the records that follow in the stream, which stays the caller's.
  * 'swapped': the file's byte order is not this machine's; 'snaplen': no more
  * of a frame is handed out.  NULL without memory. */
-struct record_reader *record_reader_create(FILE *file, bool swapped,
+struct record_reader *record_reader_create(struct input_stream *, bool swapped,
                                            uint32_t snaplen);
 void record_reader_destroy(struct record_reader *);
 

@@ -1,20 +1,22 @@
 /* input_stream.c: reading a file through gzip or zstd (see stream.h).
  *
  * A stdio stream over fopencookie(), so that libpcap, which reads from a
- * FILE, need not know about compression. */
+ * FILE, need not know about compression.  What is compressed is unpacked on a
+ * thread of its own, if it is a file: a pipe may have nothing to say for
+ * long, and a signal must be able to end the wait. */
 #include "stream.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include <zlib.h>
 #include <zstd.h>
 
-enum {
-    RAW_SIZE = 256 << 10,
-    FILE_BUFFER = 1 << 20 /* Measured: half the cost of stdio's default. */
-};
+#include "buffer_queue.h"
+
+enum { RAW_SIZE = 256 << 10, FILE_BUFFER = 256 << 10 };
 
 struct input_stream {
     int fd;
@@ -30,13 +32,20 @@ struct input_stream {
 
     z_stream gzip;
     ZSTD_DStream *zstd;
-    bool inside; /* A compressed stream that is not finished. */
-    bool broken; /* The decoder will not go on. */
+    bool inside;                /* A compressed stream that is not finished. */
+    bool broken;                /* The decoder will not go on. */
+    struct hg_error failure;    /* Why reading or decoding failed. */
+    atomic_uint_least64_t done; /* Bytes of the file read. */
 
-    uint64_t done;     /* Bytes of the file read. */
+    /* Of the reader, which is another thread than the decoder's if there is
+     * a queue between. */
+    struct buffer_queue *unpacked;
+    struct buffer *piece; /* The one being read, 'piece_at' bytes of it. */
+    size_t piece_at;
     uint64_t position; /* Bytes given to the reader. */
     uint8_t head[4];
-    struct hg_error error;
+    char *file_buffer;
+    struct hg_error error; /* 'failure', once the reader has met it. */
 };
 
 static bool stdin_taken; /* A process has only one. */
@@ -51,7 +60,7 @@ fill(struct input_stream *in)
         return true;
     n = read(in->fd, in->raw, RAW_SIZE);
     if (n < 0)
-        return hg_error_set(&in->error, "%s", strerror(errno));
+        return hg_error_set(&in->failure, "%s", strerror(errno));
     in->at = 0;
     in->n = (size_t)n;
     in->done += (uint64_t)n;
@@ -73,7 +82,7 @@ decode_plain(struct input_stream *in, uint8_t *out, size_t size)
     }
     done = read(in->fd, out, size);
     if (done < 0)
-        hg_error_set(&in->error, "%s", strerror(errno));
+        hg_error_set(&in->failure, "%s", strerror(errno));
     else
         in->done += (uint64_t)done;
     return done;
@@ -103,7 +112,7 @@ inflate_some(struct input_stream *in, uint8_t *out, size_t size)
     if (status == Z_STREAM_END)
         in->inside = false;
     else if (status != Z_OK && status != Z_BUF_ERROR)
-        in->broken = !hg_error_set(&in->error, "broken gzip data: %s",
+        in->broken = !hg_error_set(&in->failure, "broken gzip data: %s",
                                    in->gzip.msg ? in->gzip.msg : "no memory");
     return size - in->gzip.avail_out;
 }
@@ -117,7 +126,7 @@ unzstd_some(struct input_stream *in, uint8_t *out, size_t size)
 
     in->at = from.pos;
     if (ZSTD_isError(status))
-        in->broken = !hg_error_set(&in->error, "broken zstd data: %s",
+        in->broken = !hg_error_set(&in->failure, "broken zstd data: %s",
                                    ZSTD_getErrorName(status));
     in->inside = status != 0;
     return to.pos;
@@ -137,24 +146,89 @@ decode_compressed(struct input_stream *in, uint8_t *out, size_t size)
         n = in->zstd ? unzstd_some(in, out, size)
                      : inflate_some(in, out, size);
         if (n == 0 && in->ended && in->inside && !in->broken)
-            in->broken = !hg_error_set(&in->error,
+            in->broken = !hg_error_set(&in->failure,
                                        "the compressed data ends too early");
     }
     return (ssize_t)n;
 }
 
-static ssize_t
-cookie_read(void *cookie, char *buffer, size_t size)
+/* ---- Unpacking on a thread of its own --------------------------------- */
+
+static void *
+unpack(void *in_)
 {
-    struct input_stream *in = cookie;
-    ssize_t n = in->decode(in, (uint8_t *)buffer, size);
+    struct input_stream *in = in_;
+    struct buffer *b;
+
+    while ((b = buffer_queue_empty(in->unpacked)) != NULL) {
+        ssize_t n = in->decode(in, b->data, RAW_SIZE);
+
+        if (n <= 0)
+            break;
+        b->n = (size_t)n;
+        buffer_queue_fill(in->unpacked);
+    }
+    buffer_queue_finish(in->unpacked);
+    return NULL;
+}
+
+static bool
+start_unpacking(struct input_stream *in)
+{
+    if (in->decode != decode_compressed || !S_ISREG(in->info.st_mode))
+        return true;
+    in->unpacked = buffer_queue_create(RAW_SIZE);
+    return in->unpacked && buffer_queue_start(in->unpacked, unpack, in);
+}
+
+/* As decode(), from what the other thread has unpacked. */
+static ssize_t
+take_unpacked(struct input_stream *in, uint8_t *out, size_t size)
+{
+    size_t left;
+
+    if (!in->piece) {
+        in->piece = buffer_queue_full(in->unpacked);
+        in->piece_at = 0;
+        if (!in->piece) /* The thread has ended. */
+            return *in->failure.text ? -1 : 0;
+    }
+    left = in->piece->n - in->piece_at;
+    size = size < left ? size : left;
+    memcpy(out, in->piece->data + in->piece_at, size);
+    in->piece_at += size;
+    if (size == left) {
+        in->piece = NULL;
+        buffer_queue_release(in->unpacked);
+    }
+    return (ssize_t)size;
+}
+
+/* ---- The reader's side ------------------------------------------------ */
+
+ssize_t
+input_read(struct input_stream *in, void *out, size_t size)
+{
+    const uint8_t *bytes = out;
+    ssize_t n = in->unpacked ? take_unpacked(in, out, size)
+                             : in->decode(in, out, size);
     ssize_t i;
 
     for (i = 0; i < n && in->position + (uint64_t)i < sizeof in->head; i++)
-        in->head[in->position + (uint64_t)i] = (uint8_t)buffer[i];
+        in->head[in->position + (uint64_t)i] = bytes[i];
     if (n > 0)
         in->position += (uint64_t)n;
     else if (n < 0)
+        in->error = in->failure;
+    return n;
+}
+
+static ssize_t
+cookie_read(void *in, char *buffer, size_t size)
+{
+    ssize_t n = input_read(in, buffer, size);
+
+    if (n < 0)
         errno = EIO;
     return n;
 }
@@ -178,12 +252,16 @@ cookie_close(void *cookie)
 {
     struct input_stream *in = cookie;
 
+    if (in->unpacked)
+        buffer_queue_abandon(in->unpacked);
+    buffer_queue_destroy(in->unpacked);
     if (in->is_stdin)
         stdin_taken = false;
     else if (in->fd >= 0)
         close(in->fd);
     inflateEnd(&in->gzip);
     ZSTD_freeDStream(in->zstd);
+    free(in->file_buffer);
     free(in->raw);
     free(in->name);
     free(in);
@@ -269,10 +347,12 @@ input_open(const char *path, struct input_stream **out, struct hg_error *error)
         goto no_memory;
     if (!open_file(in, path, error) || !choose_decoder(in, error))
         goto fail;
+    if (!start_unpacking(in))
+        goto no_memory;
     file = fopencookie(in, "r", io);
     if (!file)
         goto no_memory;
-    setvbuf(file, NULL, _IOFBF, FILE_BUFFER);
+    setvbuf(file, NULL, _IONBF, 0);
     *out = in;
     return file;
 
@@ -282,6 +362,14 @@ fail:
     if (in)
         cookie_close(in);
     return NULL;
+}
+
+void
+input_buffer(FILE *file, struct input_stream *in)
+{
+    in->file_buffer = malloc(FILE_BUFFER);
+    if (in->file_buffer)
+        setvbuf(file, in->file_buffer, _IOFBF, FILE_BUFFER);
 }
 
 uint64_t

@@ -2,9 +2,10 @@
  *
  * Reading tells gzip and zstd by their first bytes, whatever the file is
  * called; writing goes by the suffix.  "-" is standard input or output.
- * Memory stays flat however long the stream is.
+ * Memory stays flat however long the stream is.  Packing and unpacking of
+ * files is done on threads of their own.
  *
- * Thread-safety: one stream, one thread. */
+ * Thread-safety: one stream, one thread of the user's. */
 #ifndef RUNTIME_STREAM_H
 #define RUNTIME_STREAM_H 1
 
@@ -16,11 +17,18 @@
 
 struct input_stream;
 
-/* Opens 'path' and returns the stream of what is in it, decompressed, with a
- * large buffer; NULL, and why, if it cannot.  '*in' belongs to the stream and
- * is gone after fclose(). */
+/* Opens 'path' and returns the stream of what is in it, decompressed, without
+ * a buffer of its own; NULL, and why, if it cannot.  '*in' belongs to the
+ * stream and is gone after fclose(). */
 FILE *input_open(const char *path, struct input_stream **in,
                  struct hg_error *);
+
+/* Gives the stream a large buffer, for whoever reads it in small pieces. */
+void input_buffer(FILE *, struct input_stream *);
+
+/* Reads on past the stream, as long as that has no buffer: some of 'size'
+ * bytes, 0 at the end, -1 if it fails (input_error() says why). */
+ssize_t input_read(struct input_stream *, void *out, size_t size);
 
 /* Bytes of the file (0: unknown) and how many of them have been read. */
 uint64_t input_size(const struct input_stream *);
@@ -29,7 +37,7 @@ uint64_t input_done(const struct input_stream *);
 /* The first four bytes of what has been read, decompressed. */
 const uint8_t *input_head(const struct input_stream *);
 
-/* Why the last fread() failed; "" if it did not. */
+/* Why the last read failed; "" if it did not. */
 const char *input_error(const struct input_stream *);
 
 /* Whether 'info' is the same file. */

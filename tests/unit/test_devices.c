@@ -184,6 +184,26 @@ TEST(what_is_written_plain_gz_and_zst_reads_back_the_same)
     CHECK_MEM(last, first, n);
 }
 
+/* Packing and unpacking go on beside the reader and the writer, who then have
+ * to wait for each other. */
+TEST(captures_longer_than_all_buffers_are_packed_and_unpacked_whole)
+{
+    copy("gen:count=60000,flows=20000,proto=mix,size=imix", ":long.pcap");
+    copy("long.pcap", ":long.pcap.zst");
+    copy("long.pcap.zst", ":again.pcap.gz");
+    copy("again.pcap.gz", ":again.pcap");
+    CHECK_EQ(system("cmp long.pcap again.pcap"), 0);
+}
+
+TEST(a_compressed_capture_may_be_closed_before_its_end)
+{
+    struct hg_device *dev = open_device("long.pcap.zst", &plain);
+    struct hg_error error = {""};
+
+    CHECK(dev->ops->next_ns(dev) != HG_NEVER);
+    CHECK(device_close(dev, &error));
+}
+
 TEST(several_gzip_members_and_zstd_frames_are_one_file)
 {
     static uint8_t bytes[2 * MAX_BYTES], whole[MAX_BYTES];
@@ -634,7 +654,7 @@ TEST(a_full_disk_is_a_failure)
 
         snprintf(text, sizeof text,
                  "cannot write '%s': No space left on device", specs[i] + 1);
-        for (k = 0; k < 20; k++) {
+        for (k = 0; k < 40; k++) {
             struct hg_packet *p = hg_packet_alloc(pool, 100000);
             size_t at;
             uint32_t value = (uint32_t)k;
@@ -648,7 +668,7 @@ TEST(a_full_disk_is_a_failure)
         CHECK(dev->failed);
         CHECK_STR(dev->error.text, text);
         CHECK(dev->tx_failed > 0);
-        CHECK_EQ(dev->tx_failed + dev->tx_packets, 20);
+        CHECK_EQ(dev->tx_failed + dev->tx_packets, 40);
         CHECK(!device_close(dev, &error));
         CHECK_STR(error.text, text);
     }
