@@ -16,8 +16,8 @@ page() {
     echo "# Elements"
     echo
     echo "Made by docs/make-elements.sh from the tables of each class; \`headgate"
-    echo "elements CLASS\` prints the same.  What a class does like the real thing, what it"
-    echo "leaves out and where it lets you choose stands in its first paragraphs."
+    echo "elements CLASS\` prints the same.  What a class made after something real does like"
+    echo "that, what it leaves out and where it lets you choose is under THE REAL THING."
     for folder in elements/*/; do
         echo
         echo "## $(basename "$folder")"

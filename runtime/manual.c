@@ -310,6 +310,18 @@ print_lines(const char *text, FILE *out)
     }
 }
 
+/* How the class stands to what it is made after. */
+static void
+print_real_thing(const struct hg_class *cls, FILE *out)
+{
+    if (!cls->reproduces)
+        return;
+    fputs("\nTHE REAL THING\n", out);
+    print_entry(out, 4, "reproduced", cls->reproduces);
+    print_entry(out, 4, "left out", cls->leaves_out);
+    print_entry(out, 4, "your choice", cls->lets_choose);
+}
+
 void
 manual_print(const struct hg_class *cls, FILE *out)
 {
@@ -338,6 +350,7 @@ manual_print(const struct hg_class *cls, FILE *out)
     print_numbers(cls, HG_FIELD_REASON, "DROP REASONS", out);
     print_numbers(cls, HG_FIELD_GAUGE, "GAUGES", out);
     print_handlers(cls, out);
+    print_real_thing(cls, out);
     if (cls->example) {
         fputs("\nEXAMPLE\n", out);
         print_lines(cls->example, out);
@@ -495,6 +508,9 @@ manual_json(const struct hg_class *cls)
             o, kinds[i].key,
             fields_json(cls->fields, cls->n_fields, kinds[i].kind));
     json_object_set_new(o, "handlers", handlers_json(cls));
+    json_object_set_new(o, "reproduces", text_or_null(cls->reproduces));
+    json_object_set_new(o, "leaves_out", text_or_null(cls->leaves_out));
+    json_object_set_new(o, "lets_choose", text_or_null(cls->lets_choose));
     json_object_set_new(o, "example", text_or_null(cls->example));
     return o;
 }

@@ -422,6 +422,20 @@ HG_BATCH_ELEMENT(Decap, struct decap, decap_batch,
            "A packet without an inner Ethernet header gets the outer "
            "addresses.  Checksums of packets that a capture cut are not "
            "verified.",
+    .reproduces =
+        "the receiving half of VPC encapsulation as public talks "
+        "describe it: the network and the ENIs out of the header, and a "
+        "sender that is not the host of the inner source is dropped; "
+        "RFC 8926, 7348, 2784, 2890, 7637 and 6040; the headers of "
+        "Gateway Load Balancer",
+    .leaves_out =
+        "the real encapsulation, whose header was never published; what "
+        "GENEVE's critical options that nobody knows mean (such packets "
+        "are dropped)",
+    .lets_choose =
+        "the format; whether senders are verified and which edges are "
+        "believed; whether UDP over IPv6 without a checksum is taken "
+        "(RFC 6935)",
     .example = "Interface hosts { }\n"
                "Interface vms { }\n"
                "Decap decap {\n"

@@ -427,6 +427,17 @@ HG_ELEMENT(Encap, struct encap, encap_packet,
            "exchanges the outer addresses, as an appliance behind AWS Gateway "
            "Load Balancer has to, and leaves ports and options.  Other "
            "packets get new headers.",
+    .reproduces =
+        "the sending half of VPC encapsulation as public talks describe "
+        "it: to the host of the destination's ENI, under the VPC's "
+        "number; RFC 8926, 7348, 2784, 2890, 7637 and 6040; the headers "
+        "of Gateway Load Balancer and its replies",
+    .leaves_out =
+        "the real encapsulation, whose header was never published; "
+        "fragmenting the outer packet",
+    .lets_choose =
+        "the format, options and checksums; MTU; whether the outer "
+        "header forbids fragments, its TTL and DSCP",
     .example = "Interface vms { }\n"
                "Interface hosts { }\n"
                "Encap encap {\n"

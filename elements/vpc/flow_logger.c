@@ -515,6 +515,19 @@ HG_BATCH_ELEMENT(FlowLogger, struct flow_logger, logger_batch,
         "layout an object holds the records that end within five minutes.  "
         "If a log cannot be written there is one warning, and records-lost "
         "counts.",
+    .reproduces =
+        "VPC flow logs of versions 2 to 5: records, fields, default and "
+        "custom formats, windows, NODATA and SKIPDATA, what is never "
+        "logged, objects in S3's layout",
+    .leaves_out =
+        "fields of version 6 (transit gateways) and on; Parquet; "
+        "delivery to CloudWatch and Firehose; records of what Block "
+        "Public Access refuses",
+    .lets_choose =
+        "tcp-flags of other protocols and of impossible combinations "
+        "(unverified in public documents); what leaves the VPC by which "
+        "path; how many windows without traffic get NODATA; whether "
+        "reserved traffic is logged after all",
     .example =
         "Interface lan { }\n"
         "FlowLogger log {\n"

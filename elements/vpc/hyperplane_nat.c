@@ -772,6 +772,17 @@ HG_BATCH_ELEMENT(HyperplaneNAT, struct hyperplane_nat, nat_batch,
         "filter selects flows: words such as tcp, 10.0.0.5, 10.0.0.0/24, "
         "203.0.113.9:443 and :53 that must all fit, an address any end of "
         "the flow.",
+    .reproduces =
+        "the NAT gateway: a port for each remote endpoint, never the "
+        "same for two flows to one; 55,000 flows for each address and "
+        "destination; idle timeout of 350 s and RST behind it; "
+        "fragments of UDP alone; CloudWatch's metrics",
+    .leaves_out =
+        "limits of bandwidth and packets, scaling and zones; "
+        "address-independent mappings and hairpins, as the real one",
+    .lets_choose =
+        "ports, limits and timeouts; whether fragments wait for their "
+        "first one; whether a connection that is not known gets a RST",
     .example =
         "Interface inside { }\n"
         "Interface outside { }\n"

@@ -156,6 +156,13 @@ HG_ELEMENT(Identify, struct identify, identify_packet,
         "The source address must be one of the ENI's (or the link-local one\n"
         "made of its MAC) unless its source-destination-check is off; the\n"
         "unspecified address passes in DHCP and ICMPv6.",
+    .reproduces =
+        "the sender's check at the host: only the ENI's MAC and "
+        "addresses, only ARP, IPv4 and IPv6, unless its "
+        "source/destination check is off",
+    .leaves_out =
+        "limits of packets and bandwidth per instance",
+    .lets_choose = "which VPC is behind an interface",
     .example =
         "MappingService map {\n"
         "    vpc vpc-1 { vni = 1  cidr = 10.0.0.0/16 }\n"

@@ -504,6 +504,17 @@ HG_BATCH_ELEMENT(MappingLookup, struct mapping_lookup, mapping_lookup_batch,
         "dropped.  Packets to the VPC router (subnet base + 1), a resolver\n"
         "(base + 2 of subnet or VPC, 169.254.169.253, fd00:ec2::253) and\n"
         "other link-local services leave on 'service', if wired.",
+    .reproduces =
+        "(VPC, address) to host, MAC and ENI; proxy ARP and neighbour "
+        "discovery for the addresses of a VPC and its router; the "
+        "reserved addresses",
+    .leaves_out =
+        "DHCP and the resolver themselves, whose packets leave on "
+        "'service'",
+    .lets_choose =
+        "what a miss does: a complete table that drops, or asking with "
+        "packets parked (public statements differ by year); how long "
+        "answers, and that there is none, are remembered",
     .example =
         "MappingService map {\n"
         "    vpc vpc-1 { vni = 1  cidr = 10.0.0.0/16 }\n"

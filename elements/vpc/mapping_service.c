@@ -435,6 +435,15 @@ HG_PASSIVE_ELEMENT(MappingService, struct mapping_service,
         "While running, 'add' adds a record or replaces an ENI, 'remove'\n"
         "takes an ENI away, and 'reload' puts what sections and files now\n"
         "say in the place of everything, or, if they are wrong, nothing.",
+    .reproduces =
+        "the directory of a VPC's control plane: who has which address "
+        "in which VPC, on which host",
+    .leaves_out =
+        "distribution to many hosts, and its delays; creating what "
+        "describes itself: no API of EC2",
+    .lets_choose =
+        "where records come from: graph file, CSV, JSON, handlers; "
+        "whether VNIs are given or numbers",
     .example =
         "MappingService map {\n"
         "    vpc vpc-1 { vni = 1  cidr = 10.0.0.0/16 }\n"

@@ -595,6 +595,17 @@ HG_BATCH_ELEMENT(NACL, struct nacl, nacl_batch,
         "action, protocol, cidr, ports, icmp-type, icmp-code.  Transit\n"
         "gateway attachment subnets are filtered in one direction only: wire\n"
         "only that one.",
+    .reproduces =
+        "network ACLs: numbered rules in two lists, first match, the "
+        "final deny with its numbers, default ACLs, what is never "
+        "filtered, same-subnet traffic, quotas",
+    .leaves_out =
+        "the delay until a change acts; deciding by itself which half "
+        "of a transit gateway's subnet counts",
+    .lets_choose =
+        "what becomes of later fragments, which have no ports "
+        "(documents are silent); the addresses that are not filtered; "
+        "the quota",
     .example =
         "Interface vpc { }\n"
         "Interface subnet { }\n"

@@ -352,6 +352,20 @@ HG_BATCH_ELEMENT(NLB, struct nlb, nlb_batch,
         "addresses, by TCP or HTTP; elsewhere all are healthy until a "
         "handler says otherwise.  Targets that are deregistered get no more "
         "flows.  TLS and QUIC listeners are not offered.",
+    .reproduces =
+        "flows to targets by hash and then pinned; listeners TCP, UDP "
+        "and TCP_UDP; zones, cross-zone, weights, stickiness, client "
+        "address preserved or not, health checks and thresholds, "
+        "fail-open, termination and draining, timeouts with RST, PROXY "
+        "protocol v2, CloudWatch's metrics",
+    .leaves_out =
+        "TLS and QUIC listeners, HTTPS checks, targets of type alb, "
+        "IPv6 clients of IPv4 targets, DNS fail-over, security groups "
+        "(put a SecurityGroup before it), LCUs",
+    .lets_choose =
+        "the size of the Maglev table, which stands in for a hash that "
+        "is not public; ports per target; how long a closed flow is "
+        "remembered",
     .example =
         "Interface clients { }\n"
         "Interface targets { }\n"

@@ -495,6 +495,17 @@ HG_BATCH_ELEMENT(RouteTable, struct route_table, route_table_batch,
         "    10.0.0.0/8 target=down table=main type=propagated origin=vgw-1\n"
         "propagated ones can also have source=, as-path= and med=;\n"
         "'withdraw' takes away all that an origin has propagated.",
+    .reproduces =
+        "route tables of subnets and gateways: longest prefix, local "
+        "routes and what may replace them, static before prefix list "
+        "before propagated, forbidden destinations, blackholes, prefix "
+        "lists and ip-ranges.json, edge association",
+    .leaves_out =
+        "BGP itself (routes are propagated by handlers); checks of what "
+        "a target is in its account; quotas",
+    .lets_choose =
+        "which kind each target is, or any; several targets for one "
+        "route and ECMP, as a transit gateway has them",
     .example =
         "Interface lan  { }\n"
         "Interface up   { }\n"

@@ -539,6 +539,20 @@ HG_BATCH_ELEMENT(SecurityGroup, struct security_group, security_group_batch,
         "A rule that refers to a group matches the private addresses of its "
         "members, but not what comes from an ENI that is no member.  Flows "
         "that have run out may count toward 'max-per-eni' for a second more.",
+    .reproduces =
+        "security groups: all rules of all groups of an ENI, references "
+        "to groups and prefix lists, tracked, untracked and always "
+        "tracked flows, timeouts and their ranges, what a rule that "
+        "goes means for either, the limit of an ENI",
+    .leaves_out =
+        "the limits of each instance type, which are not public; "
+        "references over peering and transit gateways, where an ENI of "
+        "another VPC is no member; stale rules",
+    .lets_choose =
+        "whether ICMP errors about tracked flows pass without a rule, "
+        "ICMP's timeout, and the order of eviction (all unverified in "
+        "public documents); the limits; the addresses that are not "
+        "filtered",
     .example =
         "Interface     inside  { }\n"
         "Interface     outside { }\n"

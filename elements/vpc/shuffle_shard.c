@@ -414,6 +414,17 @@ HG_ELEMENT(ShuffleShard, struct shuffle_shard, shuffle_shard_packet,
         "Shards take nodes from the zones in turn.  A tenant is what 'key'\n"
         "says: the packet's VPC, its ENI, the account of its ENI (each of\n"
         "the sender if known, else of the receiver), or an address.",
+    .reproduces =
+        "shuffle sharding as the Builders' Library describes it: k of n "
+        "nodes for each tenant; Infima's two ways, the stateless "
+        "signature and the search that guarantees an overlap, over "
+        "zones",
+    .leaves_out =
+        "Infima's lattices of more than one dimension beside zones; its "
+        "random numbers, which are Java's (here they are specified bit "
+        "by bit)",
+    .lets_choose =
+        "who is a tenant; size, overlap and seed; how far to search",
     .example =
         "Interface in { }\n"
         "Interface out { }\n"

@@ -76,3 +76,20 @@ TEST(every_field_and_handler_is_documented)
     }
     hg_plugins_destroy(plugins);
 }
+
+TEST(a_class_made_after_something_real_says_how_it_stands_to_that)
+{
+    struct hg_plugins *plugins = hg_plugins_create(NULL);
+    const struct hg_class *cls;
+    unsigned n_real = 0;
+    size_t i;
+
+    for (i = 0; (cls = class_at(plugins, i)) != NULL; i++) {
+        if (!cls->reproduces != !cls->leaves_out ||
+            !cls->leaves_out != !cls->lets_choose)
+            FAIL("class %s says only a part", cls->name);
+        n_real += cls->reproduces != NULL;
+    }
+    CHECK_EQ(n_real, N_VPC_CLASSES);
+    hg_plugins_destroy(plugins);
+}

@@ -248,6 +248,13 @@ struct hg_class {
     const char *doc;     /* Paragraphs for the manual; may be NULL. */
     const char *example; /* Lines of a graph file; may be NULL. */
 
+    /* Of a class made after something real: what of that it reproduces, what
+     * it leaves out, and where it lets the user choose, since documents are
+     * silent or differ.  Sentences; NULL for other classes. */
+    const char *reproduces;
+    const char *leaves_out;
+    const char *lets_choose;
+
     /* Port names separated by spaces.  "name?" may stay unwired (what leaves
      * there is dropped and counted); "*" at the end: the element declares
      * further ones while being configured.  NULL: none. */
