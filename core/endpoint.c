@@ -69,10 +69,13 @@ hg_quote_set(struct hg_quote *q, enum hg_end end, uint32_t addr, uint16_t port)
 
 /* How much of the sequence space a segment takes. */
 static uint32_t
-segment_len(const struct hg_ipv4 *ip, const struct hg_tcp *tcp)
+segment_len(const struct hg_packet *p, const struct hg_tcp *tcp)
 {
-    uint32_t header = hg_ipv4_header_len(ip) + hg_tcp_header_len(tcp);
-    uint32_t total = hg_get16(ip->total_length);
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+    uint32_t header = p->l4_offset - p->l3_offset + hg_tcp_header_len(tcp);
+    uint32_t total = ip ? hg_get16(ip->total_length)
+                        : hg_get16(hg_packet_ipv6(p)->payload_length) +
+                              (uint32_t)sizeof(struct hg_ipv6);
     uint32_t len = total > header ? total - header : 0;
 
     if (tcp->flags & HG_TCP_SYN)
@@ -82,27 +85,45 @@ segment_len(const struct hg_ipv4 *ip, const struct hg_tcp *tcp)
     return len;
 }
 
+/* Writes the header of the answer to 'p'; returns what is behind it. */
+static void *
+answer_header(uint8_t *l3, const struct hg_packet *p)
+{
+    struct hg_ipv4 *ip = (struct hg_ipv4 *)l3;
+    struct hg_ipv6 *ip6 = (struct hg_ipv6 *)l3;
+
+    if (p->flags & HG_PACKET_IP6) {
+        ip6->version_class_flow = hg_be32_of(UINT32_C(6) << 28);
+        ip6->payload_length = hg_be16_of(sizeof(struct hg_tcp));
+        ip6->next_header = HG_PROTO_TCP;
+        ip6->hop_limit = 64;
+        memcpy(ip6->src, hg_packet_ipv6(p)->dst, sizeof(ip6->src));
+        memcpy(ip6->dst, hg_packet_ipv6(p)->src, sizeof(ip6->dst));
+        return ip6 + 1;
+    }
+    ip->version_ihl = 0x45;
+    ip->total_length = hg_be16_of(sizeof(*ip) + sizeof(struct hg_tcp));
+    ip->frag = hg_be16_of(HG_IP4_DF);
+    ip->ttl = 64;
+    ip->protocol = HG_PROTO_TCP;
+    ip->src = hg_packet_ipv4(p)->dst;
+    ip->dst = hg_packet_ipv4(p)->src;
+    return ip + 1;
+}
+
 void
 hg_reset_fill(struct hg_packet *reset, const struct hg_packet *p)
 {
-    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
     const struct hg_tcp *tcp = hg_packet_tcp(p);
     const struct hg_eth *eth = (const struct hg_eth *)p->data;
     struct hg_eth *reth = (struct hg_eth *)reset->data;
-    struct hg_ipv4 *rip = (struct hg_ipv4 *)(reset->data + p->l3_offset);
-    struct hg_tcp *rtcp = (struct hg_tcp *)(rip + 1);
+    struct hg_tcp *rtcp;
 
     memset(reset->data, 0, reset->len);
     memcpy(reset->data, p->data, p->l3_offset);
     reth->dst = eth->src;
     reth->src = eth->dst;
-    rip->version_ihl = 0x45;
-    rip->total_length = hg_be16_of(sizeof(*rip) + sizeof(*rtcp));
-    rip->frag = hg_be16_of(HG_IP4_DF);
-    rip->ttl = 64;
-    rip->protocol = HG_PROTO_TCP;
-    rip->src = ip->dst;
-    rip->dst = ip->src;
+    rtcp = answer_header(reset->data + p->l3_offset, p);
     rtcp->sport = tcp->dport;
     rtcp->dport = tcp->sport;
     rtcp->data_offset = sizeof(*rtcp) / 4 << 4;
@@ -110,9 +131,9 @@ hg_reset_fill(struct hg_packet *reset, const struct hg_packet *p)
         rtcp->seq = tcp->ack;
         rtcp->flags = HG_TCP_RST;
     } else {
-        rtcp->ack = hg_be32_of(hg_get32(tcp->seq) + segment_len(ip, tcp));
+        rtcp->ack = hg_be32_of(hg_get32(tcp->seq) + segment_len(p, tcp));
         rtcp->flags = HG_TCP_RST | HG_TCP_ACK;
     }
-    hg_packet_parse_l3(reset, HG_ETH_IP4, p->l3_offset);
+    hg_packet_parse_l3(reset, p->ether_type, p->l3_offset);
     hg_packet_set_checksums(reset);
 }

@@ -1,8 +1,8 @@
 /* nat_tcp.c: the TCP states of a NAT (RFC 6146 3.5.2.2, which RFC 7857 2
- * asks every NAT to use), apart from the table (nat_table.c) that keeps them
- * and from the timeouts (elements/vpc/hyperplane_nat.c). */
+ * asks every NAT to use), apart from the flows that have them and from the
+ * timeouts (elements/vpc/hyperplane_nat.c). */
 #include <headgate/headers.h>
-#include <headgate/nat_table.h>
+#include <headgate/nat_flow.h>
 
 static uint8_t
 fin_next(uint8_t state, bool from_inside)

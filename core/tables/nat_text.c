@@ -1,7 +1,7 @@
-/* nat_text.c: the flows of headgate/nat_table.h as lines of JSON, and the
+/* nat_text.c: the flows of headgate/nat_flow.h as lines of JSON, and the
  * filters that select some of them. */
 #include <headgate/headers.h>
-#include <headgate/nat_table.h>
+#include <headgate/nat_flow.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,47 +41,50 @@ protocol_number(const char *name)
 /* ---- JSON ------------------------------------------------------------- */
 
 static json_t *
-end_to_json(uint32_t ip, uint16_t port)
+end_to_json(const struct hg_addr *addr, uint16_t port)
 {
-    struct hg_addr addr = hg_addr_from_ip4(ip);
     char buf[HG_ADDR_STRLEN];
 
-    return json_pack("{s:s, s:i}", "addr", hg_addr_format(&addr, buf), "port",
+    return json_pack("{s:s, s:i}", "addr", hg_addr_format(addr, buf), "port",
                      (int)port);
 }
 
 bool
 hg_nat_flow_print(const struct hg_nat_flow *f, FILE *out)
 {
+    struct hg_addr external = hg_addr_from_ip4(f->external);
+    struct hg_addr remote = hg_addr_from_ip4(f->remote);
     json_t *json = json_pack(
         "{s:s, s:o, s:o, s:o, s:s, s:I}", "proto", protocol_name(f->protocol),
-        "inside", end_to_json(f->inside, f->inside_port), "external",
-        end_to_json(f->external, f->external_port), "remote",
-        end_to_json(f->remote, f->remote_port), "state",
+        "inside", end_to_json(&f->inside, f->inside_port), "external",
+        end_to_json(&external, f->external_port), "remote",
+        end_to_json(&remote, f->remote_port), "state",
         hg_nat_state_name(f->state), "expires", (json_int_t)f->deadline_ns);
-    bool ok = json && !json_dumpf(json, out, JSON_COMPACT) &&
-              fputc('\n', out) != EOF;
+    bool ok = json != NULL;
 
+    if (ok && f->gateway[0])
+        ok = !json_object_set_new(json, "gateway", json_string(f->gateway));
+    if (ok && f->vpc)
+        ok = !json_object_set_new(json, "vpc", json_integer(f->vpc));
+    ok = ok && !json_dumpf(json, out, JSON_COMPACT) && fputc('\n', out) != EOF;
     json_decref(json);
     return ok;
 }
 
 static bool
 end_from_json(const json_t *flow, const char *name, bool needs_port,
-              uint32_t *ip, uint16_t *port, struct hg_error *error)
+              struct hg_addr *addr, uint16_t *port, struct hg_error *error)
 {
     const json_t *end = json_object_get(flow, name);
     const json_t *json_addr = json_object_get(end, "addr");
     const json_t *json_port = json_object_get(end, "port");
     json_int_t number = json_integer_value(json_port);
-    struct hg_addr addr;
 
     if (!json_is_string(json_addr) ||
-        !hg_addr_parse(json_string_value(json_addr), &addr) ||
-        addr.family != 4)
+        !hg_addr_parse(json_string_value(json_addr), addr))
         return hg_error_set(error,
-                            "'%s' of a flow needs 'addr', an IPv4 address "
-                            "such as \"192.0.2.1\"",
+                            "'%s' of a flow needs 'addr', an address such as "
+                            "\"192.0.2.1\"",
                             name);
     if ((json_port || needs_port) &&
         (!json_is_integer(json_port) || number < 0 || number > UINT16_MAX))
@@ -89,8 +92,52 @@ end_from_json(const json_t *flow, const char *name, bool needs_port,
                             "'%s' of a flow needs 'port', a number from 0 to "
                             "65535",
                             name);
-    *ip = hg_addr_ip4(&addr);
     *port = (uint16_t)number;
+    return true;
+}
+
+/* The same for one that can only be IPv4. */
+static bool
+end4_from_json(const json_t *flow, const char *name, bool needs_port,
+               uint32_t *ip, uint16_t *port, struct hg_error *error)
+{
+    struct hg_addr addr;
+
+    if (!end_from_json(flow, name, needs_port, &addr, port, error))
+        return false;
+    if (addr.family != 4)
+        return hg_error_set(error, "'addr' of '%s' must be IPv4", name);
+    *ip = hg_addr_ip4(&addr);
+    return true;
+}
+
+/* The parts that may be left out: "expires", "gateway" and "vpc". */
+static bool
+rest_from_json(const json_t *json, struct hg_nat_flow *f,
+               struct hg_error *error)
+{
+    const json_t *expires = json_object_get(json, "expires");
+    const json_t *gateway = json_object_get(json, "gateway");
+    const json_t *vpc = json_object_get(json, "vpc");
+    json_int_t number = json_integer_value(vpc);
+
+    if (expires && json_integer_value(expires) <= 0)
+        return hg_error_set(error, "'expires' of a flow is a time in Unix "
+                                   "nanoseconds; leave it out for a whole "
+                                   "idle timeout");
+    if (gateway && (!json_is_string(gateway) ||
+                    strlen(json_string_value(gateway)) >= HG_NAT_NAME_SIZE))
+        return hg_error_set(error,
+                            "'gateway' of a flow is a name of up to "
+                            "%d characters",
+                            HG_NAT_NAME_SIZE - 1);
+    if (vpc && (!json_is_integer(vpc) || number < 0 || number > UINT32_MAX))
+        return hg_error_set(error, "'vpc' of a flow is a number");
+    f->deadline_ns = (uint64_t)json_integer_value(expires);
+    f->vpc = (uint32_t)number;
+    if (gateway)
+        snprintf(f->gateway, sizeof(f->gateway), "%s",
+                 json_string_value(gateway));
     return true;
 }
 
@@ -124,7 +171,6 @@ flow_from_json(const json_t *json, struct hg_nat_flow *f,
                struct hg_error *error)
 {
     const char *name = json_string_value(json_object_get(json, "proto"));
-    const json_t *expires = json_object_get(json, "expires");
 
     memset(f, 0, sizeof(*f));
     f->protocol = name ? protocol_number(name) : 0;
@@ -133,20 +179,15 @@ flow_from_json(const json_t *json, struct hg_nat_flow *f,
                                    "\"udp\" or \"icmp\"");
     if (!end_from_json(json, "inside", true, &f->inside, &f->inside_port,
                        error) ||
-        !end_from_json(json, "external", true, &f->external, &f->external_port,
-                       error) ||
-        !end_from_json(json, "remote", f->protocol != HG_PROTO_ICMP,
-                       &f->remote, &f->remote_port, error) ||
+        !end4_from_json(json, "external", true, &f->external,
+                        &f->external_port, error) ||
+        !end4_from_json(json, "remote", f->protocol != HG_PROTO_ICMP,
+                        &f->remote, &f->remote_port, error) ||
         !state_from_json(json, f->protocol, &f->state, error))
         return false;
     if (f->protocol == HG_PROTO_ICMP && f->remote_port)
         return hg_error_set(error, "'port' of 'remote' must be 0 for icmp");
-    if (expires && json_integer_value(expires) <= 0)
-        return hg_error_set(error, "'expires' of a flow is a time in Unix "
-                                   "nanoseconds; leave it out for a whole "
-                                   "idle timeout");
-    f->deadline_ns = (uint64_t)json_integer_value(expires);
-    return true;
+    return rest_from_json(json, f, error);
 }
 
 bool
@@ -168,25 +209,45 @@ hg_nat_flow_parse(const char **text, struct hg_nat_flow *f,
 
 /* ---- Filters ---------------------------------------------------------- */
 
+/* Splits "ADDRESS:PORT", "[IPV6]:PORT" and the like; the address without
+ * brackets is returned, and '*port' is NULL or the text of the port. */
+static char *
+split_port(char *word, char **port)
+{
+    char *colon = strrchr(word, ':'), *end = strchr(word, ']');
+
+    if (*word == '[' && end) {
+        *port = end[1] == ':' ? end + 2 : NULL;
+        if (end[1] && !*port)
+            return word; /* What follows makes it no address. */
+        *end = '\0';
+        return word + 1;
+    }
+    *port = NULL;
+    if (!colon || strchr(word, ':') != colon)
+        return word; /* No colon, or an IPv6 address. */
+    *colon = '\0';
+    *port = colon + 1;
+    return word;
+}
+
 static bool
 filter_end(char *word, struct hg_nat_filter *filter)
 {
-    char *colon = strchr(word, ':');
+    char *text, *addr = split_port(word, &text);
     uint64_t port = 0;
 
     if (filter->n_ends == HG_NAT_FILTER_ENDS)
         return false;
     memset(&filter->end[filter->n_ends], 0, sizeof(filter->end[0]));
-    if (colon) {
-        *colon = '\0';
-        if (!hg_number_parse(colon + 1, &port) || port > UINT16_MAX)
+    if (text) {
+        if (!hg_number_parse(text, &port) || port > UINT16_MAX)
             return false;
         filter->end[filter->n_ends].has_port = true;
         filter->end[filter->n_ends].port = (uint16_t)port;
     }
-    if ((!colon || colon > word) &&
-        (!hg_prefix_parse(word, &filter->end[filter->n_ends].prefix) ||
-         filter->end[filter->n_ends].prefix.addr.family != 4))
+    if ((!text || *addr) &&
+        !hg_prefix_parse(addr, &filter->end[filter->n_ends].prefix))
         return false;
     filter->n_ends++;
     return true;
@@ -223,13 +284,11 @@ hg_nat_filter_parse(const char *text, struct hg_nat_filter *filter,
 }
 
 static bool
-end_matches(const struct hg_nat_filter *filter, unsigned i, uint32_t ip,
-            uint16_t port)
+end_matches(const struct hg_nat_filter *filter, unsigned i,
+            const struct hg_addr *addr, uint16_t port)
 {
-    struct hg_addr addr = hg_addr_from_ip4(ip);
-
     return (!filter->end[i].prefix.addr.family ||
-            hg_prefix_contains(&filter->end[i].prefix, &addr)) &&
+            hg_prefix_contains(&filter->end[i].prefix, addr)) &&
            (!filter->end[i].has_port || filter->end[i].port == port);
 }
 
@@ -237,134 +296,16 @@ bool
 hg_nat_filter_match(const struct hg_nat_filter *filter,
                     const struct hg_nat_flow *f)
 {
+    struct hg_addr external = hg_addr_from_ip4(f->external);
+    struct hg_addr remote = hg_addr_from_ip4(f->remote);
     unsigned i;
 
     if (filter->protocol && filter->protocol != f->protocol)
         return false;
     for (i = 0; i < filter->n_ends; i++)
-        if (!end_matches(filter, i, f->inside, f->inside_port) &&
-            !end_matches(filter, i, f->external, f->external_port) &&
-            !end_matches(filter, i, f->remote, f->remote_port))
+        if (!end_matches(filter, i, &f->inside, f->inside_port) &&
+            !end_matches(filter, i, &external, f->external_port) &&
+            !end_matches(filter, i, &remote, f->remote_port))
             return false;
     return true;
-}
-
-/* ---- Tables ----------------------------------------------------------- */
-
-bool
-hg_nat_print(const struct hg_nat_table *t, uint64_t now_ns, const char *text,
-             FILE *out, struct hg_error *error)
-{
-    struct hg_nat_filter filter;
-    struct hg_nat_flow flow;
-    uint32_t at = 0;
-
-    if (!hg_nat_filter_parse(text, &filter, error))
-        return false;
-    while (hg_nat_next(t, now_ns, &at, &flow))
-        if (hg_nat_filter_match(&filter, &flow) &&
-            !hg_nat_flow_print(&flow, out))
-            return hg_error_set(error, "cannot write the flows");
-    return true;
-}
-
-bool
-hg_nat_count_matching(const struct hg_nat_table *t, uint64_t now_ns,
-                      const char *text, uint32_t *n, struct hg_error *error)
-{
-    struct hg_nat_filter filter;
-    struct hg_nat_flow flow;
-    uint32_t at = 0;
-
-    if (!hg_nat_filter_parse(text, &filter, error))
-        return false;
-    *n = 0;
-    while (hg_nat_next(t, now_ns, &at, &flow))
-        *n += hg_nat_filter_match(&filter, &flow);
-    return true;
-}
-
-bool
-hg_nat_remove_matching(struct hg_nat_table *t, uint64_t now_ns,
-                       const char *text, struct hg_error *error)
-{
-    struct hg_nat_filter filter;
-    struct hg_nat_flow flow;
-    uint32_t at = 0;
-
-    if (!text[strspn(text, " \t\n")])
-        return hg_error_set(error, "say which flows to remove, as a filter "
-                                   "such as 'udp 10.0.0.5', or 'all'");
-    if (!hg_nat_filter_parse(text, &filter, error))
-        return false;
-    while (hg_nat_next(t, now_ns, &at, &flow))
-        if (hg_nat_filter_match(&filter, &flow))
-            hg_nat_remove(t, flow.id);
-    return true;
-}
-
-static bool
-install(struct hg_nat_table *t, uint64_t now_ns, struct hg_nat_flow *flow,
-        struct hg_error *error)
-{
-    static const char *const refusals[] = {
-        [HG_NAT_NO_PORT] = "its external address has all the flows to its "
-                           "remote endpoint that it may have",
-        [HG_NAT_FULL] = "the table is full; see 'max-flows'",
-        [HG_NAT_EXISTS] = "there is a flow from its inside to its remote "
-                          "endpoint already",
-        [HG_NAT_TAKEN] = "another flow to its remote endpoint has its "
-                         "external address and port",
-        [HG_NAT_FOREIGN] = "its external address is none of the option "
-                           "'public'"};
-    enum hg_nat_result result;
-
-    if (flow->deadline_ns <= now_ns)
-        return hg_error_set(error, "it expired already; leave 'expires' out "
-                                   "for a whole idle timeout");
-    result = hg_nat_install(t, flow, now_ns);
-    return result == HG_NAT_OK || hg_error_set(error, "%s", refusals[result]);
-}
-
-static uint64_t
-life_ns(const struct hg_nat_lives *lives, uint8_t protocol)
-{
-    if (protocol == HG_PROTO_TCP)
-        return lives->tcp_ns;
-    return protocol == HG_PROTO_UDP ? lives->udp_ns : lives->icmp_ns;
-}
-
-bool
-hg_nat_import(struct hg_nat_table *t, uint64_t now_ns, const char *text,
-              const struct hg_nat_lives *lives, struct hg_error *error)
-{
-    uint32_t *ids = NULL;
-    uint32_t n = 0;
-    bool ok = true;
-
-    for (text += strspn(text, " \t\n"); ok && *text;
-         text += strspn(text, " \t\n")) {
-        struct hg_nat_flow flow;
-        struct hg_error why;
-        uint32_t *more = realloc(ids, (n + 1ul) * sizeof(*ids));
-
-        if (!more) {
-            ok = hg_error_set(error, "no memory for %u flows", n + 1);
-            break;
-        }
-        ids = more;
-        ok = hg_nat_flow_parse(&text, &flow, &why);
-        if (ok && !flow.deadline_ns)
-            flow.deadline_ns = now_ns + life_ns(lives, flow.protocol);
-        ok = ok && install(t, now_ns, &flow, &why);
-        if (ok)
-            ids[n++] = flow.id;
-        else
-            hg_error_set(error, "flow %u cannot be imported: %.400s", n + 1,
-                         why.text);
-    }
-    while (!ok && n)
-        hg_nat_remove(t, ids[--n]);
-    free(ids);
-    return ok;
 }

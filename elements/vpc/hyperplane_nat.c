@@ -3,81 +3,41 @@
  *     inside  -> [inside]nat[outside] -> outside
  *     outside -> [outside]nat[inside] -> inside
  *
- * Theory of operation.  The flows are in a table of the core
- * (headgate/nat_table.h), which also chooses external addresses and ports;
- * TCP's states are beside it, and so is the memory of first fragments
- * (headgate/fragment_table.h).  Here is what a packet goes through: which
- * flow it belongs to, how its headers change, how long its flow lives now.
+ * Theory of operation.  A batch's flows are looked up at once; then each
+ * packet finds its gateway and its flow, moves the flow on in time and (TCP)
+ * state, and gets other headers.  hyperplane_nat.h says which part is where.
  *
  * Whether a flow has expired is judged by the packet's own time; the timer
  * only gives memory back and keeps the gauge honest.  Checksums change
  * incrementally (RFC 1624), so that what was wrong stays wrong.
  *
- * RFC 4787, 5382, 5508 and 7857 apply but for what Hyperplane does otherwise:
- * mappings depend on the remote endpoint, nothing unsolicited comes in, and
- * there is no hairpinning. */
+ * RFC 4787, 5382, 5508, 6146 and 7857 apply but for what Hyperplane does
+ * otherwise: mappings depend on the remote endpoint, nothing unsolicited comes
+ * in, and there is no hairpinning. */
 #include "hyperplane_nat.h"
 
 #include <stdlib.h>
 
-#include <headgate/endpoint.h>
-
-enum { INSIDE, OUTSIDE }; /* Inputs and outputs alike. */
-enum { GONE = -3 };       /* Verdict: no longer in the batch. */
-enum { FRAGMENT_RECORDS = 4096 };
+#include "hyperplane_nat_answers.h"
+#include "hyperplane_nat_errors.h"
+#include "hyperplane_nat_fragments.h"
+#include "hyperplane_nat_gateways.h"
+#include "hyperplane_nat_handlers.h"
+#include "hyperplane_nat_six.h"
+#include "hyperplane_nat_table.h"
 
 #define SWEEP_NS HG_SEC
 
-static bool
-is_public(const struct hyperplane_nat *self, uint32_t ip)
-{
-    unsigned i;
-
-    for (i = 0; i < self->n_public; i++)
-        if (self->public_ip[i] == ip)
-            return true;
-    return false;
-}
-
-static bool
-is_inside(const struct hyperplane_nat *self, uint32_t ip)
-{
-    size_t i;
-
-    for (i = 0; i < self->inside.n; i++)
-        if ((ip & self->blocks[i].mask) == self->blocks[i].net)
-            return true;
-    return !self->inside.n;
-}
-
-/* Bytes of the packet as CloudWatch would count them: the IP packet's. */
-static uint32_t
-packet_bytes(const struct hg_packet *p)
-{
-    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
-
-    return ip ? hg_get16(ip->total_length) : p->wire_len;
-}
-
-/* ---- Flows ------------------------------------------------------------ */
-
-static void
-flow_expired(void *self_, const struct hg_nat_flow *flow)
-{
-    struct hyperplane_nat *self = self_;
-
-    if (flow->state != HG_NAT_FIN_BOTH && flow->state != HG_NAT_TRANS)
-        hg_count(&self->idle_timeout_count);
-}
+/* ---- The life of a flow ----------------------------------------------- */
 
 static void
 sweep(void *self_, struct hg_timer *timer, uint64_t now_ns)
 {
     struct hyperplane_nat *self = self_;
 
-    hg_nat_expire(self->table, now_ns);
-    self->active_connection_count.n = hg_nat_count(self->table);
-    if (self->active_connection_count.n)
+    nat_expire(self, now_ns);
+    self->active_connection_count.n = self->n_flows;
+    if (self->n_flows)
         hg_timer_set(self, timer, now_ns + SWEEP_NS);
 }
 
@@ -86,13 +46,6 @@ flow_added(struct hyperplane_nat *self, uint64_t now_ns)
 {
     if (!self->sweep.pending)
         hg_timer_set(self, &self->sweep, now_ns + SWEEP_NS);
-}
-
-static uint64_t
-query_timeout(const struct hyperplane_nat *self, uint8_t protocol)
-{
-    return protocol == HG_PROTO_UDP ? self->udp_timeout.ns
-                                    : self->icmp_timeout.ns;
 }
 
 /* How long a TCP flow lives from now on; 0: no longer than it does. */
@@ -114,234 +67,28 @@ tcp_timeout(const struct hyperplane_nat *self, uint8_t state, bool has_changed,
 /* Brings the flow up to date with a packet of it. */
 static void
 touch(struct hyperplane_nat *self, const struct hg_packet *p,
-      const struct hg_nat_flow *flow, bool from_inside)
+      struct nat_flow *flow, bool from_inside)
 {
+    struct gateway *gw = flow->address->gateway;
     uint8_t state = flow->state;
     uint64_t timeout_ns;
 
-    if (flow->protocol == HG_PROTO_TCP) {
+    if (p->protocol == HG_PROTO_TCP) {
         uint8_t flags = ((const struct hg_tcp *)hg_packet_l4(p))->flags;
 
         state = hg_nat_tcp_next(flow->state, from_inside, flags);
         if (flow->state == HG_NAT_INIT && state == HG_NAT_ESTABLISHED)
-            hg_count(&self->connection_established_count);
+            METRIC(self, gw, connection_established_count, 1);
         if (state == HG_NAT_INIT && flow->state != HG_NAT_INIT)
-            hg_count(&self->connection_attempt_count);
+            METRIC(self, gw, connection_attempt_count, 1);
         timeout_ns = tcp_timeout(self, state, state != flow->state,
                                  from_inside && flags & HG_TCP_SYN);
     } else {
-        timeout_ns = query_timeout(self, flow->protocol);
+        timeout_ns = idle_ns(self, p->protocol);
     }
     if (timeout_ns || state != flow->state)
-        hg_nat_update(self->table, flow->id, state,
-                      timeout_ns ? p->time_ns + timeout_ns
-                                 : flow->deadline_ns);
-}
-
-/* ---- Fragments of UDP ------------------------------------------------- */
-
-static struct hg_fragment_key
-fragment_key(const struct hg_ipv4 *ip)
-{
-    return (struct hg_fragment_key){.src = hg_get32(ip->src),
-                                    .dst = hg_get32(ip->dst),
-                                    .id = hg_get16(ip->id),
-                                    .protocol = ip->protocol};
-}
-
-static void
-count_out(struct hyperplane_nat *self, unsigned port, struct hg_packet *p)
-{
-    if (port == OUTSIDE) {
-        hg_count(&self->packets_out_to_destination);
-        self->bytes_out_to_destination.n += packet_bytes(p);
-    } else {
-        hg_count(&self->packets_out_to_source);
-        self->bytes_out_to_source.n += packet_bytes(p);
-    }
-}
-
-/* The end of a packet that changes on its way to 'out'. */
-static enum hg_end
-translated_end(unsigned out)
-{
-    return out == OUTSIDE ? HG_END_SRC : HG_END_DST;
-}
-
-/* Takes a packet that waited out of the batch in which it came, if that is
- * the one being handled. */
-static void
-leave_batch(struct hyperplane_nat *self, const struct hg_packet *p)
-{
-    unsigned i = self->at;
-
-    if (p->flags & HG_PACKET_HELD)
-        return;
-    while (self->batch->p[i] != p)
-        i--;
-    self->verdict[i] = GONE;
-    self->has_gone = true;
-}
-
-static void
-discard_list(struct hyperplane_nat *self, struct hg_packet *p,
-             hg_counter *reason)
-{
-    struct hg_packet *next;
-
-    for (; p; p = next) {
-        next = p->next;
-        leave_batch(self, p);
-        self->fragments_held.n--;
-        hg_count(&self->packets_drop_count);
-        hg_discard(self, reason, p);
-    }
-}
-
-static void
-fragments_expire(void *self_, struct hg_timer *timer, uint64_t now_ns)
-{
-    struct hyperplane_nat *self = self_;
-
-    discard_list(self, hg_fragment_expire(self->fragments, now_ns),
-                 &self->fragment_timed_out);
-    if (self->fragments_held.n)
-        hg_timer_set(self, timer, hg_fragment_deadline(self->fragments));
-}
-
-static struct hg_fragment *
-add_fragment(struct hyperplane_nat *self, const struct hg_fragment_key *key,
-             uint64_t now_ns)
-{
-    struct hg_packet *orphans = NULL;
-    struct hg_fragment *f;
-
-    f = hg_fragment_add(self->fragments, key, now_ns, &orphans);
-    discard_list(self, orphans, &self->fragment_out_of_order);
-    return f;
-}
-
-/* The first fragment 'p', which had 'key', went to 'out' with 'addr': so do
- * those that follow, and those that waited go now, just ahead of it. */
-static void
-decide_fragments(struct hyperplane_nat *self, const struct hg_packet *p,
-                 const struct hg_fragment_key *key, unsigned out,
-                 uint32_t addr)
-{
-    struct hg_fragment *f = hg_fragment_find(self->fragments, key, p->time_ns);
-    struct hg_packet *waited, *next;
-
-    if (!f || f->decided)
-        f = add_fragment(self, key, p->time_ns);
-    f->decided = true;
-    f->addr = addr;
-    for (waited = hg_fragment_release(f); waited; waited = next) {
-        next = waited->next;
-        leave_batch(self, waited);
-        self->fragments_held.n--;
-        waited->seq = p->seq;
-        waited->time_ns = p->time_ns;
-        hg_end_set_addr(waited, translated_end(out), addr);
-        count_out(self, out, waited);
-        hg_emit(self, out, waited);
-    }
-}
-
-static int
-follow_first(struct hyperplane_nat *self, struct hg_packet *p,
-             const struct hg_ipv4 *ip, unsigned out)
-{
-    struct hg_fragment_key key = fragment_key(ip);
-    struct hg_fragment *f =
-        hg_fragment_find(self->fragments, &key, p->time_ns);
-
-    if (f && f->decided) {
-        hg_end_set_addr(p, translated_end(out), f->addr);
-        return (int)out;
-    }
-    if (self->fragments_held.n >= self->fragment_hold)
-        return hg_drop(&self->fragment_out_of_order);
-    if (!f)
-        f = add_fragment(self, &key, p->time_ns);
-    hg_fragment_wait(f, p);
-    self->fragments_held.n++;
-    if (!self->fragment_timer.pending)
-        hg_timer_set(self, &self->fragment_timer,
-                     p->time_ns + self->fragment_timeout.ns);
-    return HG_KEPT;
-}
-
-/* ---- ICMP errors (RFC 5508 4) ----------------------------------------- */
-
-/* Finds the flow of the packet that the error 'p' quotes, on its way from
- * inside or from outside, with its ends as our table sees them.  NULL, or why
- * the error is dropped; it neither refreshes nor ends the flow (REQ-6). */
-static hg_counter *
-find_quoted_flow(struct hyperplane_nat *self, const struct hg_packet *p,
-                 struct hg_quote *q, struct hg_nat_flow *flow)
-{
-    bool from_inside = p->in_port == INSIDE;
-    enum hg_end ours = from_inside ? HG_END_DST : HG_END_SRC;
-    enum hg_end remote = from_inside ? HG_END_SRC : HG_END_DST;
-    struct hg_nat_tuple tuple = {0};
-
-    switch (hg_quote_find(p, q)) {
-    case HG_QUOTE_OK:
-        break;
-    case HG_QUOTE_BAD_CHECKSUM:
-        return &self->bad_icmp_checksum;
-    case HG_QUOTE_BROKEN:
-        return &self->bad_quote;
-    case HG_QUOTE_NO_PORTS:
-        return &self->icmp_error_unmapped;
-    }
-    tuple.addr = hg_quote_addr(q, ours);
-    tuple.remote = hg_quote_addr(q, remote);
-    tuple.port = hg_quote_port(q, ours);
-    if (q->protocol != HG_PROTO_ICMP)
-        tuple.remote_port = hg_quote_port(q, remote);
-    tuple.protocol = q->protocol;
-    if (!(from_inside ? hg_nat_lookup_out : hg_nat_lookup_in)(
-            self->table, &tuple, p->time_ns, flow))
-        return &self->icmp_error_unmapped; /* REQ-4, REQ-5 */
-    return NULL;
-}
-
-/* An error from outside, about a packet that went out, or from inside, about
- * one that came in. */
-static int
-translate_error(struct hyperplane_nat *self, struct hg_packet *p)
-{
-    struct hg_nat_flow flow;
-    struct hg_quote q;
-    hg_counter *reason = find_quoted_flow(self, p, &q, &flow);
-
-    if (reason)
-        return hg_drop(reason);
-    if (p->in_port == INSIDE) {
-        hg_quote_set(&q, HG_END_DST, flow.external, flow.external_port);
-        hg_end_set_addr(p, HG_END_SRC, flow.external);
-        return OUTSIDE;
-    }
-    hg_quote_set(&q, HG_END_SRC, flow.inside, flow.inside_port);
-    hg_end_set_addr(p, HG_END_DST, flow.inside);
-    return INSIDE;
-}
-
-/* ---- From inside ------------------------------------------------------ */
-
-/* Answers a segment that belongs to no connection. */
-static void
-send_reset(struct hyperplane_nat *self, const struct hg_packet *p)
-{
-    struct hg_packet *reset = hg_make(self, hg_reset_len(p), p);
-
-    if (!reset)
-        return;
-    hg_reset_fill(reset, p);
-    hg_count(&self->resets_sent);
-    count_out(self, INSIDE, reset);
-    hg_emit(self, INSIDE, reset);
+        nat_update(self, flow, state,
+                   timeout_ns ? p->time_ns + timeout_ns : flow->deadline_ns);
 }
 
 /* The state that the first packet of a flow puts it in; or false if it may
@@ -363,73 +110,140 @@ may_begin(struct hyperplane_nat *self, const struct hg_packet *p,
 
 /* Makes a flow for the packet; NULL, or why that cannot be. */
 static hg_counter *
-begin_flow(struct hyperplane_nat *self, const struct hg_packet *p,
-           const struct hg_nat_tuple *tuple, struct hg_nat_flow *flow)
+begin_flow(struct hyperplane_nat *self, struct hg_packet *p,
+           struct gateway *gw, uint32_t remote, struct nat_flow *flow)
 {
     uint64_t timeout_ns;
     uint8_t state;
 
+    nat_expire(self, p->time_ns); /* Maybe it is one that ran out. */
     if (!may_begin(self, p, &state))
         return &self->no_connection;
     if (state == HG_NAT_INIT) {
-        hg_count(&self->connection_attempt_count);
+        METRIC(self, gw, connection_attempt_count, 1);
         timeout_ns = self->tcp_opening_timeout.ns;
     } else {
-        timeout_ns = query_timeout(self, tuple->protocol);
+        timeout_ns = idle_ns(self, p->protocol);
     }
-    switch (hg_nat_insert(self->table, tuple, state, p->time_ns,
-                          p->time_ns + timeout_ns, flow)) {
-    case HG_NAT_OK:
+    switch (
+        nat_begin(self, p, gw, remote, state, p->time_ns + timeout_ns, flow)) {
+    case NAT_OK:
         flow_added(self, p->time_ns);
         return NULL;
-    case HG_NAT_NO_PORT:
+    case NAT_NO_PORT:
+        gw->metrics.error_port_allocation++;
         return &self->error_port_allocation;
+    case NAT_EXISTS:
+        return &self->reversed;
     default:
         return &self->table_full;
     }
 }
 
+/* ---- From inside ------------------------------------------------------ */
+
+/* The MTU that the sender is to be told, or 0 if the packet fits. */
+static uint16_t
+too_big_out(const struct hyperplane_nat *self, const struct hg_packet *p)
+{
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+
+    return ip ? too_big4(ip, self->mtu, 0) : too_big6(self, p);
+}
+
+/* The packet's flow by this gateway.  One by another, where it was routed
+ * before, ends: this gateway does not know it. */
+static bool
+find_out(struct hyperplane_nat *self, struct hg_packet *p,
+         const struct gateway *gw, struct nat_flow *flow)
+{
+    if (!nat_find(self, p, true, flow))
+        return false;
+    if (flow->address->gateway == gw)
+        return true;
+    nat_end(self, flow->record, flow->stored);
+    hg_flow_forget(p);
+    return false;
+}
+
 static int
 translate_out(struct hyperplane_nat *self, struct hg_packet *p,
-              const struct hg_ipv4 *ip)
+              struct gateway *gw, uint32_t remote)
 {
-    const struct hg_nat_key *key = &self->key[self->at];
-    struct hg_nat_flow flow;
+    bool six = (p->flags & HG_PACKET_IP6) != 0;
+    uint16_t mtu = too_big_out(self, p);
+    struct nat_flow flow;
+    hg_counter *reason;
 
-    if (hg_nat_lookup(self->table, key, p->time_ns, &flow)) {
+    if (mtu) {
+        answer_too_big(self, p, gw->source, mtu);
+        return hg_drop(&self->too_big);
+    }
+    if (find_out(self, p, gw, &flow)) {
         touch(self, p, &flow, true);
     } else {
-        hg_counter *reason = begin_flow(self, p, &key->tuple, &flow);
-
+        reason = begin_flow(self, p, gw, remote, &flow);
         if (reason)
             return hg_drop(reason);
     }
     if (p->flags & HG_PACKET_FRAGMENT) {
-        struct hg_fragment_key datagram = fragment_key(ip);
+        struct hg_fragment_key datagram = fragment_key(self, p);
+        struct hg_addr addr = hg_addr_from_ip4(flow.address->ip);
 
-        decide_fragments(self, p, &datagram, OUTSIDE, flow.external);
+        decide_fragments(self, p, &datagram, OUTSIDE, &addr, 0);
     }
-    hg_end_set(p, HG_END_SRC, flow.external, flow.external_port);
+    if (six) {
+        reason = to_four(self, p, flow.address->ip, remote);
+        if (reason)
+            return hg_drop(reason);
+        hg_packet_set_sport(p, flow.external_port);
+    } else {
+        hg_end_set(p, HG_END_SRC, flow.address->ip, flow.external_port);
+    }
+    clamp_syn(self, p, six);
     return OUTSIDE;
 }
 
 /* ---- From outside ----------------------------------------------------- */
 
 static int
-translate_in(struct hyperplane_nat *self, struct hg_packet *p,
-             const struct hg_ipv4 *ip)
+translate_in(struct hyperplane_nat *self, struct hg_packet *p)
 {
-    struct hg_nat_flow flow;
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+    struct nat_flow flow;
+    uint16_t mtu;
 
-    if (!hg_nat_lookup(self->table, &self->key[self->at], p->time_ns, &flow))
+    if (!nat_find(self, p, false, &flow)) {
+        nat_expire(self, p->time_ns);
         return hg_drop(&self->unknown_inbound);
+    }
+    mtu = too_big4(ip, self->inside_mtu, flow.is_six ? SIX_GROWS : 0);
+    if (mtu) {
+        answer_too_big(self, p, hg_get32(ip->dst), mtu);
+        return hg_drop(&self->too_big);
+    }
     touch(self, p, &flow, false);
     if (p->flags & HG_PACKET_FRAGMENT) {
-        struct hg_fragment_key datagram = fragment_key(ip);
+        struct hg_fragment_key datagram = fragment_key(self, p);
+        struct hg_addr addr = {.family = 6};
 
-        decide_fragments(self, p, &datagram, INSIDE, flow.inside);
+        if (flow.is_six)
+            memcpy(addr.byte, flow.inside6, sizeof(addr.byte));
+        else
+            addr = hg_addr_from_ip4(flow.inside);
+        decide_fragments(self, p, &datagram, INSIDE, &addr, flow.vpc);
+    }
+    p->vpc = flow.vpc;
+    if (flow.is_six) {
+        hg_counter *reason;
+
+        hg_packet_set_dport(p, flow.inside_port);
+        clamp_syn(self, p, true);
+        reason = to_six(self, p, flow.inside6);
+        return reason ? hg_drop(reason) : INSIDE;
     }
     hg_end_set(p, HG_END_DST, flow.inside, flow.inside_port);
+    clamp_syn(self, p, false);
     return INSIDE;
 }
 
@@ -437,12 +251,15 @@ translate_in(struct hyperplane_nat *self, struct hg_packet *p,
 
 /* Why a whole ICMP message is dropped, or NULL. */
 static hg_counter *
-refuse_icmp(struct hyperplane_nat *self, uint8_t type, bool from_inside)
+refuse_icmp(struct hyperplane_nat *self, uint8_t type, unsigned version,
+            bool is_out)
 {
-    if (type == HG_ICMP_ECHO && !from_inside)
+    uint8_t echo = version == 4 ? HG_ICMP_ECHO : HG_ICMP6_ECHO;
+
+    if (type == echo && !is_out)
         return &self->ping_to_gateway;
-    if (type == (from_inside ? HG_ICMP_ECHO : HG_ICMP_ECHO_REPLY) ||
-        hg_icmp_is_error(4, type))
+    if (type == (is_out ? echo : HG_ICMP_ECHO_REPLY) ||
+        hg_icmp_is_error(version, type))
         return NULL;
     return &self->unsupported_icmp;
 }
@@ -453,99 +270,165 @@ refuse(struct hyperplane_nat *self, const struct hg_packet *p)
 {
     bool is_fragment = (p->flags & HG_PACKET_FRAGMENT) != 0;
     bool is_whole = (p->flags & HG_PACKET_L4) != 0;
+    unsigned version = p->flags & HG_PACKET_IP6 ? 6 : 4;
+    uint8_t icmp = version == 6 ? HG_PROTO_ICMP6 : HG_PROTO_ICMP;
 
-    switch (p->protocol) {
-    case HG_PROTO_TCP:
+    if (p->protocol == HG_PROTO_UDP) {
+        if (p->flags & HG_PACKET_FRAGMENT_LATER)
+            return NULL;
+    } else if (p->protocol == HG_PROTO_TCP) {
         if (is_fragment)
             return &self->tcp_fragment;
-        break;
-    case HG_PROTO_ICMP:
+    } else if (p->protocol == icmp) {
         if (is_fragment)
             return &self->icmp_fragment;
         if (is_whole)
-            return refuse_icmp(self, hg_packet_icmp(p)->type,
-                               p->in_port == INSIDE);
-        break;
-    case HG_PROTO_UDP:
-        if (p->flags & HG_PACKET_FRAGMENT_LATER)
-            return NULL;
-        break;
-    default:
+            return refuse_icmp(self, hg_packet_icmp(p)->type, version,
+                               p->in_port != OUTSIDE);
+    } else {
         return &self->unsupported_protocol;
     }
     return is_whole ? NULL : &self->truncated;
 }
 
-static int
-translate(struct hyperplane_nat *self, struct hg_packet *p,
-          const struct hg_ipv4 *ip)
+static bool
+is_icmp_error(const struct hg_packet *p)
 {
-    bool from_inside = p->in_port == INSIDE;
+    const struct hg_icmp *icmp = hg_packet_icmp(p);
+
+    return icmp &&
+           hg_icmp_is_error(p->flags & HG_PACKET_IP6 ? 6 : 4, icmp->type);
+}
+
+/* Towards which IPv4 address a packet from inside goes; false if none. */
+static bool
+find_remote(const struct hyperplane_nat *self, const struct hg_packet *p,
+            uint32_t *remote)
+{
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+    const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
+
+    if (ip)
+        *remote = hg_get32(ip->dst);
+    return ip ||
+           (ip6 && hg_embedded_ip4(&self->nat64_prefix, ip6->dst, remote));
+}
+
+static int
+from_inside(struct hyperplane_nat *self, struct hg_packet *p)
+{
+    struct gateway *gw = self->at_gateway;
+    hg_counter *reason;
+    uint32_t remote;
+
+    if (!find_remote(self, p, &remote))
+        return hg_drop(&self->not_ipv4);
+    if (find_address(self, p->vpc, remote))
+        return hg_drop(&self->hairpin);
+    if (!gw)
+        return hg_drop(&self->not_inside);
+    reason = refuse(self, p);
+    if (reason)
+        return hg_drop(reason);
+    if (p->flags & HG_PACKET_FRAGMENT_LATER)
+        return follow_first(self, p, OUTSIDE);
+    if (is_icmp_error(p))
+        return translate_error(self, p, remote);
+    return translate_out(self, p, gw, remote);
+}
+
+static int
+from_outside(struct hyperplane_nat *self, struct hg_packet *p)
+{
     hg_counter *reason;
 
-    if (from_inside && is_public(self, hg_get32(ip->dst)))
-        return hg_drop(&self->hairpin);
-    if (from_inside && !is_inside(self, hg_get32(ip->src)))
-        return hg_drop(&self->not_inside);
-    if (!from_inside && !is_public(self, hg_get32(ip->dst)))
+    if (!hg_packet_ipv4(p))
+        return hg_drop(&self->not_ipv4);
+    if (!self->at_gateway)
         return hg_drop(&self->wrong_destination);
     reason = refuse(self, p);
     if (reason)
         return hg_drop(reason);
     if (p->flags & HG_PACKET_FRAGMENT_LATER)
-        return follow_first(self, p, ip, from_inside ? OUTSIDE : INSIDE);
-    if (p->protocol == HG_PROTO_ICMP &&
-        hg_icmp_is_error(4, hg_packet_icmp(p)->type))
-        return translate_error(self, p);
-    return from_inside ? translate_out(self, p, ip)
-                       : translate_in(self, p, ip);
+        return follow_first(self, p, INSIDE);
+    if (is_icmp_error(p))
+        return translate_error(self, p, 0);
+    return translate_in(self, p);
 }
 
 /* ---- Batches ---------------------------------------------------------- */
 
-/* The key of the flow that the packet would belong to; protocol 0 if it is
- * none of those that have one. */
 static void
-make_key(const struct hg_packet *p, struct hg_nat_key *key)
+add_to_peak(struct nat_peak *peak, uint64_t now_ns, uint32_t bytes)
 {
-    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
-    const uint8_t *l4 = hg_packet_l4(p);
-    bool from_inside = p->in_port == INSIDE;
-    enum hg_end ours = from_inside ? HG_END_SRC : HG_END_DST;
-    enum hg_end remote = from_inside ? HG_END_DST : HG_END_SRC;
+    if (now_ns >= peak->window_end_ns) {
+        uint64_t length = PEAK_SECONDS * HG_SEC;
 
-    memset(key, 0, sizeof(*key));
-    if (!ip || !(p->flags & HG_PACKET_L4))
-        return;
-    key->from_inside = from_inside;
-    key->tuple.addr = hg_get32(from_inside ? ip->src : ip->dst);
-    key->tuple.remote = hg_get32(from_inside ? ip->dst : ip->src);
-    key->tuple.port = hg_load16(l4 + hg_port_offset(p->protocol, ours));
-    if (p->protocol != HG_PROTO_ICMP)
-        key->tuple.remote_port =
-            hg_load16(l4 + hg_port_offset(p->protocol, remote));
-    key->tuple.protocol = p->protocol;
+        peak->window_end_ns = (now_ns / length + 1) * length;
+        peak->bytes = peak->packets = 0;
+    }
+    peak->bytes += bytes;
+    peak->packets++;
+    if (peak->bytes > peak->most_bytes)
+        peak->most_bytes = peak->bytes;
+    if (peak->packets > peak->most_packets)
+        peak->most_packets = peak->packets;
+}
+
+static void
+count_in(struct hyperplane_nat *self, const struct hg_packet *p)
+{
+    struct gateway *gw = self->at_gateway;
+    uint32_t bytes = packet_bytes(p);
+
+    if (p->in_port != OUTSIDE) {
+        METRIC(self, gw, packets_in_from_source, 1);
+        METRIC(self, gw, bytes_in_from_source, bytes);
+    } else {
+        METRIC(self, gw, packets_in_from_destination, 1);
+        METRIC(self, gw, bytes_in_from_destination, bytes);
+    }
+    add_to_peak(&self->peak, p->time_ns, bytes);
+    if (gw)
+        add_to_peak(&gw->peak, p->time_ns, bytes);
 }
 
 static int
-nat_packet(struct hyperplane_nat *self, struct hg_packet *p)
+nat_packet(struct hyperplane_nat *self, struct hg_packet *p,
+           struct gateway *gw)
 {
-    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
     int verdict;
 
-    if (p->in_port == INSIDE) {
-        hg_count(&self->packets_in_from_source);
-        self->bytes_in_from_source.n += packet_bytes(p);
-    } else {
-        hg_count(&self->packets_in_from_destination);
-        self->bytes_in_from_destination.n += packet_bytes(p);
-    }
-    verdict = ip ? translate(self, p, ip) : hg_drop(&self->not_ipv4);
+    self->at_gateway = gw;
+    count_in(self, p);
+    verdict =
+        p->in_port != OUTSIDE ? from_inside(self, p) : from_outside(self, p);
     if (verdict == HG_DROPPED)
-        hg_count(&self->packets_drop_count);
+        METRIC(self, gw, packets_drop_count, 1);
     else if (verdict >= 0)
         count_out(self, (unsigned)verdict, p);
     return verdict;
+}
+
+/* The gateway of a packet.  One from outside that is for a gateway's address
+ * gets the VPC in which that address is known: its flow is found by it. */
+static struct gateway *
+gateway_of(const struct hyperplane_nat *self, struct hg_packet *p)
+{
+    const struct hg_ipv4 *ip;
+    const struct address *a;
+
+    if (p->in_port != OUTSIDE)
+        return choose_gateway(self, p);
+    ip = hg_packet_ipv4(p);
+    a = ip ? find_address(self, p->vpc, hg_get32(ip->dst)) : NULL;
+    if (!a)
+        return NULL;
+    if (p->vpc != a->vpc) {
+        p->vpc = a->vpc;
+        hg_flow_forget(p);
+    }
+    return a->gateway;
 }
 
 /* Takes out of the batch what is no longer in it. */
@@ -568,22 +451,26 @@ close_ranks(struct hg_batch *batch, int16_t *verdict)
 static void
 nat_batch(struct hyperplane_nat *self, struct hg_batch *batch)
 {
-    struct hg_nat_key key[HG_BATCH_MAX];
+    struct gateway *gateway[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
     int differs = 0;
 
     for (self->at = 0; self->at < batch->n; self->at++)
-        make_key(batch->p[self->at], &key[self->at]);
-    hg_nat_prepare(self->table, key, batch->n);
-    self->key = key;
+        gateway[self->at] = gateway_of(self, batch->p[self->at]);
+    nat_find_batch(self, batch);
     self->batch = batch;
     self->verdict = verdict;
-    self->has_gone = false;
+    self->has_gone = self->has_resized = false;
     for (self->at = 0; self->at < batch->n; self->at++) {
-        verdict[self->at] = (int16_t)nat_packet(self, batch->p[self->at]);
+        verdict[self->at] =
+            (int16_t)nat_packet(self, batch->p[self->at], gateway[self->at]);
         differs |= verdict[self->at] ^ verdict[0];
     }
-    self->active_connection_count.n = hg_nat_count(self->table);
+    self->active_connection_count.n = self->n_flows;
+    self->peak_bytes_per_second.n = self->peak.most_bytes / PEAK_SECONDS;
+    self->peak_packets_per_second.n = self->peak.most_packets / PEAK_SECONDS;
+    if (self->has_resized)
+        batch->bytes_known = false;
     if (self->has_gone)
         close_ranks(batch, verdict);
     if (!differs && !self->has_gone && verdict[0] >= 0)
@@ -592,51 +479,14 @@ nat_batch(struct hyperplane_nat *self, struct hg_batch *batch)
         hg_route(self, batch, verdict);
 }
 
-/* ---- Handlers --------------------------------------------------------- */
-
-static bool
-read_flows(void *self_, const char *argument, FILE *out,
-           struct hg_error *error)
-{
-    struct hyperplane_nat *self = self_;
-
-    return hg_nat_print(self->table, hg_now(self), argument, out, error);
-}
-
-static bool
-read_count(void *self_, const char *argument, FILE *out,
-           struct hg_error *error)
-{
-    struct hyperplane_nat *self = self_;
-    uint32_t n;
-
-    if (!hg_nat_count_matching(self->table, hg_now(self), argument, &n, error))
-        return false;
-    fprintf(out, "%u\n", n);
-    return true;
-}
-
-static bool
-write_delete(void *self_, const char *value, struct hg_error *error)
-{
-    struct hyperplane_nat *self = self_;
-    bool ok = hg_nat_remove_matching(self->table, hg_now(self), value, error);
-
-    self->active_connection_count.n = hg_nat_count(self->table);
-    return ok;
-}
-
 static bool
 write_import(void *self_, const char *value, struct hg_error *error)
 {
     struct hyperplane_nat *self = self_;
-    const struct hg_nat_lives lives = {.tcp_ns = self->tcp_idle_timeout.ns,
-                                       .udp_ns = self->udp_timeout.ns,
-                                       .icmp_ns = self->icmp_timeout.ns};
-    bool ok = hg_nat_import(self->table, hg_now(self), value, &lives, error);
+    bool ok = import_flows(self, hg_now(self), value, error);
 
-    self->active_connection_count.n = hg_nat_count(self->table);
-    if (self->active_connection_count.n)
+    self->active_connection_count.n = self->n_flows;
+    if (self->n_flows)
         flow_added(self, hg_now(self));
     return ok;
 }
@@ -644,90 +494,38 @@ write_import(void *self_, const char *value, struct hg_error *error)
 /* ---- Life ------------------------------------------------------------- */
 
 static bool
-configure_public(struct hyperplane_nat *self)
-{
-    bool ok = true;
-    size_t i;
-
-    for (i = 0; i < self->public.n; i++) {
-        const struct hg_addr *addr = &self->public.v[i];
-        char buf[HG_ADDR_STRLEN];
-
-        hg_addr_format(addr, buf);
-        if (addr->family != 4)
-            ok = hg_config_error(self, "public", (int)i,
-                                 "'%s' is not an IPv4 address", buf);
-        else if (is_public(self, hg_addr_ip4(addr)))
-            ok = hg_config_error(self, "public", (int)i, "'%s' is given twice",
-                                 buf);
-        else
-            self->public_ip[self->n_public++] = hg_addr_ip4(addr);
-    }
-    return ok;
-}
-
-static bool
-configure_inside(struct hyperplane_nat *self)
-{
-    bool ok = true;
-    size_t i;
-
-    self->blocks = calloc(self->inside.n + 1, sizeof(*self->blocks));
-    if (!self->blocks)
-        return hg_config_error(self, "inside", -1, "no memory");
-    for (i = 0; i < self->inside.n; i++) {
-        const struct hg_prefix *prefix = &self->inside.v[i];
-        char buf[HG_PREFIX_STRLEN];
-
-        if (prefix->addr.family != 4) {
-            hg_prefix_format(prefix, buf);
-            ok = hg_config_error(self, "inside", (int)i,
-                                 "'%s' is not an IPv4 prefix", buf);
-            continue;
-        }
-        self->blocks[i].net = hg_addr_ip4(&prefix->addr);
-        self->blocks[i].mask =
-            prefix->len ? UINT32_MAX << (32 - prefix->len) : 0;
-    }
-    return ok;
-}
-
-static bool
 nat_configure(void *self_)
 {
     struct hyperplane_nat *self = self_;
     struct hg_duration *const follow_idle[] = {
         &self->tcp_idle_timeout, &self->udp_timeout, &self->icmp_timeout};
-    bool ok = configure_public(self);
+    bool ok = configure_gateways(self);
     size_t i;
 
     for (i = 0; i < sizeof(follow_idle) / sizeof(follow_idle[0]); i++)
         if (!follow_idle[i]->ns)
             *follow_idle[i] = self->idle_timeout;
+    if (!hg_embed_prefix_ok(&self->nat64_prefix))
+        ok = hg_config_error(self, "nat64_prefix", -1,
+                             "an IPv6 prefix of 32, 40, 48, 56, 64 or 96 "
+                             "bits is needed, with bits 64 to 71 zero");
     hg_promise_delay(self, SWEEP_NS);
     hg_promise_delay(self, self->fragment_timeout.ns);
-    return configure_inside(self) && ok;
+    return configure_table(self) && ok;
 }
 
 static bool
 nat_start(void *self_, struct hg_error *error)
 {
     struct hyperplane_nat *self = self_;
-    struct hg_nat_config config = {.n_external = self->n_public,
-                                   .ports = self->ports,
-                                   .per_destination =
-                                       self->connections_per_destination,
-                                   .max_flows = self->max_flows,
-                                   .seed = hg_seed(self),
-                                   .expired = flow_expired,
-                                   .aux = self};
 
-    memcpy(config.external, self->public_ip, sizeof(config.external));
-    self->table = hg_nat_table_create(&config);
+    if (!start_gateways(self, error) || !start_table(self, error))
+        return false;
+    self->seed = hg_seed(self);
     self->fragments = hg_fragment_table_create(
-        FRAGMENT_RECORDS, self->fragment_timeout.ns, hg_seed(self));
-    if (!self->table || !self->fragments)
-        return hg_error_set(error, "no memory for the tables");
+        FRAGMENT_RECORDS, self->fragment_timeout.ns, self->seed);
+    if (!self->fragments)
+        return hg_error_set(error, "no memory for the fragments");
     hg_timer_init(self, &self->sweep, sweep);
     hg_timer_init(self, &self->fragment_timer, fragments_expire);
     return true;
@@ -739,6 +537,7 @@ nat_stop(void *self_)
 {
     struct hyperplane_nat *self = self_;
 
+    self->at_gateway = NULL;
     discard_list(self, hg_fragment_expire(self->fragments, HG_NEVER),
                  &self->fragment_timed_out);
 }
@@ -748,9 +547,9 @@ nat_free(void *self_)
 {
     struct hyperplane_nat *self = self_;
 
-    hg_nat_table_destroy(self->table);
+    hg_nat_ports_destroy(self->ports_used);
     hg_fragment_table_destroy(self->fragments);
-    free(self->blocks);
+    free_gateways(self);
 }
 
 /* clang-format off */
@@ -758,31 +557,50 @@ HG_BATCH_ELEMENT(HyperplaneNAT, struct hyperplane_nat, nat_batch,
     .summary = "shares a few public addresses among many inside hosts",
     .doc =
         "A source NAT in the manner of the AWS NAT gateway.  Packets that "
-        "come in on \"inside\" leave on \"outside\" with a public source "
+        "come in on \"inside\" leave on \"outside\" with an external source "
         "address and port; replies find their way back.  A flow is TCP, UDP "
         "or ICMP echo between an inside and a remote endpoint.  Two flows to "
         "the same remote endpoint never share an external address and port; "
-        "flows to different ones may.  An inside host keeps its public "
+        "flows to different ones may.  An inside host keeps its external "
         "address unless that one is exhausted for a destination.\n\n"
+        "External addresses are the public ones; a private gateway, which "
+        "has none, gives out its private addresses.  (That a public gateway "
+        "has a private address too, which the internet gateway exchanges for "
+        "the public one, is not imitated: write a private gateway, and the "
+        "exchange behind it.)\n\n"
+        "Several gateways are sections \"gateway NAME\".  A packet from "
+        "inside is for the gateway by whose own input it came (a target of "
+        "RouteTable wired to it), else for the first whose vpc, mark and "
+        "inside it fits, those that name a VPC first.  Inside addresses may "
+        "overlap in different VPCs: a packet that goes back inside has the "
+        "VPC that its flow came from.\n\n"
+        "IPv6 from inside towards nat64-prefix is translated to IPv4 and "
+        "back (RFC 6146, RFC 7915).\n\n"
         "A TCP packet from inside that belongs to no connection is answered "
-        "with a RST.  ICMP errors are translated both ways, with what they "
+        "with a RST.  A packet with DF that is larger than the MTU of where "
+        "it goes is answered with \"fragmentation needed\" or \"packet too "
+        "big\".  ICMP errors are translated both ways, with what they "
         "quote.  Fragments of UDP follow their first one; those of TCP and "
         "ICMP are dropped.  The TTL is DecTTL's business.\n\n"
-        "Counters bear the names of CloudWatch's NAT gateway metrics.  A "
-        "filter selects flows: words such as tcp, 10.0.0.5, 10.0.0.0/24, "
-        "203.0.113.9:443 and :53 that must all fit, an address any end of "
-        "the flow.",
+        "Flows are kept in the flow service and share its records with the "
+        "other elements.  Counters bear the names of CloudWatch's NAT "
+        "gateway metrics.  A filter selects flows: words such as tcp, "
+        "10.0.0.5, 10.0.0.0/24, 203.0.113.9:443 and :53 that must all fit, an "
+        "address any end of the flow.",
     .reproduces =
-        "the NAT gateway: a port for each remote endpoint, never the "
-        "same for two flows to one; 55,000 flows for each address and "
-        "destination; idle timeout of 350 s and RST behind it; "
-        "fragments of UDP alone; CloudWatch's metrics",
+        "the NAT gateway, public and private: a port for each remote "
+        "endpoint, never the same for two flows to one; 55,000 flows for "
+        "each address and destination, up to eight addresses; idle timeout "
+        "of 350 s and RST behind it; NAT64; fragments of UDP alone; MTUs of "
+        "8500 and 1500, path MTU discovery and MSS; CloudWatch's metrics",
     .leaves_out =
         "limits of bandwidth and packets, scaling and zones; "
         "address-independent mappings and hairpins, as the real one",
     .lets_choose =
-        "ports, limits and timeouts; whether fragments wait for their "
-        "first one; whether a connection that is not known gets a RST",
+        "gateways by VPC, mark, prefix or input; ports, limits, timeouts, "
+        "MTUs and the prefix of NAT64; whether fragments wait for their "
+        "first one; whether a connection that is not known gets a RST; "
+        "whether MSS is lowered",
     .example =
         "Interface inside { }\n"
         "Interface outside { }\n"
@@ -792,10 +610,10 @@ HG_BATCH_ELEMENT(HyperplaneNAT, struct hyperplane_nat, nat_batch,
         "}\n"
         "connect(\"inside -> CheckIP -> [inside]nat[outside] -> outside\")\n"
         "connect(\"outside -> CheckIP -> [outside]nat[inside] -> inside\")\n",
-    .inputs = "inside outside", .outputs = "inside outside",
+    .inputs = "inside? outside *", .outputs = "inside outside",
     .needs = "ip",
     .configure = nat_configure, .start = nat_start, .stop = nat_stop,
-    .free = nat_free,
+    .free = nat_free, .flow_expired = flow_expired,
     .handlers = HG_HANDLERS(
         {"flows", "the flows that fit a filter, one JSON object a line",
          read_flows, NULL},
@@ -805,7 +623,13 @@ HG_BATCH_ELEMENT(HyperplaneNAT, struct hyperplane_nat, nat_batch,
         {"export", "the same as flows, named for its use with import",
          read_flows, NULL},
         {"import", "installs flows written as by export, all or none; state "
-                   "and expires may be left out", NULL, write_import}),
+                   "and expires may be left out", NULL, write_import},
+        {"metrics", "CloudWatch's metrics since the start, one JSON object "
+                    "for each gateway or for the one named", read_metrics,
+         NULL},
+        {"addresses", "flows of each external address, and of its busiest "
+                      "destination (since it last had none), as JSON",
+         read_addresses, NULL}),
     .fields = nat_fields,
     .n_fields = sizeof(nat_fields) / sizeof(nat_fields[0]))
 /* clang-format on */

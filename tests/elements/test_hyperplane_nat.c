@@ -815,8 +815,15 @@ TEST(options_that_make_no_sense_are_refused)
         {"public = 2001:db8::1", "*'2001:db8::1' is not an IPv4 address*"},
         {"public = { 192.0.2.1, 192.0.2.1 }", "*'192.0.2.1' is given twice*"},
         {"public = 192.0.2.1 ports = 0-100", "*"},
-        {"public = 192.0.2.1 inside = 2001:db8::/33",
-         "*'2001:db8::/33' is not an IPv4 prefix*"},
+        {"private = 2001:db8::1", "*'2001:db8::1' is not an IPv4 address*"},
+        {"public = 192.0.2.1 nat64-prefix = 64:ff9b::/95",
+         "*an IPv6 prefix of 32, 40, 48, 56, 64 or 96 bits*"},
+        {"public = 192.0.2.1 gateway a { public = 192.0.2.2 }",
+         "*'public' belongs into the sections 'gateway'*"},
+        {"gateway a { public = 192.0.2.1 } gateway b { vpc = 7 }",
+         "*'b' has no address to give*"},
+        {"gateway a { public = { 192.0.2.1, 192.0.2.1 } }",
+         "*'192.0.2.1' is given twice*"},
         {"public = 192.0.2.1 idle-timeout = 1ms", "*"},
     };
     size_t i;

@@ -155,12 +155,13 @@ HG_API void hg_quote_set(struct hg_quote *, enum hg_end end, uint32_t addr,
 static inline uint32_t
 hg_reset_len(const struct hg_packet *p)
 {
-    return p->l3_offset +
-           (uint32_t)(sizeof(struct hg_ipv4) + sizeof(struct hg_tcp));
+    return p->l3_offset + (uint32_t)sizeof(struct hg_tcp) +
+           (uint32_t)(p->flags & HG_PACKET_IP6 ? sizeof(struct hg_ipv6)
+                                               : sizeof(struct hg_ipv4));
 }
 
 /* Makes 'reset', a packet of hg_reset_len() bytes, the answer to 'p', a TCP
- * segment over IPv4 for which there is no connection (RFC 9293 3.10.7.1);
+ * segment for which there is no connection (RFC 9293 3.10.7.1);
  * 'p' must not be a RST itself. */
 HG_API void hg_reset_fill(struct hg_packet *reset, const struct hg_packet *p);
 

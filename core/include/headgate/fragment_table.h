@@ -1,10 +1,10 @@
-/* headgate/fragment_table.h: what the first fragment of an IPv4 datagram
- * decided, for those that follow; and those that came before it.
+/* headgate/fragment_table.h: what the first fragment of a datagram decided,
+ * for those that follow; and those that came before it.
  *
  * Only the first fragment has ports.  Whoever decides by ports adds a record
  * for it, and later fragments find it by source, destination, identification
- * and protocol (RFC 791 3.2).  A later fragment that overtook the first may
- * wait at a record of its own (RFC 4787 REQ-14).
+ * and protocol (RFC 791 3.2; IPv6: RFC 8200 4.5).  A later fragment that
+ * overtook the first may wait at a record of its own (RFC 4787 REQ-14).
  *
  * The table is a ring: all records live equally long, and a new one takes the
  * place of the oldest, so that a flood cannot take more than its memory.
@@ -21,7 +21,9 @@
 extern "C" {
 #endif
 
-/* Hashed as bytes, so 'zero' must be. */
+/* Hashed as bytes, so 'zero' must be.  Where there is more to tell datagrams
+ * apart by (VPCs, IPv6 addresses), a keyed hash of it takes the place of the
+ * addresses. */
 struct hg_fragment_key {
     uint32_t src;
     uint32_t dst;
@@ -32,10 +34,11 @@ struct hg_fragment_key {
 
 struct hg_fragment {
     struct hg_fragment_key key;
-    uint32_t addr; /* What the first fragment decided. */
-    bool decided;  /* It has come. */
-    bool replaced; /* By a newer record of the same key. */
-    uint32_t next; /* In its chain: index + 1. */
+    struct hg_addr addr; /* What the first fragment decided: an address, */
+    uint32_t vpc;        /* and whose it is. */
+    bool decided;        /* It has come. */
+    bool replaced;       /* By a newer record of the same key. */
+    uint32_t next;       /* In its chain: index + 1. */
     uint64_t deadline_ns;
     struct hg_packet *first; /* Waiting, in order of arrival ... */
     struct hg_packet *last;  /* ... linked by their 'next'. */

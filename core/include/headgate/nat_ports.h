@@ -1,0 +1,110 @@
+/* headgate/nat_ports.h: how many flows lead from each external address of a
+ * NAT to each remote endpoint, and in which order ports are tried.
+ *
+ *     dest = hg_nat_dest_open(ports, &key)          0: no memory
+ *     if (hg_nat_dest_n(ports, dest) < hg_nat_dest_limit(ports))
+ *         hg_nat_port_first(ports, what, &walk), then hg_nat_port_next(&walk)
+ *         until one is free; hg_nat_dest_take(ports, dest)
+ *     hg_nat_dest_close(ports, dest)
+ *     ...
+ *     hg_nat_dest_give_back(ports, dest)            when the flow has ended
+ *
+ * Where flows are is not known here (that which keeps them knows which ports
+ * are free); so the limit is exact if each flow is given back when it ends.
+ *
+ * Memory: 32 bytes for each destination now in use, in arrays that double.
+ *
+ * Thread-safety: belongs to one worker. */
+#ifndef HEADGATE_NAT_PORTS_H
+#define HEADGATE_NAT_PORTS_H 1
+
+#include <headgate/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct hg_nat_ports;
+
+/* A remote endpoint as one external address sees it.  Hashed as bytes, so
+ * 'zero' must be. */
+struct hg_nat_dest_key {
+    uint32_t address; /* Number of the external address. */
+    uint32_t remote;  /* Host order. */
+    uint16_t remote_port;
+    uint8_t protocol;
+    uint8_t zero;
+};
+
+/* 'n_addresses' external addresses that give out 'range', each at most
+ * 'per_destination' flows for a remote endpoint and protocol.  'seed' keys
+ * all hashes and chooses ports.  NULL without memory. */
+HG_API struct hg_nat_ports *hg_nat_ports_create(unsigned n_addresses,
+                                                struct hg_port_range range,
+                                                uint32_t per_destination,
+                                                uint64_t seed);
+HG_API void hg_nat_ports_destroy(struct hg_nat_ports *);
+
+/* The number of the destination, which stays until it is closed or given back
+ * with no flows left; 0 without memory. */
+HG_API uint32_t hg_nat_dest_open(struct hg_nat_ports *,
+                                 const struct hg_nat_dest_key *);
+HG_API void hg_nat_dest_close(struct hg_nat_ports *, uint32_t dest);
+
+HG_API const struct hg_nat_dest_key *
+hg_nat_dest_key(const struct hg_nat_ports *, uint32_t dest);
+
+/* Flows there now, and how many there may be: the smaller of per_destination
+ * and the ports of the range. */
+HG_API uint32_t hg_nat_dest_n(const struct hg_nat_ports *, uint32_t dest);
+HG_API uint32_t hg_nat_dest_limit(const struct hg_nat_ports *);
+
+/* One more, one less. */
+HG_API void hg_nat_dest_take(struct hg_nat_ports *, uint32_t dest);
+HG_API void hg_nat_dest_give_back(struct hg_nat_ports *, uint32_t dest);
+
+/* Flows of an external address, whatever their destination, and of its
+ * destination that has most of them (an upper bound: it does not fall while
+ * the address has flows). */
+HG_API uint64_t hg_nat_ports_in_use(const struct hg_nat_ports *,
+                                    uint32_t address);
+HG_API uint32_t hg_nat_ports_peak(const struct hg_nat_ports *,
+                                  uint32_t address);
+
+/* The ports of the range in a random order that visits each once (RFC 6056
+ * 3.3.1): a keyed hash of 'what', which names the flow, and of how many were
+ * chosen before gives the first. */
+struct hg_nat_port_walk {
+    uint32_t low;
+    uint32_t n;
+    uint32_t at;
+    uint32_t step;
+    uint32_t left;
+};
+
+HG_API void hg_nat_port_first(struct hg_nat_ports *, const void *what,
+                              size_t size, struct hg_nat_port_walk *);
+
+/* The next to try; false after the last. */
+static inline bool
+hg_nat_port_next(struct hg_nat_port_walk *w, uint16_t *port)
+{
+    if (!w->left)
+        return false;
+    w->left--;
+    *port = (uint16_t)(w->low + w->at);
+    w->at += w->step;
+    if (w->at >= w->n)
+        w->at -= w->n;
+    return true;
+}
+
+/* A number below 'n' for an inside address, always the same: which external
+ * address it is paired with (RFC 4787 REQ-2). */
+HG_API uint32_t hg_nat_ports_pair(const struct hg_nat_ports *,
+                                  const void *inside, size_t size, uint32_t n);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
