@@ -13,6 +13,8 @@
 
 #include <stdlib.h>
 
+#include <xxhash.h>
+
 #include "hyperplane_nat.h"
 
 /* ---- External addresses ----------------------------------------------- */
@@ -232,6 +234,69 @@ configure_gateway(struct hyperplane_nat *self, struct gateway *gw, int row)
     return true;
 }
 
+/* Puts all addresses into the index, by their 'vpc'; returns the first that
+ * is there already, or NULL. */
+static const struct address *
+index_addresses(struct hyperplane_nat *self)
+{
+    uint32_t i, at;
+
+    memset(self->address_slots, 0,
+           (self->address_mask + 1ul) * sizeof(*self->address_slots));
+    for (i = 0; i < self->n_addresses; i++) {
+        const struct address *a = &self->addresses[i];
+
+        if (find_address_in(self, a->vpc, a->ip))
+            return a;
+        at = address_slot(self, a->vpc, a->ip);
+        while (self->address_slots[at])
+            at = (at + 1) & self->address_mask;
+        self->address_slots[at] = (uint16_t)(i + 1);
+    }
+    return NULL;
+}
+
+/* Whether the VPC of a gateway's external addresses is its own. */
+static bool
+is_private(const struct gateway *gw)
+{
+    return !gw->row->public.n && gw->row->vpc;
+}
+
+/* Refuses an address that two gateways have.  VPCs have no numbers yet; a
+ * hash of their names will do. */
+static bool
+check_unique(struct hyperplane_nat *self)
+{
+    const struct address *twice;
+    struct hg_addr addr;
+    char buf[HG_ADDR_STRLEN];
+    uint32_t n = 4, i;
+
+    while (n < 2 * self->n_addresses)
+        n *= 2;
+    self->address_slots = calloc(n, sizeof(*self->address_slots));
+    if (!self->address_slots)
+        return hg_config_error(self, NULL, -1, "no memory");
+    self->address_mask = n - 1;
+    for (i = 0; i < self->n_addresses; i++) {
+        struct address *a = &self->addresses[i];
+        const char *vpc = a->gateway->row->vpc;
+
+        if (is_private(a->gateway))
+            a->vpc = XXH32(vpc, strlen(vpc), 0) | 1;
+    }
+    twice = index_addresses(self);
+    if (!twice)
+        return true;
+    addr = hg_addr_from_ip4(twice->ip);
+    return hg_config_error(
+        self, "gateway", (int)(twice->gateway - self->gateways),
+        "gateways '%s' and '%s' have the same address %s",
+        find_address_in(self, twice->vpc, twice->ip)->gateway->name,
+        twice->gateway->name, hg_addr_format(&addr, buf));
+}
+
 static bool
 configure_gateways(struct hyperplane_nat *self)
 {
@@ -271,14 +336,14 @@ configure_gateways(struct hyperplane_nat *self)
     self->one_for_all = n == 1 && !self->gateways->row->vpc &&
                         !self->gateways->row->mark.n &&
                         !self->gateways->row->inside.n;
-    return ok;
+    return ok && check_unique(self);
 }
 
 /* ---- Starting --------------------------------------------------------- */
 
 static bool
-resolve_vpc(struct hyperplane_nat *self, struct gateway *gw,
-            const struct hg_inventory *inventory, struct hg_error *error)
+resolve_vpc(struct gateway *gw, const struct hg_inventory *inventory,
+            struct hg_error *error)
 {
     const struct hg_vpc *vpc;
     uint64_t number;
@@ -294,7 +359,6 @@ resolve_vpc(struct hyperplane_nat *self, struct gateway *gw,
                             "no mapping service knows VPC '%s'; without one, "
                             "give its number",
                             gw->row->vpc);
-    (void)self;
     gw->has_vpc = true;
     gw->vpc = (uint32_t)number;
     return true;
@@ -312,57 +376,27 @@ compare_vpc(const void *a_, const void *b_)
     return *a < *b ? -1 : 1; /* As in the graph file. */
 }
 
-/* Makes the index of addresses; false if two gateways have the same. */
-static bool
-index_addresses(struct hyperplane_nat *self, struct hg_error *error)
-{
-    uint32_t n = 4, i;
-
-    while (n < 2 * self->n_addresses)
-        n *= 2;
-    self->address_slots = calloc(n, sizeof(*self->address_slots));
-    if (!self->address_slots)
-        return hg_error_set(error, "no memory for the addresses");
-    self->address_mask = n - 1;
-    for (i = 0; i < self->n_addresses; i++) {
-        struct address *a = &self->addresses[i], *other;
-        uint32_t at;
-
-        if (a->gateway->has_vpc && !a->gateway->row->public.n)
-            a->vpc = a->gateway->vpc;
-        other = find_address_in(self, a->vpc, a->ip);
-        if (other) {
-            struct hg_addr addr = hg_addr_from_ip4(a->ip);
-            char buf[HG_ADDR_STRLEN];
-
-            return hg_error_set(error,
-                                "gateways '%s' and '%s' have the same "
-                                "address %s",
-                                other->gateway->name, a->gateway->name,
-                                hg_addr_format(&addr, buf));
-        }
-        at = address_slot(self, a->vpc, a->ip);
-        while (self->address_slots[at])
-            at = (at + 1) & self->address_mask;
-        self->address_slots[at] = (uint16_t)(i + 1);
-    }
-    return true;
-}
-
 static bool
 start_gateways(struct hyperplane_nat *self, struct hg_error *error)
 {
     const struct hg_inventory *inventory =
         hg_service(self, self->mapping, "inventory");
+    const struct address *twice;
     uint32_t i;
 
     for (i = 0; i < self->n_gateways; i++) {
-        if (!resolve_vpc(self, &self->gateways[i], inventory, error))
+        if (!resolve_vpc(&self->gateways[i], inventory, error))
             return false;
         self->by_vpc[i] = &self->gateways[i];
     }
     qsort(self->by_vpc, self->n_gateways, sizeof(*self->by_vpc), compare_vpc);
-    return index_addresses(self, error);
+    for (i = 0; i < self->n_addresses; i++)
+        if (is_private(self->addresses[i].gateway))
+            self->addresses[i].vpc = self->addresses[i].gateway->vpc;
+    twice = index_addresses(self); /* One VPC may have two names. */
+    return !twice ||
+           hg_error_set(error, "gateway '%s' has an address of another",
+                        twice->gateway->name);
 }
 
 static void

@@ -1,0 +1,484 @@
+/* test_hyperplane_nat_gateways.c: several gateways in one HyperplaneNAT,
+ * private ones, their ports and metrics; what is too big; the flow service
+ * under it. */
+#include <stdio.h>
+#include <string.h>
+
+#include <headgate/flow.h>
+
+#include "harness.h"
+#include "notation.h"
+
+#define S (HG_SEC)
+
+/* A NAT with these options between two sources and two sinks. */
+#define LOAD(options)                                                         \
+    bench_load("TestSource inside {} TestSource outside {}\n"                 \
+               "TestSink to-inside {} TestSink to-outside {}\n"               \
+               "HyperplaneNAT dut { " options " }\n"                          \
+               "connect(\"inside -> [inside]dut[outside] -> to-outside\")\n"  \
+               "connect(\"outside -> [outside]dut[inside] -> to-inside\")\n")
+
+/* A packet of a VPC and with a mark. */
+static void
+push(struct bench *b, const char *in, const char *text, uint32_t vpc,
+     uint16_t mark, uint64_t time_ns)
+{
+    struct hg_error error;
+    struct hg_packet *p = notation_parse(bench_pool(b), text, &error);
+
+    REQUIRE(p != NULL);
+    p->vpc = vpc;
+    p->mark = mark;
+    bench_push_packet(b, in, p, time_ns);
+}
+
+static const char ask[] = "udp 10.0.0.5:4000 > 203.0.113.9:53";
+
+TEST(the_same_address_in_two_vpcs_goes_out_by_two_gateways_and_comes_back)
+{
+    struct bench *b = LOAD("ports = 7000\n"
+                           "gateway a { vpc = 1 public = 198.51.100.1 }\n"
+                           "gateway b { vpc = 2 public = 198.51.100.2 }");
+
+    push(b, "inside", ask, 1, 0, 0);
+    bench_expect(b, "to-outside", "udp 198.51.100.1:7000 > 203.0.113.9:53");
+    push(b, "inside", ask, 2, 0, 0);
+    bench_expect(b, "to-outside", "udp 198.51.100.2:7000 > 203.0.113.9:53");
+    push(b, "outside", "udp 203.0.113.9:53 > 198.51.100.2:7000", 0, 0, S);
+    bench_expect(b, "to-inside", "udp 203.0.113.9:53 > 10.0.0.5:4000 vpc 2");
+    push(b, "outside", "udp 203.0.113.9:53 > 198.51.100.1:7000", 0, 0, S);
+    bench_expect(b, "to-inside", "udp 203.0.113.9:53 > 10.0.0.5:4000 vpc 1");
+    push(b, "outside",
+         "icmp 192.0.2.1 > 198.51.100.2 unreachable 3 "
+         "(udp 198.51.100.2:7000 > 203.0.113.9:53 ttl 9)",
+         0, 0, S);
+    bench_expect(b, "to-inside",
+                 "icmp 192.0.2.1 > 10.0.0.5 unreachable 3 vpc 2 "
+                 "(udp 10.0.0.5:4000 > 203.0.113.9:53 ttl 9)");
+    push(b, "inside", ask, 3, 0, S);
+    CHECK_EQ(bench_counter(b, "not_inside"), 1);
+    bench_destroy(b);
+}
+
+TEST(one_gateway_for_all_vpcs_sends_replies_to_the_vpc_they_are_for)
+{
+    struct bench *b = LOAD("public = 198.51.100.1 ports = 7000-7001");
+    struct hg_packet *p;
+    uint16_t port;
+
+    push(b, "inside", ask, 5, 0, 0);
+    p = bench_take(b, "to-outside");
+    REQUIRE(p != NULL);
+    port = hg_packet_sport(p);
+    push(b, "inside", ask, 6, 0, 0);
+    p = bench_take(b, "to-outside");
+    REQUIRE(p != NULL);
+    CHECK_EQ(hg_packet_sport(p), 14001u - port);
+    push(b, "outside",
+         port == 7000 ? "udp 203.0.113.9:53 > 198.51.100.1:7000"
+                      : "udp 203.0.113.9:53 > 198.51.100.1:7001",
+         0, 0, S);
+    bench_expect(b, "to-inside", "udp 203.0.113.9:53 > 10.0.0.5:4000 vpc 5");
+    push(b, "outside",
+         port == 7000 ? "udp 203.0.113.9:53 > 198.51.100.1:7001"
+                      : "udp 203.0.113.9:53 > 198.51.100.1:7000",
+         9, 0, S);
+    bench_expect(b, "to-inside", "udp 203.0.113.9:53 > 10.0.0.5:4000 vpc 6");
+    bench_destroy(b);
+}
+
+TEST(a_gateway_is_chosen_by_vpc_then_mark_then_prefix)
+{
+    static const struct {
+        const char *packet;
+        uint32_t vpc;
+        uint16_t mark;
+        const char *out; /* NULL: for no gateway. */
+    } rows[] = {
+        {"udp 10.0.0.5:1 > 203.0.113.9:53", 1, 0, "udp 198.51.100.1:* > *"},
+        {"udp 10.0.0.6:1 > 203.0.113.9:53", 1, 9, "udp 198.51.100.2:* > *"},
+        {"udp 10.0.1.7:1 > 203.0.113.9:53", 4, 0, "udp 198.51.100.3:* > *"},
+        {"udp 10.0.1.8:1 > 203.0.113.9:53", 1, 0, "udp 198.51.100.1:* > *"},
+        {"udp 10.0.2.5:1 > 203.0.113.9:53", 4, 0, NULL},
+        {"udp [fd00::5]:1 > [64:ff9b::cb00:7109]:53", 4, 0,
+         "udp 198.51.100.3:* > *"},
+        {"udp [fd01::5]:1 > [64:ff9b::cb00:7109]:53", 4, 0, NULL},
+    };
+    struct bench *b = LOAD(
+        "gateway prefix { public = 198.51.100.3 inside = { 10.0.1.0/24, "
+        "fd00::/64 } }\n"
+        "gateway marked { vpc = 1 mark = { 7, 9 } public = 198.51.100.2 }\n"
+        "gateway other { vpc = 1 public = 198.51.100.1 }\n");
+    unsigned n_refused = 0;
+    size_t i;
+
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        push(b, "inside", rows[i].packet, rows[i].vpc, rows[i].mark, 0);
+        n_refused += !rows[i].out;
+        CHECK_EQ(bench_counter(b, "not_inside"), n_refused);
+        if (rows[i].out)
+            bench_expect(b, "to-outside", rows[i].out);
+        bench_expect_none(b, NULL);
+    }
+    bench_destroy(b);
+}
+
+#define OWN_INPUTS(gateways)                                                  \
+    "TestSource one {} TestSource two {} TestSource outside {}\n"             \
+    "TestSink to-inside {} TestSink to-outside {}\n"                          \
+    "HyperplaneNAT dut { " gateways " }\n"                                    \
+    "connect(\"one -> [nat-1]dut[outside] -> to-outside\")\n"                 \
+    "connect(\"two -> [nat-2]dut\")\n"                                        \
+    "connect(\"outside -> [outside]dut[inside] -> to-inside\")\n"
+
+TEST(a_gateway_with_an_input_takes_what_comes_in_there)
+{
+    struct bench *b = bench_load(
+        OWN_INPUTS("ports = 7000\n"
+                   "gateway nat-1 { public = 198.51.100.1 input = true }\n"
+                   "gateway nat-2 { public = 198.51.100.2 input = true "
+                   "inside = 10.0.0.0/24 }\n"));
+
+    bench_push(b, "one", ask, 0);
+    bench_expect(b, "to-outside", "udp 198.51.100.1:7000 > 203.0.113.9:53");
+    /* Routed to another gateway: that one does not know the flow. */
+    bench_push(b, "two", ask, S);
+    bench_expect(b, "to-outside", "udp 198.51.100.2:7000 > 203.0.113.9:53");
+    bench_push(b, "outside", "udp 203.0.113.9:53 > 198.51.100.1:7000", S);
+    CHECK_EQ(bench_counter(b, "unknown_inbound"), 1);
+    bench_push(b, "outside", "udp 203.0.113.9:53 > 198.51.100.2:7000", S);
+    bench_expect(b, "to-inside", "udp 203.0.113.9:53 > 10.0.0.5:4000");
+    CHECK_STR(bench_read(b, "count", ""), "1");
+    bench_push(b, "two", "udp 10.9.0.5:4000 > 203.0.113.9:53", S);
+    CHECK_EQ(bench_counter(b, "not_inside"), 1);
+    bench_push(b, "one", "tcp 10.0.0.5:1 > 203.0.113.9:80 S", S);
+    bench_forget(b, NULL);
+    bench_push(b, "two", "tcp 10.0.0.5:1 > 203.0.113.9:80 .", S);
+    bench_expect(b, "to-inside", "tcp 203.0.113.9:80 > 10.0.0.5:1 R");
+    bench_destroy(b);
+}
+
+TEST(a_private_gateway_gives_out_its_private_address)
+{
+    struct bench *b = LOAD("ports = 7000\n"
+                           "gateway a { vpc = 1 private = 10.0.0.220 }\n"
+                           "gateway b { vpc = 2 private = 10.0.0.220 }\n");
+
+    push(b, "inside", "tcp 10.0.0.5:4000 > 192.168.0.9:80 S", 1, 0, 0);
+    bench_expect(b, "to-outside",
+                 "tcp 10.0.0.220:7000 > 192.168.0.9:80 S vpc 1");
+    push(b, "inside", "tcp 10.0.0.6:4000 > 192.168.0.9:80 S", 2, 0, 0);
+    bench_expect(b, "to-outside",
+                 "tcp 10.0.0.220:7000 > 192.168.0.9:80 S vpc 2");
+    push(b, "outside", "tcp 192.168.0.9:80 > 10.0.0.220:7000 S.", 2, 0, 0);
+    bench_expect(b, "to-inside", "tcp 192.168.0.9:80 > 10.0.0.6:4000 S.");
+    push(b, "outside", "tcp 192.168.0.9:80 > 10.0.0.220:7000 S.", 1, 0, 0);
+    bench_expect(b, "to-inside", "tcp 192.168.0.9:80 > 10.0.0.5:4000 S.");
+    push(b, "outside", "tcp 192.168.0.9:80 > 10.0.0.220:7000 S.", 3, 0, 0);
+    CHECK_EQ(bench_counter(b, "wrong_destination"), 1);
+    push(b, "inside", "icmp 10.0.0.5 > 10.0.0.220 echo 1 seq 1", 1, 0, 0);
+    CHECK_EQ(bench_counter(b, "hairpin"), 1);
+    bench_destroy(b);
+}
+
+TEST(gateways_that_cannot_be_told_apart_are_refused)
+{
+    static const struct {
+        const char *gateways, *why;
+    } rows[] = {
+        {"gateway a { public = 192.0.2.1 } gateway b { public = 192.0.2.1 }",
+         "*gateways 'a' and 'b' have the same address 192.0.2.1*"},
+        {"gateway a { private = 10.0.0.2 vpc = 7 } "
+         "gateway b { private = 10.0.0.2 vpc = 7 }",
+         "*gateways 'a' and 'b' have the same address 10.0.0.2*"},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        char text[512];
+
+        snprintf(text, sizeof(text),
+                 "TestSource a {} TestSource b {}\n"
+                 "TestSink c {} TestSink d {}\n"
+                 "HyperplaneNAT nat { %s }\n"
+                 "connect(\"a -> [inside]nat[outside] -> c\")\n"
+                 "connect(\"b -> [outside]nat[inside] -> d\")\n",
+                 rows[i].gateways);
+        bench_refuses(text, rows[i].why);
+    }
+}
+
+/* ---- Limits ----------------------------------------------------------- */
+
+TEST(the_last_free_port_is_found_and_no_port_is_given_twice)
+{
+    enum { N = 1000 };
+    struct bench *b = bench_create("HyperplaneNAT", "public=198.51.100.1",
+                                   "ports=2000-2999", "too-big-rate=0");
+    static bool used[N];
+    unsigned i;
+
+    memset(used, 0, sizeof(used));
+    for (i = 0; i < N; i++) {
+        char text[80];
+        struct hg_packet *p;
+        unsigned port;
+
+        snprintf(text, sizeof(text), "udp 10.0.%u.%u:%u > 203.0.113.9:53",
+                 i / 200, i % 200, i);
+        bench_push(b, "inside", text, 0);
+        p = bench_take(b, "outside");
+        REQUIRE(p != NULL);
+        port = hg_packet_sport(p) - 2000u;
+        REQUIRE(port < N && !used[port]);
+        used[port] = true;
+    }
+    bench_push(b, "inside", ask, 0);
+    CHECK_EQ(bench_counter(b, "error_port_allocation"), 1);
+    bench_write(b, "delete", ":2500");
+    bench_push(b, "inside", ask, 0);
+    bench_expect(b, "outside", "udp 198.51.100.1:2500 > 203.0.113.9:53");
+    CHECK_EQ(bench_counter(b, "active_connection_count"), N);
+    bench_advance(b, 400 * S);
+    CHECK_EQ(bench_counter(b, "active_connection_count"), 0);
+    bench_push(b, "inside", ask, 400 * S);
+    bench_expect(b, "outside", "udp 198.51.100.1:2* > 203.0.113.9:53");
+    bench_destroy(b);
+}
+
+TEST(a_full_table_refuses_and_pushes_nothing_out)
+{
+    struct bench *b = bench_create("HyperplaneNAT", "public=198.51.100.1",
+                                   "max-flows=3", "udp-timeout=10s");
+    unsigned i;
+
+    for (i = 1; i <= 4; i++) {
+        char text[80];
+
+        snprintf(text, sizeof(text), "udp 10.0.0.%u:1 > 203.0.113.9:53", i);
+        bench_push(b, "inside", text, 0);
+    }
+    CHECK_EQ(bench_waiting(b, "outside"), 3);
+    bench_forget(b, NULL);
+    CHECK_EQ(bench_counter(b, "table_full"), 1);
+    bench_push(b, "inside", "udp 10.0.0.4:1 > 203.0.113.9:53", 10 * S - 1);
+    CHECK_EQ(bench_counter(b, "table_full"), 2);
+    bench_push(b, "inside", "udp 10.0.0.4:1 > 203.0.113.9:53", 10 * S);
+    bench_expect(b, "outside", "udp 198.51.100.1:* > 203.0.113.9:53");
+    bench_destroy(b);
+}
+
+TEST(ports_are_accounted_for_by_address)
+{
+    struct bench *b =
+        bench_create("HyperplaneNAT", "public=198.51.100.1 198.51.100.2",
+                     "connections-per-destination=2", "udp-timeout=10s");
+    unsigned i;
+
+    for (i = 0; i < 4; i++) {
+        char text[80];
+
+        snprintf(text, sizeof(text), "udp 10.0.0.5:%u > 203.0.113.9:53", i);
+        bench_push(b, "inside", text, 0);
+    }
+    bench_forget(b, NULL);
+    CHECK_STR(bench_read(b, "addresses", ""),
+              "{\"gateway\":\"dut\",\"addr\":\"198.51.100.1\",\"flows\":2,"
+              "\"most-to-one-destination\":2,\"limit\":2}\n"
+              "{\"gateway\":\"dut\",\"addr\":\"198.51.100.2\",\"flows\":2,"
+              "\"most-to-one-destination\":2,\"limit\":2}");
+    bench_advance(b, 10 * S);
+    CHECK_STR(bench_read(b, "addresses", ""),
+              "{\"gateway\":\"dut\",\"addr\":\"198.51.100.1\",\"flows\":0,"
+              "\"most-to-one-destination\":0,\"limit\":2}\n"
+              "{\"gateway\":\"dut\",\"addr\":\"198.51.100.2\",\"flows\":0,"
+              "\"most-to-one-destination\":0,\"limit\":2}");
+    bench_destroy(b);
+}
+
+TEST(two_inside_hosts_do_not_share_a_flow_turned_round)
+{
+    struct bench *b = bench_create("HyperplaneNAT", "public=198.51.100.1");
+
+    bench_push(b, "inside", "udp 10.0.0.5:1 > 10.0.0.6:2", 0);
+    bench_expect(b, "outside", "udp 198.51.100.1:* > 10.0.0.6:2");
+    bench_push(b, "inside", "udp 10.0.0.6:2 > 10.0.0.5:1", 0);
+    CHECK_EQ(bench_counter(b, "reversed"), 1);
+    bench_destroy(b);
+}
+
+/* ---- The flow service ------------------------------------------------- */
+
+TEST(both_directions_share_the_record_that_other_elements_see)
+{
+    static const char graph[] =
+        "TestSource inside {} TestSource outside {}\n"
+        "TestSink to-inside {} TestSink to-outside {}\n"
+        "HyperplaneNAT dut { public = 198.51.100.1 ports = 7000 }\n"
+        "NLB balancer { node n { address = 198.51.100.200 } }\n"
+        "connect(\"inside -> [inside]dut[outside] -> to-outside\")\n"
+        "connect(\"outside -> [outside]dut[inside] -> to-inside\")\n"
+        "TestSource c {} TestSink d {} TestSource e {} TestSink f {}\n"
+        "connect(\"c -> [clients]balancer[targets] -> d\")\n"
+        "connect(\"e -> [targets]balancer[clients] -> f\")\n";
+    struct bench *b = bench_load(graph);
+    struct hg_packet *p;
+
+    bench_push(b, "inside", ask, 0);
+    p = bench_take(b, "to-outside");
+    REQUIRE(p && p->flow);
+    bench_push(b, "outside", "udp 203.0.113.9:53 > 198.51.100.1:7000", S);
+    p = bench_take(b, "to-inside");
+    REQUIRE(p && p->flow);
+    CHECK(p->flags & HG_PACKET_REPLY);
+    bench_destroy(b);
+}
+
+/* ---- Metrics ---------------------------------------------------------- */
+
+TEST(metrics_are_those_of_cloudwatch_for_each_gateway)
+{
+    struct bench *b = LOAD("ports = 7000\n"
+                           "gateway a { vpc = 1 public = 198.51.100.1 }\n"
+                           "gateway b { vpc = 2 public = 198.51.100.2 }");
+
+    push(b, "inside", "tcp 10.0.0.5:1 > 203.0.113.9:80 S", 1, 0, 0);
+    push(b, "outside", "tcp 203.0.113.9:80 > 198.51.100.1:7000 S.", 0, 0, 0);
+    push(b, "inside", "tcp 10.0.0.6:1 > 203.0.113.9:80 S", 1, 0, 0);
+    push(b, "inside", "tcp 10.0.0.6:1 > 203.0.113.8:80 S len 60", 1, 0,
+         15 * S);
+    bench_forget(b, NULL);
+    CHECK_STR(bench_read(b, "metrics", "a"),
+              "{\"gateway\":\"a\",\"ActiveConnectionCount\":2,"
+              "\"BytesInFromDestination\":40,\"BytesInFromSource\":180,"
+              "\"BytesOutToDestination\":140,\"BytesOutToSource\":40,"
+              "\"ConnectionAttemptCount\":3,\"ConnectionEstablishedCount\":1,"
+              "\"ErrorPortAllocation\":1,\"IdleTimeoutCount\":0,"
+              "\"PacketsDropCount\":1,\"PacketsInFromDestination\":1,"
+              "\"PacketsInFromSource\":3,\"PacketsOutToDestination\":2,"
+              "\"PacketsOutToSource\":1,\"PeakBytesPerSecond\":12,"
+              "\"PeakPacketsPerSecond\":0}");
+    CHECK(strstr(bench_read(b, "metrics", "b"),
+                 "{\"gateway\":\"b\",\"ActiveConnectionCount\":0,"
+                 "\"BytesInFromDestination\":0,\"BytesInFromSource\":0,"));
+    CHECK_EQ(bench_counter(b, "peak_bytes_per_second"), 12);
+    bench_advance(b, 400 * S);
+    CHECK(strstr(bench_read(b, "metrics", "a"), "\"IdleTimeoutCount\":2,"));
+    bench_destroy(b);
+}
+
+TEST(a_flow_of_a_named_gateway_says_so_and_can_be_imported)
+{
+    static const char flow[] =
+        "{\"proto\":\"udp\",\"inside\":{\"addr\":\"10.0.0.5\",\"port\":4000},"
+        "\"external\":{\"addr\":\"198.51.100.1\",\"port\":7000},"
+        "\"remote\":{\"addr\":\"203.0.113.9\",\"port\":53},"
+        "\"state\":\"query\",\"expires\":1700000350000000000,"
+        "\"gateway\":\"a\",\"vpc\":1}";
+    struct bench *b = LOAD("ports = 7000\n"
+                           "gateway a { vpc = 1 public = 198.51.100.1 }");
+
+    push(b, "inside", ask, 1, 0, 0);
+    bench_forget(b, NULL);
+    CHECK_STR(bench_read(b, "export", ""), flow);
+    bench_write(b, "delete", "all");
+    CHECK_STR(bench_read(b, "count", ""), "0");
+    bench_write(b, "import", flow);
+    push(b, "outside", "udp 203.0.113.9:53 > 198.51.100.1:7000", 0, 0, 0);
+    bench_expect(b, "to-inside", "udp 203.0.113.9:53 > 10.0.0.5:4000 vpc 1");
+    bench_destroy(b);
+}
+
+/* ---- MTU and MSS ------------------------------------------------------ */
+
+TEST(what_is_too_big_and_not_to_be_cut_is_answered)
+{
+    struct bench *b =
+        bench_create("HyperplaneNAT", "public=198.51.100.1", "ports=7000",
+                     "private=10.0.0.220", "mtu=1400", "inside-mtu=1450");
+
+    bench_push(b, "inside", "udp 10.0.0.5:1 > 203.0.113.9:53 len 1372 df", 0);
+    bench_expect(b, "outside", "udp 198.51.100.1:7000 > 203.0.113.9:53 df");
+    bench_push(b, "inside", "udp 10.0.0.5:1 > 203.0.113.9:53 len 1373 df", 0);
+    bench_expect(b, "inside",
+                 "icmp 10.0.0.220 > 10.0.0.5 unreachable 4 mtu 1400 "
+                 "(udp 10.0.0.5:1 > 203.0.113.9:53 len 1373 df ttl 64 *)");
+    bench_push(b, "inside", "udp 10.0.0.5:1 > 203.0.113.9:53 len 1373", 0);
+    bench_expect(b, "outside", "udp 198.51.100.1:7000 > 203.0.113.9:53");
+    bench_push(b, "outside",
+               "udp 203.0.113.9:53 > 198.51.100.1:7000 len 1423 df", 0);
+    bench_expect(
+        b, "outside",
+        "icmp 198.51.100.1 > 203.0.113.9 unreachable 4 mtu 1450 "
+        "(udp 203.0.113.9:53 > 198.51.100.1:7000 len 1423 df ttl 64 *)");
+    CHECK_EQ(bench_counter(b, "too_big"), 2);
+    CHECK_EQ(bench_counter(b, "too_big_sent"), 2);
+    bench_push(b, "outside",
+               "udp 203.0.113.9:53 > 198.51.100.1:7001 len 1423 df", 0);
+    CHECK_EQ(bench_counter(b, "unknown_inbound"), 1);
+    bench_destroy(b);
+}
+
+TEST(answers_are_limited_and_zero_is_no_mtu)
+{
+    struct bench *b = bench_create("HyperplaneNAT", "public=198.51.100.1",
+                                   "ports=7000", "too-big-rate=2");
+    unsigned i;
+
+    for (i = 0; i < 5; i++)
+        bench_push(b, "inside", "udp 10.0.0.5:1 > 203.0.113.9:53 len 1473 df",
+                   i);
+    CHECK_EQ(bench_waiting(b, "inside"), 2);
+    bench_push(b, "inside", "udp 10.0.0.5:1 > 203.0.113.9:53 len 1473 df", S);
+    CHECK_EQ(bench_waiting(b, "inside"), 3);
+    bench_forget(b, NULL);
+    CHECK_EQ(bench_counter(b, "too_big"), 6);
+    bench_destroy(b);
+    b = bench_create("HyperplaneNAT", "public=198.51.100.1", "mtu=0");
+    bench_push(b, "inside", "udp 10.0.0.5:1 > 203.0.113.9:53 len 9000 df", 0);
+    bench_expect(b, "outside", "udp 198.51.100.1:* > 203.0.113.9:53 len 9000");
+    bench_destroy(b);
+}
+
+TEST(the_mss_of_syns_is_lowered_both_ways_and_never_raised)
+{
+    struct bench *b =
+        bench_create("HyperplaneNAT", "public=198.51.100.1", "ports=7000");
+
+    bench_push(b, "inside", "tcp 10.0.0.5:1 > 203.0.113.9:80 S mss 8460", 0);
+    bench_expect(b, "outside", "tcp 198.51.100.1:7000 > * S mss 1460");
+    bench_push(b, "outside",
+               "tcp 203.0.113.9:80 > 198.51.100.1:7000 S. mss 8960", 0);
+    bench_expect(b, "inside", "tcp 203.0.113.9:80 > 10.0.0.5:1 S. mss 1460");
+    bench_push(b, "inside", "tcp 10.0.0.5:1 > 203.0.113.8:80 S mss 1300", 0);
+    bench_expect(b, "outside", "tcp 198.51.100.1:7000 > * S mss 1300");
+    CHECK_EQ(bench_counter(b, "mss_clamped"), 2);
+    bench_destroy(b);
+    b = bench_create("HyperplaneNAT", "public=198.51.100.1", "mss-clamp=off");
+    bench_push(b, "inside", "tcp 10.0.0.5:1 > 203.0.113.9:80 S mss 8460", 0);
+    bench_expect(b, "outside", "tcp 198.51.100.1:* > * S mss 8460");
+    bench_destroy(b);
+}
+
+/* A SYN whose MSS stands behind one no-operation, at an odd offset. */
+TEST(an_mss_at_an_odd_offset_keeps_the_checksum_right)
+{
+    static const uint8_t options[8] = {1, 2, 4, 0x21, 0x0c, 1, 1, 0};
+    struct bench *b =
+        bench_create("HyperplaneNAT", "public=198.51.100.1", "ports=7000");
+    struct hg_error error;
+    struct hg_packet *p = notation_parse(
+        bench_pool(b), "tcp 10.0.0.5:1 > 203.0.113.9:80 S len 8", &error);
+    uint8_t *tcp;
+
+    REQUIRE(p != NULL);
+    tcp = hg_packet_l4(p);
+    tcp[12] = 7 << 4;
+    memcpy(tcp + 20, options, sizeof(options));
+    hg_packet_parse(p);
+    hg_packet_set_checksums(p);
+    bench_push_packet(b, "inside", p, 0);
+    bench_expect(b, "outside", "tcp 198.51.100.1:7000 > * S mss 1460");
+    bench_destroy(b);
+}
