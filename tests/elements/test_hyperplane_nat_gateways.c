@@ -308,6 +308,150 @@ TEST(two_inside_hosts_do_not_share_a_flow_turned_round)
     bench_destroy(b);
 }
 
+/* ---- Against a plain list --------------------------------------------- */
+
+enum { MODEL_STEPS = 20000, MODEL_HOSTS = 12, MODEL_PORTS = 30 };
+enum { MODEL_RANGE = 70, MODEL_LIMIT = 60, MODEL_SERVERS = 3 };
+
+struct model_flow {
+    unsigned host, port, server; /* Inside endpoint and remote address. */
+    unsigned address, external;  /* 1 or 2, and the port. */
+    uint64_t deadline_ns;
+};
+
+static struct model_flow model[MODEL_HOSTS * MODEL_PORTS * MODEL_SERVERS];
+static unsigned n_model;
+
+static unsigned
+draw(uint64_t *state, unsigned n)
+{
+    *state = *state * UINT64_C(6364136223846793005) + 1442695040888963407u;
+    return (unsigned)((*state >> 33) % n);
+}
+
+static void
+model_expire(uint64_t now_ns)
+{
+    unsigned i = 0;
+
+    while (i < n_model)
+        if (model[i].deadline_ns <= now_ns)
+            model[i] = model[--n_model];
+        else
+            i++;
+}
+
+static unsigned
+model_count(unsigned address, unsigned server)
+{
+    unsigned n = 0, i;
+
+    for (i = 0; i < n_model; i++)
+        n += model[i].address == address && model[i].server == server;
+    return n;
+}
+
+/* The flow with this external endpoint, or (address 0) inside endpoint. */
+static struct model_flow *
+model_find(unsigned server, unsigned address, unsigned host, unsigned port)
+{
+    unsigned i;
+
+    for (i = 0; i < n_model; i++)
+        if (model[i].server == server &&
+            (address ? model[i].address == address && model[i].external == port
+                     : model[i].host == host && model[i].port == port))
+            return &model[i];
+    return NULL;
+}
+
+/* A packet from inside: it keeps its external endpoint, or gets one that
+ * nobody has; none only if both addresses are full. */
+static void
+step_out(struct bench *b, uint64_t *random, uint64_t now_ns, uint64_t idle_ns)
+{
+    unsigned host = draw(random, MODEL_HOSTS);
+    unsigned port = draw(random, MODEL_PORTS);
+    unsigned server = draw(random, MODEL_SERVERS);
+    struct model_flow *f = model_find(server, 0, host, port);
+    const struct hg_packet *p;
+    unsigned address, external;
+    char text[80];
+
+    snprintf(text, sizeof(text), "udp 10.0.0.%u:%u > 203.0.113.%u:53", host,
+             port, server);
+    bench_push(b, "inside", text, now_ns);
+    if (!bench_waiting(b, "outside")) {
+        CHECK(!f);
+        CHECK_EQ(model_count(1, server), MODEL_LIMIT);
+        CHECK_EQ(model_count(2, server), MODEL_LIMIT);
+        return;
+    }
+    p = bench_take(b, "outside");
+    address = hg_packet_src(p).byte[3];
+    external = hg_packet_sport(p);
+    if (!f) {
+        CHECK(!model_find(server, address, 0, external));
+        f = &model[n_model++];
+        *f = (struct model_flow){host, port, server, address, external, 0};
+        CHECK(model_count(address, server) <= MODEL_LIMIT);
+    }
+    CHECK_EQ(address, f->address);
+    CHECK_EQ(external, f->external);
+    f->deadline_ns = now_ns + idle_ns;
+}
+
+/* A packet from outside reaches whom the list says, or nobody. */
+static void
+step_in(struct bench *b, uint64_t *random, uint64_t now_ns, uint64_t idle_ns)
+{
+    unsigned server = draw(random, MODEL_SERVERS);
+    unsigned address = 1 + draw(random, 2);
+    unsigned external = 3000 + draw(random, MODEL_RANGE);
+    struct model_flow *f = model_find(server, address, 0, external);
+    char text[80];
+
+    snprintf(text, sizeof(text), "udp 203.0.113.%u:53 > 198.51.100.%u:%u",
+             server, address, external);
+    bench_push(b, "outside", text, now_ns);
+    if (!f) {
+        bench_expect_none(b, NULL);
+        return;
+    }
+    snprintf(text, sizeof(text), "udp 203.0.113.%u:53 > 10.0.0.%u:%u", server,
+             f->host, f->port);
+    bench_expect(b, "inside", text);
+    f->deadline_ns = now_ns + idle_ns;
+}
+
+TEST(twenty_thousand_random_steps_agree_with_a_list)
+{
+    struct bench *b = bench_create(
+        "HyperplaneNAT", "public=198.51.100.1 198.51.100.2", "ports=3000-3069",
+        "connections-per-destination=60", "udp-timeout=4s");
+    uint64_t random = 7, now_ns = 0;
+    unsigned step;
+
+    n_model = 0;
+    for (step = 0; step < MODEL_STEPS; step++) {
+        now_ns += draw(&random, 16) * HG_MSEC;
+        model_expire(now_ns);
+        if (draw(&random, 3))
+            step_out(b, &random, now_ns, 4 * S);
+        else
+            step_in(b, &random, now_ns, 4 * S);
+        if (step % 500 == 0) {
+            char n[16];
+
+            snprintf(n, sizeof(n), "%u", n_model);
+            CHECK_STR(bench_read(b, "count", ""), n);
+        }
+    }
+    CHECK(bench_counter(b, "error_port_allocation") > 100);
+    CHECK(bench_counter(b, "idle_timeout_count") > 1000);
+    bench_destroy(b);
+}
+
 /* ---- The flow service ------------------------------------------------- */
 
 TEST(both_directions_share_the_record_that_other_elements_see)
