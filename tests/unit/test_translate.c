@@ -1,7 +1,6 @@
 /* test_translate.c: IPv4 packets that become IPv6 ones and the reverse
  * (headgate/translate.h): rows of a packet and what RFC 7915 makes of it,
- * compared byte for byte.  tests/interop/nat_tayga.py asks another
- * translator. */
+ * compared byte for byte.  tests/interop/live_nat64.py asks two kernels. */
 #include <string.h>
 
 #include <headgate/translate.h>
