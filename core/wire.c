@@ -366,6 +366,25 @@ find_port(struct builder *b, const struct node *node, enum direction way,
     return -1;
 }
 
+/* Whether an element that may have lost ports has this one all the same. */
+static bool
+has_port(struct builder *b, const struct node *node, enum direction way,
+         const char *name)
+{
+    const char **names;
+    size_t n, i;
+
+    if (node->kind == NODE_BROKEN)
+        return false;
+    names = port_names(b, node, way, &n);
+    if (!name)
+        return n > 0;
+    for (i = 0; i < n; i++)
+        if (!strcmp(names[i], name))
+            return true;
+    return false;
+}
+
 /* The end of an edge at 'node': its port's number, and for a Graph the Output
  * or Input behind it in place of the node.  False if there is no such port,
  * or none is known. */
@@ -376,7 +395,7 @@ resolve_end(struct builder *b, struct node **node, enum direction way,
     size_t n;
     int found;
 
-    if (is_doubtful(*node, way)) {
+    if (is_doubtful(*node, way) && !has_port(b, *node, way, name)) {
         (*node)->excused = true;
         return false;
     }

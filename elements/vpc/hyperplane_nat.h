@@ -257,7 +257,7 @@ static const struct hg_field nat_fields[] = {
               .doc = "the same of the inside"),
     HG_OPTION(ipv6_fragment_mtu, .def = "1280", .min = 1280,
               .doc = "what becomes a larger IPv6 packet and may be cut is "
-                     "(RFC 7915 4, 7)"),
+                     "(RFC 7915 4)"),
     HG_OPTION(mss_clamp, .def = "auto", .choices = "off auto",
               .doc = "lower the MSS of TCP to what both MTUs allow"),
     HG_OPTION(too_big_rate, .def = "1000",
