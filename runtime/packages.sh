@@ -6,7 +6,9 @@ BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libconfuse-dev
     libzstd-dev"
 TEST_PACKAGES="libcunit1-dev clang clang-format clang-tidy cppcheck g++
     python3 python3-scapy tshark tcpdump nftables iproute2 iputils-ping
-    ethtool curl graphviz gzip zstd"
+    ethtool curl graphviz gzip zstd kmod"
+# A kernel with the devices that this one may lack; not for every processor.
+TEST_PACKAGES_IF_KNOWN="user-mode-linux"
 
 is_installed() {
     [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
@@ -32,6 +34,19 @@ install_packages() {
         apt-get install -q -y --no-install-recommends $missing
 }
 
+# Those of the packages given that this system has, or could install.
+known_packages() {
+    local package
+
+    for package in $*; do
+        if is_installed "$package" ||
+            [ -n "$(apt-cache search --names-only "^$package$" 2>/dev/null)" ]
+        then
+            echo "$package"
+        fi
+    done
+}
+
 # clang's runtime for sanitizers and libFuzzer is a package of its own, with
 # clang's version in its name, where it is not part of clang.
 clang_runtime_package() {
@@ -39,8 +54,5 @@ clang_runtime_package() {
 
     version=$(dpkg-query -W -f '${Depends}' clang 2>/dev/null |
         sed -n 's/.*\bclang-\([0-9]*\).*/\1/p')
-    if [ -n "$(apt-cache search --names-only "^libclang-rt-$version-dev$" \
-        2>/dev/null)" ] || is_installed "libclang-rt-$version-dev"; then
-        echo "libclang-rt-$version-dev"
-    fi
+    known_packages "libclang-rt-$version-dev"
 }

@@ -37,7 +37,8 @@ done
 
 . runtime/packages.sh
 install_packages $BUILD_PACKAGES $TEST_PACKAGES || exit
-install_packages $(clang_runtime_package) || exit
+install_packages $(clang_runtime_package) \
+    $(known_packages $TEST_PACKAGES_IF_KNOWN) || exit
 
 if [ -z "${HEADGATE_CORPUS-}" ]; then
     echo "== HEADGATE_CORPUS is not set: only the bundled captures are used"

@@ -33,8 +33,7 @@ foreach(script ${scripts})
 endforeach()
 
 # Live tests share two cores with nobody: what they measure is time.
-file(GLOB scripts CONFIGURE_DEPENDS interop/live_* interop/nat_nft.py
-  interop/tunnel_kernel.py)
+file(GLOB scripts CONFIGURE_DEPENDS interop/live_* interop/nat_nft.py)
 foreach(script ${scripts})
   get_filename_component(name ${script} NAME_WE)
   if(TEST ${name})

@@ -12,6 +12,7 @@ import unittest
 from netns import Lab, PEERS, PYTHON, WIRE, require, stop, wait_until
 from peers import pattern
 from support import checksum, read_pcap
+import uml
 
 MEGABYTE = 1 << 20
 
@@ -200,4 +201,4 @@ class Received(unittest.TestCase):
 
 if __name__ == "__main__":
     require("ping", "curl", "sysctl")
-    unittest.main(verbosity=2)
+    uml.main()
