@@ -81,6 +81,14 @@ class VpcRouter(unittest.TestCase):
             ("eni-blue-app1", "10.0.1.10", "10.0.2.10", "22"),
             ("eni-red-db1", "10.0.1.10", "10.0.3.10", "5432")])
 
+    def test_servers_answer_although_no_rule_lets_them_begin(self):
+        answers = {(line[2], line[5]) for line in self.log
+                   if line[12] == "ACCEPT" and line[5] in ("8080", "5432")}
+        self.assertEqual(answers, {
+            (eni % vpc, port) for vpc in ("red", "blue") for eni, port in (
+                ("eni-%s-app1", "8080"), ("eni-%s-web1", "8080"),
+                ("eni-%s-db1", "5432"), ("eni-%s-app1", "5432"))})
+
     def test_each_accepted_flow_is_logged_at_both_interfaces(self):
         seen = {}
         for line in self.log:
