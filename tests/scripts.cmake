@@ -32,6 +32,9 @@ foreach(script ${scripts})
   add_script_test(${name} bash ${script})
 endforeach()
 
+# A minute, but several where others work beside it.
+set_tests_properties(tunnel_kernel live_wire PROPERTIES TIMEOUT 600)
+
 # Live tests share two cores with nobody: what they measure is time.
 file(GLOB scripts CONFIGURE_DEPENDS interop/live_* interop/nat_nft.py)
 foreach(script ${scripts})
@@ -60,34 +63,8 @@ add_executable(bench bench/bench.c)
 target_link_libraries(bench PRIVATE headgate PkgConfig::PCAP
                       PkgConfig::JANSSON)
 
-# Each fuzz/fuzz_*.c with clang's libFuzzer, for a short while; they need the
+# Each fuzz/fuzz_*.c with clang's libFuzzer, for a minute; they need the
 # sanitizers on.  fuzz/NAME/ has inputs to begin with, where there are any.
 if(CMAKE_C_COMPILER_ID MATCHES Clang AND HEADGATE_SANITIZE)
-  file(GLOB sources CONFIGURE_DEPENDS fuzz/fuzz_*.c)
-  foreach(source ${sources})
-    get_filename_component(name ${source} NAME_WE)
-    add_executable(${name} ${source} ${CORE_SOURCES})
-    target_include_directories(${name} PRIVATE
-      ${CMAKE_SOURCE_DIR}/core/include ${CMAKE_SOURCE_DIR}/core)
-    target_compile_definitions(${name} PRIVATE
-      HEADGATE_PLUGIN_DIR="${HEADGATE_PLUGIN_DIR}")
-    target_compile_options(${name} PRIVATE -fsanitize=fuzzer)
-    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
-    target_link_libraries(${name} PRIVATE PkgConfig::CONFUSE
-      PkgConfig::XXHASH PkgConfig::JANSSON PkgConfig::PCAP ${CMAKE_DL_LIBS})
-    set(corpus ${CMAKE_CURRENT_BINARY_DIR}/${name}-corpus)
-    file(MAKE_DIRECTORY ${corpus})
-    set(seeds)
-    if(IS_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/${name})
-      set(seeds ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/${name})
-    elseif(name STREQUAL fuzz_graph)
-      set(seeds ${CMAKE_SOURCE_DIR}/graphs ${CMAKE_CURRENT_SOURCE_DIR}/graphs)
-    endif()
-    add_test(NAME ${name} COMMAND ${name} -max_total_time=20 -timeout=10
-      -max_len=4096 -print_final_stats=0 -verbosity=0
-      -artifact_prefix=${CMAKE_CURRENT_BINARY_DIR}/${name}- ${corpus}
-      ${seeds})
-    set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 120
-      ENVIRONMENT "HEADGATE_PLUGIN_PATH=${PLUGIN_OUTPUT}")
-  endforeach()
+  include(fuzz/fuzz.cmake)
 endif()

@@ -20,7 +20,7 @@ from netns import HEADGATE, skip
 UML = "linux.uml"
 MODULES = "/usr/lib/uml/modules"
 DEVICES = ("veth", "vxlan", "geneve", "ip_gre", "ip6_gre", "8021q")
-LIMIT = 270  # Seconds, for what takes one minute.
+LIMIT = 540  # Seconds, for what takes one minute on an idle machine.
 POWER_OFF = 0x4321fedc  # reboot(2)
 INSIDE = "HEADGATE_TEST_INSIDE_UML"
 
