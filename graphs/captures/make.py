@@ -304,6 +304,10 @@ def vpc_router(fabric):
     for n in range(3):
         fabric.send("blue", IP(src=web, dst=app, id=n) /
                     TCP(sport=44000, dport=22, flags="S"), 24 + n)
+    # And on its way out: db begins nothing.
+    for n in range(2):
+        fabric.send("red", IP(src=db, dst=app, id=n) /
+                    TCP(sport=44100, dport=8080, flags="S"), 27 + n)
 
     # An address that only the other VPC has.
     fabric.send("blue", IP(src=web, dst=web2) /

@@ -18,7 +18,7 @@ target_compile_definitions(fuzzed PRIVATE HEADGATE_PLUGIN_DIR="/nowhere")
 target_compile_options(fuzzed PRIVATE -fsanitize=fuzzer-no-link)
 target_link_libraries(fuzzed PUBLIC PkgConfig::CONFUSE PkgConfig::XXHASH
   PkgConfig::JANSSON PkgConfig::PCAP PkgConfig::EVENT PkgConfig::ZLIB
-  PkgConfig::ZSTD ${CMAKE_DL_LIBS})
+  PkgConfig::ZSTD Threads::Threads ${CMAKE_DL_LIBS})
 
 file(GLOB sources CONFIGURE_DEPENDS fuzz/fuzz_*.c)
 foreach(source ${sources})

@@ -71,7 +71,7 @@ class VpcRouter(unittest.TestCase):
         self.assertEqual(self.dropped("decap", "unknown_network"), 1)
         self.assertEqual(self.dropped("routes", "no_route"), 1)
         self.assertEqual(self.dropped("find", "no_mapping"), 1)
-        self.assertEqual(self.dropped("log-in", "rejected"), 6)
+        self.assertEqual(self.dropped("log-in", "rejected"), 8)
         self.assertTrue(self.summary["total"]["balanced"])
 
     def test_the_log_has_what_filters_refused(self):
@@ -79,7 +79,8 @@ class VpcRouter(unittest.TestCase):
                    for line in self.log if line[12] == "REJECT"]
         self.assertEqual(sorted(refused), [
             ("eni-blue-app1", "10.0.1.10", "10.0.2.10", "22"),
-            ("eni-red-db1", "10.0.1.10", "10.0.3.10", "5432")])
+            ("eni-red-db1", "10.0.1.10", "10.0.3.10", "5432"),
+            ("eni-red-db1", "10.0.3.10", "10.0.2.10", "8080")])
 
     def test_servers_answer_although_no_rule_lets_them_begin(self):
         answers = {(line[2], line[5]) for line in self.log
