@@ -18,7 +18,9 @@ from support import HEADGATE, ROOT, skip  # noqa: E402
 
 PYTHON = "/usr/bin/python3"
 PEERS = os.path.join(HERE, "peers.py")
-PATIENCE = 10  # Seconds for what should take a fraction of one.
+INSIDE_UML = "HEADGATE_TEST_INSIDE_UML" in os.environ  # See uml.py.
+# Seconds for what should take a fraction of one.
+PATIENCE = 60 if INSIDE_UML else 10
 
 WIRE = """
 Interface a { }
@@ -109,7 +111,7 @@ class Lab:
         result = subprocess.run(
             ["ip", "netns", "exec", namespace, *command],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, timeout=30, check=False)
+            stderr=subprocess.PIPE, timeout=3 * PATIENCE, check=False)
         if result.returncode:
             raise AssertionError("%s: ended with %d\n%s%s" % (
                 " ".join(command), result.returncode, result.stdout.decode(),

@@ -110,6 +110,8 @@ class Kernel(unittest.TestCase):
             "encap": both + "  " + encap, "decap": both + "  " + decap})
         gate = self.lab.headgate(self.gate, graph, "under=raw:under",
                                  "over=raw:over", "--json", receiving=2)
+        self.addCleanup(gate.wait)
+        self.addCleanup(gate.kill)
         self.talk()
         status, out, err, _ = stop(gate)
         self.assertEqual((status, err), (0, ""))
@@ -119,7 +121,7 @@ class Kernel(unittest.TestCase):
         for space, host in ((self.near, INSIDE4[0]), (self.far, INSIDE4[1]),
                             (self.near, INSIDE6[0]), (self.far, INSIDE6[1])):
             self.assertIn(" 0% packet loss", self.lab.run(
-                space, "ping", "-c", "2", "-i", "0.05", "-W", "5", "-s",
+                space, "ping", "-c", "2", "-i", "0.05", "-W", "10", "-s",
                 "1200", host))
         got = os.path.join(self.lab.folder, "got")
         curl = ("curl", "--silent", "--show-error", "--fail", "--max-time",

@@ -15,14 +15,13 @@ import sys
 import tempfile
 import unittest
 
-from netns import HEADGATE, skip
+from netns import HEADGATE, INSIDE_UML, skip
 
 UML = "linux.uml"
 MODULES = "/usr/lib/uml/modules"
 DEVICES = ("veth", "vxlan", "geneve", "ip_gre", "ip6_gre", "8021q")
-LIMIT = 540  # Seconds, for what takes one minute on an idle machine.
+LIMIT = 480  # Seconds, for what takes one minute on an idle machine.
 POWER_OFF = 0x4321fedc  # reboot(2)
-INSIDE = "HEADGATE_TEST_INSIDE_UML"
 
 
 # ---- Outside ---------------------------------------------------------------
@@ -45,7 +44,7 @@ def main():
 
 def why_not():
     """What keeps user-mode Linux from doing it, or None."""
-    if INSIDE in os.environ:
+    if INSIDE_UML:
         return "and this is user-mode Linux already"
     for tool in (UML, "modprobe"):
         if not shutil.which(tool):
@@ -120,7 +119,8 @@ def inside(folder):
     with open(folder + "/job", encoding="utf-8") as file:
         job = json.load(file)
     os.environ.update(job["environment"])
-    os.environ.update({INSIDE: "1", "TMPDIR": folder + "/uml"})
+    os.environ.update({"HEADGATE_TEST_INSIDE_UML": "1",
+                       "TMPDIR": folder + "/uml"})
     mount("proc", "/proc")
     mount("sysfs", "/sys")
     mount("tmpfs", "/run")
