@@ -1,0 +1,529 @@
+/* tables_bench.c: the large tables in one run: the longest prefix match and
+ * RouteTable with a million prefixes, the inventory and MappingLookup with a
+ * million mappings.
+ *
+ *     tables_bench [--json] [--quick]
+ *
+ * Times are of the CPU: medians of several rounds, in which keys are drawn at
+ * random beforehand and looked up 64 at a time.  The prefixes are generated,
+ * or with $HEADGATE_CORPUS those of a real table (tables_data.h).  Elements
+ * are found along $HEADGATE_PLUGIN_PATH, and without it left out. */
+#include <headgate/graph.h>
+#include <headgate/inventory.h>
+#include <headgate/lpm.h>
+#include <headgate/routes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "tables_data.h"
+
+enum { BATCH = 64, ROUNDS = 7, FRAME_LEN = 60 };
+
+static bool quick;
+static json_t *results;
+static FILE *out;
+
+/* ---- Figures ---------------------------------------------------------- */
+
+__attribute__((noreturn)) static void
+fail(const char *what)
+{
+    fprintf(stderr, "tables_bench: %s\n", what);
+    exit(1);
+}
+
+static uint64_t
+cpu_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * HG_SEC + (uint64_t)t.tv_nsec;
+}
+
+static void *
+must_alloc(size_t n, size_t size)
+{
+    void *p = calloc(n ? n : 1, size);
+
+    if (!p)
+        fail("no memory");
+    return p;
+}
+
+static int
+compare_doubles(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* One figure, its target (0: none) and how many entries the table has. */
+static void
+report(const char *table, const char *name, double value, const char *unit,
+       double target, size_t entries)
+{
+    json_t *row = json_pack("{s:s, s:s, s:f, s:s, s:I}", "group", table,
+                            "name", name, "value", value, "unit", unit,
+                            "entries", (json_int_t)entries);
+
+    if (target > 0)
+        json_object_set_new(row, "target", json_real(target));
+    json_array_append_new(results, row);
+    fprintf(out, "%-10s %-46s %12.1f %-9s", table, name, value, unit);
+    if (target > 0)
+        fprintf(out, " (target %g)", target);
+    fputc('\n', out);
+}
+
+/* The median of the rounds of 'fn', in ns for each of n. */
+static double
+median_ns(void (*fn)(void *aux), void *aux, size_t n)
+{
+    double ns[ROUNDS];
+    unsigned i;
+
+    for (i = 0; i < ROUNDS; i++) {
+        uint64_t begin = cpu_ns();
+
+        fn(aux);
+        ns[i] = (double)(cpu_ns() - begin) / (double)n;
+    }
+    qsort(ns, ROUNDS, sizeof *ns, compare_doubles);
+    return ns[ROUNDS / 2];
+}
+
+/* ---- Longest prefix match --------------------------------------------- */
+
+struct lookups {
+    const struct hg_lpm *lpm;
+    uint32_t *ip4;
+    struct hg_addr *addr;
+    size_t n;
+    uint32_t sum; /* So that nothing is optimised away. */
+};
+
+static void
+look_up4(void *aux)
+{
+    struct lookups *l = aux;
+    uint32_t value[BATCH];
+    size_t i;
+
+    for (i = 0; i + BATCH <= l->n; i += BATCH) {
+        hg_lpm_lookup4(l->lpm, BATCH, l->ip4 + i, value);
+        l->sum += value[i % BATCH];
+    }
+}
+
+static void
+look_up6(void *aux)
+{
+    struct lookups *l = aux;
+    uint32_t value[BATCH];
+    size_t i;
+
+    for (i = 0; i + BATCH <= l->n; i += BATCH) {
+        hg_lpm_lookup_batch(l->lpm, BATCH, l->addr + i, value);
+        l->sum += value[i % BATCH];
+    }
+}
+
+/* One update after each batch of look-ups: a prefix goes or comes back.
+ * Returns the time an update takes, in ns; *longest is that of the longest. */
+static double
+update_ns(struct hg_lpm *lpm, const struct prefixes *p, struct lookups *l,
+          uint64_t *longest)
+{
+    const size_t n = quick ? 100000 : 400000;
+    uint64_t state = 777, sum = 0;
+    uint32_t value[BATCH];
+    size_t i, at = 0;
+
+    *longest = 0;
+    for (i = 0; i < n; i++) {
+        const struct hg_prefix *prefix = &p->v[random_next(&state) % p->n];
+        uint64_t begin, took;
+
+        hg_lpm_lookup4(lpm, BATCH, l->ip4 + at % (l->n - BATCH), value);
+        at += BATCH;
+        begin = cpu_ns();
+        if (hg_lpm_remove(lpm, prefix) == HG_LPM_NONE)
+            hg_lpm_set(lpm, prefix, (uint32_t)i % 16);
+        took = cpu_ns() - begin;
+        sum += took;
+        *longest = took > *longest ? took : *longest;
+    }
+    return (double)sum / (double)n;
+}
+
+static struct hg_lpm *
+load_lpm(const struct hg_prefix *v, size_t n, double *seconds)
+{
+    struct hg_lpm *lpm = hg_lpm_create();
+    uint64_t begin = cpu_ns();
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        hg_lpm_set(lpm, &v[i], (uint32_t)i % 16);
+    *seconds = (double)(cpu_ns() - begin) / HG_SEC;
+    return lpm;
+}
+
+static void
+bench_lpm(const struct prefixes *p)
+{
+    struct lookups l = {.n = quick ? 1 << 19 : 1 << 21};
+    uint64_t state = 4711, longest;
+    struct hg_lpm *lpm;
+    double seconds, ns;
+    size_t i, n6 = p->n - p->n4;
+
+    l.ip4 = must_alloc(l.n, sizeof *l.ip4);
+    l.addr = must_alloc(l.n, sizeof *l.addr);
+    for (i = 0; i < l.n; i++) {
+        const struct hg_prefix *prefix = &p->v[random_next(&state) % p->n4];
+        const struct hg_addr addr = address_within(prefix, &state);
+
+        l.ip4[i] = hg_addr_ip4(&addr);
+        prefix = &p->v[p->n4 + random_next(&state) % n6];
+        l.addr[i] = address_within(prefix, &state);
+    }
+    lpm = load_lpm(p->v, p->n4, &seconds);
+    report("lpm", "IPv4: load", seconds * 1000, "ms", 0, p->n4);
+    report("lpm", "IPv4: memory",
+           (double)hg_lpm_bytes(lpm) / (double)hg_lpm_count(lpm), "B/prefix",
+           0, p->n4);
+    hg_lpm_destroy(lpm);
+    lpm = load_lpm(p->v + p->n4, n6, &seconds);
+    report("lpm", "IPv6: load", seconds * 1000, "ms", 0, n6);
+    report("lpm", "IPv6: memory",
+           (double)hg_lpm_bytes(lpm) / (double)hg_lpm_count(lpm), "B/prefix",
+           0, n6);
+    hg_lpm_destroy(lpm);
+    lpm = load_lpm(p->v, p->n, &seconds);
+    report("lpm", "both: load", seconds * 1000, "ms", 500, p->n);
+    report("lpm", "both: memory", (double)hg_lpm_bytes(lpm) / (1 << 20), "MiB",
+           0, p->n);
+    l.lpm = lpm;
+    report("lpm", "IPv4: lookup, an address of a random prefix",
+           median_ns(look_up4, &l, l.n), "ns", 13, p->n);
+    report("lpm", "IPv6: lookup, an address of a random prefix",
+           median_ns(look_up6, &l, l.n), "ns", 0, p->n);
+    for (i = 0; i < l.n; i++)
+        l.ip4[i] = (uint32_t)(random_next(&state) >> 16);
+    report("lpm", "IPv4: lookup, any address", median_ns(look_up4, &l, l.n),
+           "ns", 13, p->n);
+    ns = update_ns(lpm, p, &l, &longest);
+    report("lpm", "update between lookups", ns, "ns", 10000, p->n);
+    report("lpm", "... the longest", (double)longest, "ns", 0, p->n);
+    hg_lpm_destroy(lpm);
+    free(l.ip4);
+    free(l.addr);
+}
+
+static void
+bench_routes(const struct prefixes *p)
+{
+    struct hg_routes *r =
+        hg_routes_create(16, &(const struct hg_prefix_list){0, NULL});
+    struct hg_route route = {.table = hg_routes_add_table(r),
+                             .type = HG_ROUTE_PROPAGATED};
+    const size_t n = quick ? 100000 : 400000;
+    uint64_t begin = cpu_ns(), state = 777;
+    size_t i;
+
+    for (i = 0; i < p->n; i++) {
+        route.prefix = p->v[i];
+        route.target = i % 16;
+        hg_routes_add(r, &route);
+    }
+    report("routes", "load", (double)(cpu_ns() - begin) / 1e6, "ms", 500,
+           p->n);
+    report("routes", "memory", (double)hg_routes_bytes(r) / (1 << 20), "MiB",
+           0, p->n);
+    begin = cpu_ns();
+    for (i = 0; i < n; i++) {
+        route.prefix = p->v[random_next(&state) % p->n];
+        if (!hg_routes_remove(r, route.table, &route.prefix, route.type, 0))
+            hg_routes_add(r, &route);
+    }
+    report("routes", "update", (double)(cpu_ns() - begin) / (double)n, "ns",
+           10000, p->n);
+    hg_routes_destroy(r);
+}
+
+/* ---- Graphs ----------------------------------------------------------- */
+
+/* A graph "Interface in { } ... connect("in -> ... -> Discard")". */
+struct lane {
+    struct hg_plugins *plugins;
+    struct hg_graph *graph;
+    struct hg_element *source;
+    const uint32_t *ip4; /* Destinations. */
+    size_t n;
+};
+
+static const struct hg_device_ops lane_ops = {.scheme = "memory"};
+static struct hg_device lane_device = {.ops = &lane_ops, .can_send = true};
+
+static void
+lane_init(struct lane *lane, const char *text)
+{
+    char path[] = "/tmp/headgate-tables-XXXXXX";
+    int fd = mkstemp(path);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    struct hg_diags *diags = hg_diags_create();
+    struct hg_graph_config config = {.seed = 1};
+    struct hg_error error;
+
+    if (!file)
+        fail("cannot write to /tmp");
+    fputs(text, file);
+    fclose(file);
+    lane->plugins = config.plugins = hg_plugins_create(NULL);
+    lane->graph = hg_graph_load(path, &config, diags);
+    unlink(path);
+    if (!lane->graph) {
+        hg_diags_print(diags, stderr, false);
+        fail("a graph does not load");
+    }
+    hg_diags_destroy(diags);
+    lane->source = hg_graph_find(lane->graph, "in");
+    hg_element_bind(lane->source, &lane_device);
+    if (!hg_graph_start(lane->graph, HG_SEC, &error))
+        fail(error.text);
+}
+
+static void
+lane_uninit(struct lane *lane)
+{
+    hg_graph_stop(lane->graph);
+    hg_graph_destroy(lane->graph);
+    hg_plugins_destroy(lane->plugins);
+}
+
+static void
+make_frame(struct hg_packet *p, uint32_t dst)
+{
+    static const uint8_t head[FRAME_LEN] = {
+        2, 0,   0,    0, 0, 1,  2, 0, 0, 0, 0,  2,
+        8, 0,   0x45, 0, 0, 46, 0, 0, 0, 0, 64, HG_PROTO_UDP,
+        0, 0,   10,   0, 0, 1,  0, 0, 0, 0, 4,  0,
+        1, 187, 0,    26};
+    struct hg_ipv4 *ip = (struct hg_ipv4 *)(p->data + 14);
+    uint32_t sum = 0x4500 + 46 + 0x4011 + 0x0a00 + 1;
+
+    memcpy(p->data, head, FRAME_LEN);
+    ip->dst = hg_be32_of(dst);
+    sum += (dst >> 16) + (dst & 0xffff);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    ip->checksum = hg_be16_of((uint16_t)~sum);
+}
+
+static void
+lane_run(void *aux)
+{
+    struct lane *lane = aux;
+    struct hg_pool *pool = hg_graph_pool(lane->graph);
+    struct hg_packet *packets[BATCH];
+    size_t at;
+    unsigned i;
+
+    for (at = 0; at + BATCH <= lane->n; at += BATCH) {
+        for (i = 0; i < BATCH; i++) {
+            packets[i] = hg_packet_alloc(pool, FRAME_LEN);
+            make_frame(packets[i], lane->ip4[at + i]);
+            packets[i]->time_ns = HG_SEC;
+        }
+        hg_graph_inject(lane->graph, lane->source, 0, packets, BATCH);
+        hg_graph_dispatch(lane->graph);
+    }
+}
+
+static double
+lane_ns(const char *text, const uint32_t *ip4, size_t n)
+{
+    struct lane lane = {.ip4 = ip4, .n = n};
+    double ns;
+
+    lane_init(&lane, text);
+    ns = median_ns(lane_run, &lane, n);
+    lane_uninit(&lane);
+    return ns;
+}
+
+static void
+bench_route_table(const struct prefixes *p)
+{
+    const size_t n = quick ? 1 << 19 : 1 << 21;
+    uint32_t *ip4 = must_alloc(n, sizeof *ip4);
+    char path[] = "/tmp/headgate-routes-XXXXXX", text[1024];
+    char buf[HG_PREFIX_STRLEN];
+    int fd = mkstemp(path);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    uint64_t state = 4712, begin;
+    struct lane lane = {.n = 0};
+    double floor, ns;
+    size_t i;
+
+    if (!file)
+        fail("cannot write to /tmp");
+    fputs("destination,target\n", file);
+    for (i = 0; i < p->n; i++)
+        fprintf(file, "%s,%c\n", hg_prefix_format(&p->v[i], buf),
+                (int)('a' + i % 4));
+    fclose(file);
+    snprintf(text, sizeof text,
+             "Interface in { }\n"
+             "RouteTable rt { file = \"%s\" target a { } target b { } "
+             "target c { } target d { } }\n"
+             "connect(\"in -> CheckIP -> DecTTL -> rt; rt[a] -> Discard; "
+             "rt[b] -> Discard; rt[c] -> Discard; rt[d] -> Discard\")\n",
+             path);
+    begin = cpu_ns();
+    lane_init(&lane, text);
+    report("element", "RouteTable: start with a file",
+           (double)(cpu_ns() - begin) / 1e6, "ms", 500, p->n);
+    lane_uninit(&lane);
+    for (i = 0; i < n; i++) {
+        const struct hg_addr addr =
+            address_within(&p->v[random_next(&state) % p->n4], &state);
+
+        ip4[i] = hg_addr_ip4(&addr);
+    }
+    floor = lane_ns("Interface in { }\nconnect(\"in -> Discard\")\n", ip4, n);
+    ns = lane_ns(text, ip4, n) - floor;
+    report("element", "CheckIP + DecTTL + RouteTable", ns, "ns", 25, p->n);
+    ns -= lane_ns("Interface in { }\n"
+                  "connect(\"in -> CheckIP -> DecTTL -> Discard\")\n",
+                  ip4, n) -
+          floor;
+    report("element", "... RouteTable alone", ns, "ns", 0, p->n);
+    unlink(path);
+    free(ip4);
+}
+
+/* ---- Mappings --------------------------------------------------------- */
+
+struct finds {
+    const struct hg_inventory *inventory;
+    const struct hg_addr *addr;
+    size_t n;
+    uintptr_t sum;
+};
+
+static void
+find_all(void *aux)
+{
+    struct finds *f = aux;
+    const struct hg_eni *eni[BATCH];
+    uint32_t vpc[BATCH] = {0};
+    size_t i;
+
+    for (i = 0; i + BATCH <= f->n; i += BATCH) {
+        hg_inventory_find_batch(f->inventory, BATCH, vpc, f->addr + i, eni);
+        f->sum += (uintptr_t)eni[i % BATCH];
+    }
+}
+
+static void
+bench_inventory(struct hg_element *service, const uint32_t *ip4, size_t n,
+                size_t n_mappings)
+{
+    struct finds f = {.inventory = hg_service(hg_element_self(service),
+                                              service, "inventory"),
+                      .n = n};
+    struct hg_addr *addr = must_alloc(n, sizeof *addr);
+    struct hg_inventory_memory m;
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        addr[i] = hg_addr_from_ip4(ip4[i]);
+    f.addr = addr;
+    hg_inventory_memory(f.inventory, &m);
+    report("mapping", "lookup structure",
+           (double)m.mapping_bytes / (double)m.mappings, "B/mapping", 24,
+           n_mappings);
+    report("mapping", "ENI record",
+           (double)m.record_bytes / (double)m.mappings, "B/mapping", 0,
+           n_mappings);
+    report("mapping", "indexes by id, MAC and public address",
+           (double)m.index_bytes / (double)m.mappings, "B/mapping", 0,
+           n_mappings);
+    report("mapping", "find", median_ns(find_all, &f, n), "ns", 25,
+           n_mappings);
+    free(addr);
+}
+
+static void
+bench_mappings(void)
+{
+    const size_t n_mappings = quick ? 100000 : 1000000;
+    const size_t n = quick ? 1 << 19 : 1 << 21;
+    uint32_t *ip4 = must_alloc(n, sizeof *ip4);
+    char path[] = "/tmp/headgate-mappings-XXXXXX", text[1024];
+    int fd = mkstemp(path);
+    uint64_t state = 4713, begin;
+    struct lane lane = {.n = 0};
+    double floor;
+    size_t i;
+
+    if (fd < 0 || close(fd) || !mappings_write(path, n_mappings))
+        fail("cannot write to /tmp");
+    snprintf(text, sizeof text,
+             "Interface in { }\nMappingService map { file = \"%s\" }\n"
+             "MappingLookup where { }\n"
+             "connect(\"in -> CheckIP -> where -> Discard\")\n",
+             path);
+    for (i = 0; i < n; i++)
+        ip4[i] = mapping_ip(random_next(&state) % n_mappings);
+    begin = cpu_ns();
+    lane_init(&lane, text);
+    report("mapping", "start with a file", (double)(cpu_ns() - begin) / 1e6,
+           "ms", 1000, n_mappings);
+    bench_inventory(hg_graph_find(lane.graph, "map"), ip4, n, n_mappings);
+    lane_uninit(&lane);
+    floor = lane_ns("Interface in { }\nconnect(\"in -> CheckIP -> "
+                    "Discard\")\n",
+                    ip4, n);
+    report("element", "MappingLookup, hit", lane_ns(text, ip4, n) - floor,
+           "ns", 25, n_mappings);
+    unlink(path);
+    free(ip4);
+}
+
+int
+main(int argc, char **argv)
+{
+    struct prefixes p;
+    bool json = false;
+    int i;
+
+    for (i = 1; i < argc; i++)
+        if (!strcmp(argv[i], "--json"))
+            json = true;
+        else if (!strcmp(argv[i], "--quick"))
+            quick = true;
+        else
+            fail("usage: tables_bench [--json] [--quick]");
+    results = json_array();
+    out = json ? stderr : stdout;
+    p = prefixes_get(quick);
+    bench_lpm(&p);
+    bench_routes(&p);
+    if (getenv("HEADGATE_PLUGIN_PATH")) {
+        bench_route_table(&p);
+        bench_mappings();
+    }
+    free(p.v);
+    if (json)
+        json_dumpf(results, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(5));
+    json_decref(results);
+    return 0;
+}
