@@ -1,24 +1,21 @@
 /* routes.c: see routes.h.
  *
  * Routes are records in one array; those of a prefix in a table make a chain,
- * best first, whose head an index finds.  After every change of a chain its
- * result goes into the table's longest-prefix match. */
+ * best first.  What is in force stands in the table's longest-prefix match,
+ * with the head of the chain as a note; chains of which nothing is in force
+ * stand in another. */
 #include <stdlib.h>
 #include <string.h>
 
 #include <headgate/routes.h>
 
 #include "../graph_internal.h"
-#include "hash_index.h"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "large.h"
 
 #define NONE UINT32_MAX
 
 struct record {
     struct hg_route route; /* First: hg_routes_in_force() relies on it. */
-    uint32_t hash;         /* Of table and prefix. */
     uint32_t next;         /* Of the chain, or of the free list; NONE. */
     bool used;
     bool shaded; /* Within a local or forbidden prefix, and must not be. */
@@ -26,7 +23,9 @@ struct record {
 
 struct table {
     struct hg_lpm *lpm;
+    struct hg_lpm *waiting; /* NULL until it is needed. */
     struct hg_prefix_list local;
+    uint32_t local_target;
 };
 
 /* Ports that share the flows, in ascending order. */
@@ -38,12 +37,10 @@ struct port_set {
 struct hg_routes {
     struct table *tables;
     uint32_t n_tables;
-    struct record *records;
+    struct stretch records;
     uint32_t n_records;
-    uint32_t room;
     uint32_t free;
-    struct hash_index by_prefix; /* Heads of chains. */
-    struct port_set *sets;       /* The first n_ports: of one port each. */
+    struct port_set *sets; /* The first n_ports: of one port each. */
     uint32_t n_sets;
     uint32_t n_ports;
     struct hg_prefix_list forbidden;
@@ -119,39 +116,22 @@ is_ports(uint32_t target)
 
 /* ---- Chains ----------------------------------------------------------- */
 
-static uint32_t
-hash_of(uint32_t table, const struct hg_prefix *prefix)
+static struct record *
+record_at(const struct hg_routes *r, uint32_t i)
 {
-    uint8_t key[4 + sizeof prefix->addr.byte + 2];
-
-    memcpy(key, &table, 4);
-    memcpy(key + 4, prefix->addr.byte, sizeof prefix->addr.byte);
-    key[20] = prefix->addr.family;
-    key[21] = prefix->len;
-    return (uint32_t)XXH3_64bits(key, sizeof key);
-}
-
-static bool
-same_prefix(const struct hg_prefix *a, const struct hg_prefix *b)
-{
-    return a->len == b->len && hg_addr_equal(&a->addr, &b->addr);
+    return (struct record *)r->records.at + i;
 }
 
 static uint32_t
 find_chain(const struct hg_routes *r, uint32_t table,
-           const struct hg_prefix *prefix, uint32_t hash)
+           const struct hg_prefix *prefix)
 {
-    size_t at = hash_index_start(&r->by_prefix, hash);
-    uint32_t i;
+    const struct table *t = &r->tables[table];
+    const uint32_t *head = hg_lpm_note(t->lpm, prefix);
 
-    while ((i = hash_index_candidate(&r->by_prefix, hash, &at)) !=
-           HASH_INDEX_END) {
-        const struct hg_route *route = &r->records[i].route;
-
-        if (route->table == table && same_prefix(&route->prefix, prefix))
-            return i;
-    }
-    return NONE;
+    if (!head && t->waiting)
+        head = hg_lpm_note(t->waiting, prefix);
+    return head ? *head : NONE;
 }
 
 static bool
@@ -173,9 +153,9 @@ equals(const struct hg_route *a, const struct hg_route *b)
 static const struct record *
 first_in_force(const struct hg_routes *r, uint32_t i)
 {
-    while (i != NONE && r->records[i].shaded)
-        i = r->records[i].next;
-    return i == NONE ? NULL : &r->records[i];
+    while (i != NONE && record_at(r, i)->shaded)
+        i = record_at(r, i)->next;
+    return i == NONE ? NULL : record_at(r, i);
 }
 
 /* The target of the chain's best route and its equals. */
@@ -188,7 +168,7 @@ chain_target(struct hg_routes *r, const struct record *best)
     uint32_t target = best->route.target;
 
     if (best->next == NONE ||
-        !equals(&best->route, &r->records[best->next].route))
+        !equals(&best->route, &record_at(r, best->next)->route))
         return target;
     for (;;) {
         if (!record->shaded && is_ports(record->route.target)) {
@@ -200,9 +180,9 @@ chain_target(struct hg_routes *r, const struct record *best)
             n += more;
         }
         if (record->next == NONE ||
-            !equals(&best->route, &r->records[record->next].route))
+            !equals(&best->route, &record_at(r, record->next)->route))
             break;
-        record = &r->records[record->next];
+        record = record_at(r, record->next);
     }
     if (n)
         target = hg_routes_target(r, port, n);
@@ -210,18 +190,35 @@ chain_target(struct hg_routes *r, const struct record *best)
     return target;
 }
 
-/* Puts the result of a chain into force. */
+/* Whether or not the chain of the prefix stands in 'lpm', where its value is
+ * 'target'. */
 static void
-enforce(struct hg_routes *r, uint32_t head)
+note_chain(struct hg_lpm *lpm, const struct hg_prefix *prefix, bool stands,
+           uint32_t target, uint32_t head)
 {
-    const struct hg_route *route = &r->records[head].route;
-    const struct record *best = first_in_force(r, head);
-    struct hg_lpm *lpm = r->tables[route->table].lpm;
+    if (!stands) {
+        hg_lpm_remove(lpm, prefix);
+        return;
+    }
+    hg_lpm_set(lpm, prefix, target);
+    *hg_lpm_note(lpm, prefix) = head;
+}
 
-    if (best)
-        hg_lpm_set(lpm, &route->prefix, chain_target(r, best));
-    else
-        hg_lpm_remove(lpm, &route->prefix);
+/* Puts the result of a chain into force; 'head' is NONE if it is empty. */
+static void
+enforce(struct hg_routes *r, uint32_t table, const struct hg_prefix *prefix,
+        uint32_t head)
+{
+    const struct record *best = first_in_force(r, head);
+    struct table *t = &r->tables[table];
+    bool waits = head != NONE && !best;
+
+    note_chain(t->lpm, prefix, best != NULL, best ? chain_target(r, best) : 0,
+               head);
+    if (waits && !t->waiting)
+        t->waiting = hg_lpm_create_with_notes();
+    if (t->waiting)
+        note_chain(t->waiting, prefix, waits, 0, head);
 }
 
 /* ---- What may not be -------------------------------------------------- */
@@ -270,13 +267,12 @@ new_record(struct hg_routes *r)
     uint32_t i = r->free;
 
     if (i != NONE) {
-        r->free = r->records[i].next;
+        r->free = record_at(r, i)->next;
         return i;
     }
-    if (r->n_records == r->room) {
-        r->room = r->room ? r->room * 2 : 16;
-        r->records = xrealloc(r->records, r->room * sizeof *r->records);
-    }
+    if (!(r->n_records & (r->n_records - 1)))
+        stretch_grow(&r->records, (r->n_records ? r->n_records * 2 : 1) *
+                                      sizeof(struct record));
     return r->n_records++;
 }
 
@@ -284,21 +280,19 @@ new_record(struct hg_routes *r)
 static uint32_t
 link_record(struct hg_routes *r, uint32_t head, uint32_t i)
 {
-    struct record *record = &r->records[i];
-    uint32_t at = head;
+    struct record *record = record_at(r, i);
+    struct record *at;
 
-    if (head == NONE || better(&record->route, &r->records[head].route)) {
+    if (head == NONE || better(&record->route, &record_at(r, head)->route)) {
         record->next = head;
-        if (head != NONE)
-            hash_index_remove(&r->by_prefix, record->hash, head);
-        hash_index_add(&r->by_prefix, record->hash, i);
         return i;
     }
-    while (r->records[at].next != NONE &&
-           !better(&record->route, &r->records[r->records[at].next].route))
-        at = r->records[at].next;
-    record->next = r->records[at].next;
-    r->records[at].next = i;
+    at = record_at(r, head);
+    while (at->next != NONE &&
+           !better(&record->route, &record_at(r, at->next)->route))
+        at = record_at(r, at->next);
+    record->next = at->next;
+    at->next = i;
     return head;
 }
 
@@ -306,18 +300,15 @@ link_record(struct hg_routes *r, uint32_t head, uint32_t i)
 static uint32_t
 unlink_record(struct hg_routes *r, uint32_t head, uint32_t i)
 {
-    struct record *record = &r->records[i];
+    struct record *record = record_at(r, i);
     uint32_t at = head;
 
     if (i == head) {
-        hash_index_remove(&r->by_prefix, record->hash, i);
         head = record->next;
-        if (head != NONE)
-            hash_index_add(&r->by_prefix, record->hash, head);
     } else {
-        while (r->records[at].next != i)
-            at = r->records[at].next;
-        r->records[at].next = record->next;
+        while (record_at(r, at)->next != i)
+            at = record_at(r, at)->next;
+        record_at(r, at)->next = record->next;
     }
     r->count -= record->route.type != HG_ROUTE_FORBIDDEN;
     record->used = false;
@@ -330,32 +321,32 @@ static uint32_t
 find_in_chain(const struct hg_routes *r, uint32_t i, unsigned type,
               uint32_t origin)
 {
-    while (i != NONE && (r->records[i].route.type != type ||
-                         r->records[i].route.origin != origin))
-        i = r->records[i].next;
+    while (i != NONE && (record_at(r, i)->route.type != type ||
+                         record_at(r, i)->route.origin != origin))
+        i = record_at(r, i)->next;
     return i;
 }
 
 void
 hg_routes_add(struct hg_routes *r, const struct hg_route *route)
 {
-    uint32_t hash = hash_of(route->table, &route->prefix), i;
-    uint32_t head = find_chain(r, route->table, &route->prefix, hash);
+    uint32_t head = find_chain(r, route->table, &route->prefix), i;
     uint32_t old = find_in_chain(r, head, route->type, route->origin);
 
-    if (old != NONE && r->records[old].route.preference == route->preference) {
-        r->records[old].route = *route;
-        r->records[old].shaded = is_shaded(r, route);
-        enforce(r, head);
+    if (old != NONE &&
+        record_at(r, old)->route.preference == route->preference) {
+        record_at(r, old)->route = *route;
+        record_at(r, old)->shaded = is_shaded(r, route);
+        enforce(r, route->table, &route->prefix, head);
         return;
     }
     if (old != NONE)
         head = unlink_record(r, head, old);
     i = new_record(r);
-    r->records[i] = (struct record){*route, hash, NONE, true, false};
-    r->records[i].shaded = is_shaded(r, route);
+    *record_at(r, i) =
+        (struct record){*route, NONE, true, is_shaded(r, route)};
     r->count += route->type != HG_ROUTE_FORBIDDEN;
-    enforce(r, link_record(r, head, i));
+    enforce(r, route->table, &route->prefix, link_record(r, head, i));
 }
 
 bool
@@ -363,16 +354,12 @@ hg_routes_remove(struct hg_routes *r, uint32_t table,
                  const struct hg_prefix *prefix, enum hg_route_type type,
                  uint32_t origin)
 {
-    uint32_t head = find_chain(r, table, prefix, hash_of(table, prefix));
+    uint32_t head = find_chain(r, table, prefix);
     uint32_t i = find_in_chain(r, head, type, origin);
 
     if (i == NONE)
         return false;
-    head = unlink_record(r, head, i);
-    if (head != NONE)
-        enforce(r, head);
-    else
-        hg_lpm_remove(r->tables[table].lpm, prefix);
+    enforce(r, table, prefix, unlink_record(r, head, i));
     return true;
 }
 
@@ -383,9 +370,9 @@ hg_routes_withdraw(struct hg_routes *r, uint32_t table, uint32_t origin)
     uint32_t i;
 
     for (i = 0; i < r->n_records; i++) {
-        const struct hg_route route = r->records[i].route;
+        const struct hg_route route = record_at(r, i)->route;
 
-        if (!r->records[i].used || route.type != HG_ROUTE_PROPAGATED ||
+        if (!record_at(r, i)->used || route.type != HG_ROUTE_PROPAGATED ||
             route.origin != origin ||
             (table != HG_LPM_NONE && table != route.table))
             continue;
@@ -402,14 +389,27 @@ judge(struct hg_routes *r, uint32_t table)
     uint32_t i;
 
     for (i = 0; i < r->n_records; i++) {
-        struct record *record = &r->records[i];
+        struct record *record = record_at(r, i);
 
         if (!record->used || record->route.table != table ||
             record->shaded == is_shaded(r, &record->route))
             continue;
         record->shaded = !record->shaded;
-        enforce(r, find_chain(r, table, &record->route.prefix, record->hash));
+        enforce(r, table, &record->route.prefix,
+                find_chain(r, table, &record->route.prefix));
     }
+}
+
+static bool
+same_list(const struct hg_prefix_list *a, const struct hg_prefix_list *b)
+{
+    size_t i;
+
+    for (i = 0; i < a->n && i < b->n; i++)
+        if (a->v[i].len != b->v[i].len ||
+            !hg_addr_equal(&a->v[i].addr, &b->v[i].addr))
+            return false;
+    return a->n == b->n;
 }
 
 void
@@ -419,6 +419,9 @@ hg_routes_set_local(struct hg_routes *r, uint32_t table,
     struct table *t = &r->tables[table];
     size_t i;
 
+    if (same_list(&t->local, list) && (!list->n || t->local_target == target))
+        return; /* To judge all routes is not for nothing. */
+    t->local_target = target;
     for (i = 0; i < t->local.n; i++)
         hg_routes_remove(r, table, &t->local.v[i], HG_ROUTE_LOCAL, 0);
     t->local.v = xrealloc(t->local.v, list->n * sizeof *list->v);
@@ -450,7 +453,7 @@ hg_routes_match(const struct hg_routes *r, uint32_t table,
     struct hg_prefix prefix = {*addr, addr->family == 4 ? 32 : 128};
 
     for (;;) {
-        uint32_t head = find_chain(r, table, &prefix, hash_of(table, &prefix));
+        uint32_t head = find_chain(r, table, &prefix);
         const struct record *best = first_in_force(r, head);
 
         if (best)
@@ -467,7 +470,7 @@ bool
 hg_routes_in_force(const struct hg_routes *r, const struct hg_route *route)
 {
     const struct record *record = (const struct record *)(const void *)route;
-    uint32_t head = find_chain(r, route->table, &route->prefix, record->hash);
+    uint32_t head = find_chain(r, route->table, &route->prefix);
     const struct record *best = first_in_force(r, head);
 
     return best == record ||
@@ -501,9 +504,9 @@ hg_routes_list(const struct hg_routes *r, uint32_t table, size_t *n)
     uint32_t i;
 
     for (*n = 0, i = 0; list && i < r->n_records; i++)
-        if (r->records[i].used && r->records[i].route.table == table &&
-            r->records[i].route.type != HG_ROUTE_FORBIDDEN)
-            list[(*n)++] = &r->records[i].route;
+        if (record_at(r, i)->used && record_at(r, i)->route.table == table &&
+            record_at(r, i)->route.type != HG_ROUTE_FORBIDDEN)
+            list[(*n)++] = &record_at(r, i)->route;
     if (*n)
         qsort(list, *n, sizeof *list, compare_routes);
     return list;
@@ -518,14 +521,16 @@ hg_routes_count(const struct hg_routes *r)
 size_t
 hg_routes_bytes(const struct hg_routes *r)
 {
-    size_t bytes = sizeof *r + r->room * sizeof *r->records +
-                   r->by_prefix.n_slots * sizeof *r->by_prefix.slots +
+    size_t bytes = sizeof *r + r->n_records * sizeof(struct record) +
                    r->n_tables * sizeof *r->tables +
                    r->n_sets * sizeof *r->sets;
     uint32_t i;
 
-    for (i = 0; i < r->n_tables; i++)
+    for (i = 0; i < r->n_tables; i++) {
         bytes += hg_lpm_bytes(r->tables[i].lpm);
+        if (r->tables[i].waiting)
+            bytes += hg_lpm_bytes(r->tables[i].waiting);
+    }
     return bytes;
 }
 
@@ -557,15 +562,15 @@ hg_routes_destroy(struct hg_routes *r)
         return;
     for (i = 0; i < r->n_tables; i++) {
         hg_lpm_destroy(r->tables[i].lpm);
+        hg_lpm_destroy(r->tables[i].waiting);
         free(r->tables[i].local.v);
     }
     for (i = 0; i < r->n_sets; i++)
         free(r->sets[i].port);
     free(r->sets);
     free(r->tables);
-    free(r->records);
+    stretch_uninit(&r->records);
     free(r->forbidden.v);
-    hash_index_uninit(&r->by_prefix);
     free(r);
 }
 
@@ -578,7 +583,7 @@ hg_routes_add_table(struct hg_routes *r)
     if (!(number & (number - 1)))
         r->tables =
             xrealloc(r->tables, (number ? number * 2 : 1) * sizeof *r->tables);
-    r->tables[number] = (struct table){.lpm = hg_lpm_create()};
+    r->tables[number] = (struct table){.lpm = hg_lpm_create_with_notes()};
     r->n_tables++;
     for (i = 0; i < r->forbidden.n; i++) {
         struct hg_route route = {.prefix = r->forbidden.v[i],

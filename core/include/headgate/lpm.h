@@ -23,6 +23,10 @@ struct hg_lpm;
 
 /* An empty table.  Never NULL (memory running out ends the program). */
 HG_API struct hg_lpm *hg_lpm_create(void);
+
+/* The same with room for a note on each prefix: a number that lookups do not
+ * see. */
+HG_API struct hg_lpm *hg_lpm_create_with_notes(void);
 HG_API void hg_lpm_destroy(struct hg_lpm *);
 
 /* Adds a prefix or replaces its value; returns the value it had, or
@@ -36,6 +40,11 @@ HG_API uint32_t hg_lpm_remove(struct hg_lpm *, const struct hg_prefix *);
 
 /* The value of exactly this prefix, or HG_LPM_NONE. */
 HG_API uint32_t hg_lpm_get(const struct hg_lpm *, const struct hg_prefix *);
+
+/* Where the note on exactly this prefix is (HG_LPM_NONE until it is written);
+ * valid until a change, NULL if the prefix is not there.  The table must have
+ * been created with notes. */
+HG_API uint32_t *hg_lpm_note(struct hg_lpm *, const struct hg_prefix *);
 
 /* The value of the longest prefix that contains the address. */
 HG_API uint32_t hg_lpm_lookup(const struct hg_lpm *, const struct hg_addr *);
