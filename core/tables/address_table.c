@@ -3,6 +3,7 @@
 
 #include "../graph_internal.h"
 #include "address_table.h"
+#include "large.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -10,7 +11,7 @@
 void
 address_table_uninit(struct address_table *t)
 {
-    free(t->slots);
+    large_free(t->slots, t->n_slots * sizeof *t->slots);
     free(t->six);
     hash_index_uninit(&t->by_six);
     *t = (struct address_table){0};
@@ -40,16 +41,20 @@ next_slot(const struct address_table *t, size_t at)
     return at + 1 == t->n_slots ? 0 : at + 1;
 }
 
-/* The slot of the key, or the free one where it would go. */
+/* The slot of the key, or the free one where it would go, from 'at' on. */
 static struct ip4_slot *
-slot_of(const struct address_table *t, uint32_t vpc, uint32_t ip)
+probe(const struct address_table *t, size_t at, uint32_t vpc, uint32_t ip)
 {
-    size_t at = home_of(t, vpc, ip);
-
     while (t->slots[at].value &&
            (t->slots[at].ip != ip || t->slots[at].vpc != vpc))
         at = next_slot(t, at);
     return &t->slots[at];
+}
+
+static struct ip4_slot *
+slot_of(const struct address_table *t, uint32_t vpc, uint32_t ip)
+{
+    return probe(t, home_of(t, vpc, ip), vpc, ip);
 }
 
 /* Half as large again: between half and three quarters are in use. */
@@ -60,11 +65,11 @@ grow(struct address_table *t)
     size_t i;
 
     bigger.n_slots = t->n_slots ? t->n_slots + t->n_slots / 2 : 64;
-    bigger.slots = xcalloc(bigger.n_slots, sizeof *bigger.slots);
+    bigger.slots = large_alloc(bigger.n_slots * sizeof *bigger.slots);
     for (i = 0; i < t->n_slots; i++)
         if (t->slots[i].value)
             *slot_of(&bigger, t->slots[i].vpc, t->slots[i].ip) = t->slots[i];
-    free(t->slots);
+    large_free(t->slots, t->n_slots * sizeof *t->slots);
     *t = bigger;
 }
 
@@ -173,15 +178,27 @@ address_table_find(const struct address_table *t, uint32_t vpc,
 }
 
 void
-address_table_prefetch(const struct address_table *t, uint32_t vpc,
-                       const struct hg_addr *addr)
+address_table_find_batch(const struct address_table *t, unsigned n,
+                         const uint32_t *vpc, const struct hg_addr *addr,
+                         uint32_t *value)
 {
-    if (addr->family == 4 && t->n_slots)
-        __builtin_prefetch(&t->slots[home_of(t, vpc, hg_addr_ip4(addr))]);
-    else if (addr->family == 6 && t->by_six.n_slots)
-        __builtin_prefetch(
-            &t->by_six
-                 .slots[hash_index_start(&t->by_six, hash_ip6(vpc, addr))]);
+    size_t home[HG_BATCH_MAX];
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        if (addr[i].family == 4 && t->n_slots) {
+            home[i] = home_of(t, vpc[i], hg_addr_ip4(&addr[i]));
+            __builtin_prefetch(&t->slots[home[i]]);
+        } else if (addr[i].family == 6 && t->by_six.n_slots) {
+            home[i] = hash_index_start(&t->by_six, hash_ip6(vpc[i], &addr[i]));
+            __builtin_prefetch(&t->by_six.slots[home[i]]);
+        }
+    }
+    for (i = 0; i < n; i++)
+        value[i] =
+            addr[i].family == 4 && t->n_slots
+                ? probe(t, home[i], vpc[i], hg_addr_ip4(&addr[i]))->value - 1
+                : address_table_find(t, vpc[i], &addr[i]);
 }
 
 size_t

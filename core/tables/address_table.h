@@ -8,7 +8,7 @@
 #ifndef ADDRESS_TABLE_H
 #define ADDRESS_TABLE_H 1
 
-#include <headgate/types.h>
+#include <headgate/element.h>
 
 #include "hash_index.h"
 
@@ -47,9 +47,10 @@ void address_table_remove(struct address_table *, uint32_t vpc,
 uint32_t address_table_find(const struct address_table *, uint32_t vpc,
                             const struct hg_addr *);
 
-/* Fetches the cache line where the search will begin. */
-void address_table_prefetch(const struct address_table *, uint32_t vpc,
-                            const struct hg_addr *);
+/* The same for up to HG_BATCH_MAX keys, with prefetch. */
+void address_table_find_batch(const struct address_table *, unsigned n,
+                              const uint32_t *vpc, const struct hg_addr *,
+                              uint32_t *value);
 
 /* Bytes of memory. */
 size_t address_table_size(const struct address_table *);

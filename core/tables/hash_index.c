@@ -1,13 +1,11 @@
 /* hash_index.c: see hash_index.h. */
-#include <stdlib.h>
-
-#include "../graph_internal.h"
 #include "hash_index.h"
+#include "large.h"
 
 void
 hash_index_uninit(struct hash_index *x)
 {
-    free(x->slots);
+    large_free(x->slots, x->n_slots * sizeof *x->slots);
     *x = (struct hash_index){0};
 }
 
@@ -28,11 +26,11 @@ grow(struct hash_index *x)
                                 .n_used = x->n_used};
     size_t i;
 
-    bigger.slots = xcalloc(bigger.n_slots, sizeof *bigger.slots);
+    bigger.slots = large_alloc(bigger.n_slots * sizeof *bigger.slots);
     for (i = 0; i < x->n_slots; i++)
         if (x->slots[i].value)
             put(&bigger, x->slots[i]);
-    free(x->slots);
+    large_free(x->slots, x->n_slots * sizeof *x->slots);
     *x = bigger;
 }
 

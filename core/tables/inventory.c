@@ -14,6 +14,7 @@
 
 #include "../graph_internal.h"
 #include "inventory_internal.h"
+#include "large.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -21,28 +22,39 @@
 enum {
     MAX_VNI = 0xffffff,
     MAX_GROUPS = 16, /* AWS quota: 5, at most 16. */
-    CHUNK = 1 << 16  /* Bytes. */
+    CHUNK = 1 << 16, /* Bytes: the first, and those that follow. */
+    LARGE_CHUNK = 1 << 21
 };
 
 /* ---- Memory ----------------------------------------------------------- */
 
+/* Room for 'size' bytes that begins at a multiple of 'align'. */
+static void *
+room(struct hg_inventory *inventory, size_t size, size_t align)
+{
+    struct chunk *chunk = inventory->chunks;
+    size_t from = chunk ? (chunk->used + align - 1) & ~(align - 1) : 0;
+
+    if (!chunk || from > chunk->size || chunk->size - from < size) {
+        size_t least = sizeof *chunk + size + align;
+        size_t all = inventory->chunks_size ? LARGE_CHUNK : CHUNK;
+
+        all = all < least ? least : all;
+        chunk = large_alloc(all);
+        *chunk = (struct chunk){inventory->chunks, all, sizeof *chunk};
+        inventory->chunks = chunk;
+        inventory->chunks_size += all;
+        from = (chunk->used + align - 1) & ~(align - 1);
+    }
+    chunk->used = from + size;
+    return (uint8_t *)chunk + from;
+}
+
 static void *
 block(struct hg_inventory *inventory, const void *from, size_t size)
 {
-    size_t need = (size + 7) & ~(size_t)7;
-    struct chunk *chunk = inventory->chunks;
-    void *copy;
+    void *copy = room(inventory, size, 8);
 
-    if (!chunk || chunk->size - chunk->used < need) {
-        size_t room = need > CHUNK ? need : CHUNK;
-
-        chunk = xcalloc(1, sizeof *chunk + room);
-        *chunk = (struct chunk){inventory->chunks, room, 0};
-        inventory->chunks = chunk;
-        inventory->chunks_size += sizeof *chunk + room;
-    }
-    copy = chunk->byte + chunk->used;
-    chunk->used += need;
     if (size)
         memcpy(copy, from, size);
     return copy;
@@ -51,7 +63,9 @@ block(struct hg_inventory *inventory, const void *from, size_t size)
 static char *
 text(struct hg_inventory *inventory, const char *s)
 {
-    return s ? block(inventory, s, strlen(s) + 1) : NULL;
+    size_t size = s ? strlen(s) + 1 : 0;
+
+    return s ? memcpy(room(inventory, size, 1), s, size) : NULL;
 }
 
 static uint32_t
@@ -157,7 +171,7 @@ hg_inventory_destroy(struct hg_inventory *inventory)
     free_indexes(inventory);
     for (chunk = inventory->chunks; chunk; chunk = next) {
         next = chunk->next;
-        free(chunk);
+        large_free(chunk, chunk->size);
     }
     free(inventory);
 }
@@ -624,7 +638,8 @@ hg_inventory_add_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
         return NULL;
     if (old)
         unindex_eni(inventory, old);
-    copy = block(inventory, eni, sizeof *eni);
+    copy = room(inventory, sizeof *eni, 64); /* Few lines of the cache. */
+    *copy = *eni;
     copy->id = text(inventory, eni->id);
     copy->account = shared_text(inventory, eni->account);
     copy->instance = text(inventory, eni->instance);

@@ -24,24 +24,21 @@ hg_inventory_find(const struct hg_inventory *inventory, uint32_t vpc,
  * will look at. */
 static void
 find_some(const struct hg_inventory *inventory, unsigned n,
-          const uint32_t *vpc, const struct hg_addr *addr,
+          const uint32_t *given_vpc, const struct hg_addr *addr,
           const struct hg_eni **out)
 {
-    uint32_t found[HG_BATCH_MAX];
+    void *const *enis = inventory->enis.at;
+    uint32_t vpc[HG_BATCH_MAX], found[HG_BATCH_MAX];
     unsigned i;
 
     for (i = 0; i < n; i++)
-        address_table_prefetch(&inventory->addresses,
-                               vpc_number(inventory, vpc[i]), &addr[i]);
-    for (i = 0; i < n; i++) {
-        found[i] = address_table_find(&inventory->addresses,
-                                      vpc_number(inventory, vpc[i]), &addr[i]);
+        vpc[i] = vpc_number(inventory, given_vpc[i]);
+    address_table_find_batch(&inventory->addresses, n, vpc, addr, found);
+    for (i = 0; i < n; i++)
         if (found[i] != HASH_INDEX_END)
-            __builtin_prefetch(&inventory->enis.at[found[i]]);
-    }
+            __builtin_prefetch(&enis[found[i]]);
     for (i = 0; i < n; i++) {
-        out[i] =
-            found[i] == HASH_INDEX_END ? NULL : inventory->enis.at[found[i]];
+        out[i] = found[i] == HASH_INDEX_END ? NULL : enis[found[i]];
         __builtin_prefetch(out[i]);
     }
 }

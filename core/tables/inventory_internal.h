@@ -14,11 +14,11 @@ struct records {
     struct hash_index by_id;
 };
 
+/* Memory for records, of which this is the beginning. */
 struct chunk {
     struct chunk *next;
     size_t size;
     size_t used;
-    _Alignas(16) uint8_t byte[];
 };
 
 /* One CIDR of a subnet: what the tree holds. */

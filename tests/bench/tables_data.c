@@ -88,24 +88,38 @@ compare(const void *a, const void *b)
     return memcmp(a, b, sizeof(struct hg_prefix));
 }
 
-/* Removes what is there twice and puts the rest in random order. */
+/* Sorts and removes what is there twice. */
 static void
-shuffle(struct hg_prefix *v, size_t *n, uint64_t *state)
+sort(struct prefixes *p)
 {
     size_t i, kept = 0;
 
-    qsort(v, *n, sizeof *v, compare);
-    for (i = 0; i < *n; i++)
-        if (!kept || compare(&v[kept - 1], &v[i]))
-            v[kept++] = v[i];
-    *n = kept;
-    for (i = kept; i > 1; i--) {
-        size_t other = random_next(state) % i;
-        struct hg_prefix swap = v[i - 1];
+    qsort(p->v, p->n, sizeof *p->v, compare);
+    for (i = 0; i < p->n; i++)
+        if (!kept || compare(&p->v[kept - 1], &p->v[i]))
+            p->v[kept++] = p->v[i];
+    p->n = kept;
+}
 
-        v[i - 1] = v[other];
+static void
+shuffle(struct hg_prefix *v, size_t n, uint64_t *state)
+{
+    for (; n > 1; n--) {
+        size_t other = random_next(state) % n;
+        struct hg_prefix swap = v[n - 1];
+
+        v[n - 1] = v[other];
         v[other] = swap;
     }
+}
+
+void
+prefixes_shuffle(struct prefixes *p)
+{
+    uint64_t state = 4242;
+
+    shuffle(p->v, p->n4, &state);
+    shuffle(p->v + p->n4, p->n - p->n4, &state);
 }
 
 static void
@@ -159,12 +173,14 @@ prefixes_get(bool few)
             add(&ip6, &prefix);
         }
     }
-    shuffle(ip4.v, &ip4.n, &state);
-    shuffle(ip6.v, &ip6.n, &state);
-    if (few) {
-        ip4.n /= 10;
-        ip6.n /= 10;
-    }
+    sort(&ip4);
+    sort(&ip6);
+    for (i = 0; few && i * 10 < ip4.n; i++)
+        ip4.v[i] = ip4.v[i * 10];
+    ip4.n = few ? i : ip4.n;
+    for (i = 0; few && i * 10 < ip6.n; i++)
+        ip6.v[i] = ip6.v[i * 10];
+    ip6.n = few ? i : ip6.n;
     ip4.n4 = ip4.n;
     for (i = 0; i < ip6.n; i++)
         add(&ip4, &ip6.v[i]);

@@ -15,8 +15,11 @@ uint64_t random_next(uint64_t *state);
 
 /* About a million different prefixes of the Internet: those of the corpus in
  * $HEADGATE_CORPUS, or as many that look like them; one in ten of these if
- * 'few'.  In random order, IPv4 before IPv6; the caller frees 'v'. */
+ * 'few'.  In order of address, IPv4 before IPv6; the caller frees 'v'. */
 struct prefixes prefixes_get(bool few);
+
+/* Puts those of each family in random order. */
+void prefixes_shuffle(struct prefixes *);
 
 /* A random address within the prefix. */
 struct hg_addr address_within(const struct hg_prefix *, uint64_t *state);
