@@ -178,6 +178,16 @@ address_table_find(const struct address_table *t, uint32_t vpc,
 }
 
 void
+address_table_prefetch(const struct address_table *t, uint32_t vpc,
+                       const struct hg_addr *addr)
+{
+    if (addr->family == 4 && t->n_slots)
+        __builtin_prefetch(&t->slots[home_of(t, vpc, hg_addr_ip4(addr))]);
+    else if (addr->family == 6)
+        hash_index_prefetch(&t->by_six, hash_ip6(vpc, addr));
+}
+
+void
 address_table_find_batch(const struct address_table *t, unsigned n,
                          const uint32_t *vpc, const struct hg_addr *addr,
                          uint32_t *value)
@@ -189,9 +199,8 @@ address_table_find_batch(const struct address_table *t, unsigned n,
         if (addr[i].family == 4 && t->n_slots) {
             home[i] = home_of(t, vpc[i], hg_addr_ip4(&addr[i]));
             __builtin_prefetch(&t->slots[home[i]]);
-        } else if (addr[i].family == 6 && t->by_six.n_slots) {
-            home[i] = hash_index_start(&t->by_six, hash_ip6(vpc[i], &addr[i]));
-            __builtin_prefetch(&t->by_six.slots[home[i]]);
+        } else {
+            address_table_prefetch(t, vpc[i], &addr[i]);
         }
     }
     for (i = 0; i < n; i++)

@@ -52,6 +52,10 @@ void address_table_find_batch(const struct address_table *, unsigned n,
                               const uint32_t *vpc, const struct hg_addr *,
                               uint32_t *value);
 
+/* Fetches the cache line where the search for a key will begin. */
+void address_table_prefetch(const struct address_table *, uint32_t vpc,
+                            const struct hg_addr *);
+
 /* Bytes of memory. */
 size_t address_table_size(const struct address_table *);
 

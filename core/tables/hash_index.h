@@ -44,6 +44,14 @@ hash_index_start(const struct hash_index *x, uint32_t hash)
     return x->n_slots ? hash & (x->n_slots - 1) : 0;
 }
 
+/* Fetches the cache line where the search will begin. */
+static inline void
+hash_index_prefetch(const struct hash_index *x, uint32_t hash)
+{
+    if (x->n_slots)
+        __builtin_prefetch(&x->slots[hash & (x->n_slots - 1)]);
+}
+
 static inline uint32_t
 hash_index_candidate(const struct hash_index *x, uint32_t hash, size_t *at)
 {

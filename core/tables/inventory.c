@@ -149,12 +149,14 @@ free_indexes(struct hg_inventory *inventory)
     free(inventory->vpcs.at);
     free(inventory->subnets.at);
     free(inventory->enis.at);
+    free(inventory->groups.at);
     free(inventory->words);
     tdestroy(inventory->ranges, free);
     address_table_uninit(&inventory->addresses);
     hash_index_uninit(&inventory->vpcs.by_id);
     hash_index_uninit(&inventory->subnets.by_id);
     hash_index_uninit(&inventory->enis.by_id);
+    hash_index_uninit(&inventory->groups.by_id);
     hash_index_uninit(&inventory->by_mac);
     hash_index_uninit(&inventory->by_public);
     hash_index_uninit(&inventory->by_vni);
@@ -207,7 +209,7 @@ hg_inventory_replace(struct hg_inventory *inventory, struct hg_inventory *next)
 
 /* ---- Records by id ---------------------------------------------------- */
 
-/* All three kinds of record begin with their id. */
+/* All kinds of record begin with their id. */
 static const char *
 id_of(const void *record)
 {
@@ -477,6 +479,27 @@ hg_inventory_add_subnet(struct hg_inventory *inventory,
     return copy;
 }
 
+const struct hg_security_group *
+hg_inventory_add_group(struct hg_inventory *inventory,
+                       const struct hg_security_group *group,
+                       struct hg_error *error)
+{
+    const struct hg_security_group *old =
+        inventory_get(&inventory->groups, group->id);
+    struct hg_security_group *copy;
+
+    if (old && old->vpc->number != group->vpc->number) {
+        hg_error_set(error, "security group '%s' is in VPC '%s', not in '%s'",
+                     group->id, old->vpc->id, group->vpc->id);
+        return NULL;
+    }
+    copy = block(inventory, group, sizeof *group);
+    copy->id = text(inventory, group->id);
+    put(&inventory->groups, NULL, copy);
+    inventory->generation++;
+    return copy;
+}
+
 uint32_t
 inventory_hash_address(uint32_t vpc, const struct hg_addr *addr)
 {
@@ -543,39 +566,73 @@ check_unique(const struct hg_inventory *inventory, const struct hg_eni *eni,
     return true;
 }
 
+/* Says what is wrong with an address of an ENI. */
+static bool
+wrong_address(const struct hg_eni *eni, size_t i, struct hg_error *error,
+              const char *what, const char *id)
+{
+    char buf[HG_ADDR_STRLEN];
+
+    return hg_error_set(error, "ENI '%s': %s %s '%s'", eni->id,
+                        hg_addr_format(&eni->address.v[i], buf), what, id);
+}
+
 static bool
 check_address(const struct hg_inventory *inventory, const struct hg_eni *eni,
               size_t i, struct hg_error *error)
 {
     const struct hg_addr *addr = &eni->address.v[i];
     const struct hg_subnet *subnet = eni->subnet;
-    const struct hg_prefix *cidr = NULL;
+    bool is_inside = false;
     const struct hg_eni *other;
-    char buf[HG_ADDR_STRLEN];
     uint32_t taken;
     size_t k;
 
-    hg_addr_format(addr, buf);
     for (k = 0; k < subnet->cidr.n; k++)
-        if (hg_prefix_contains(&subnet->cidr.v[k], addr))
-            cidr = &subnet->cidr.v[k];
-    if (!cidr)
-        return hg_error_set(error, "ENI '%s': %s is outside its subnet '%s'",
-                            eni->id, buf, subnet->id);
+        is_inside |= hg_prefix_contains(&subnet->cidr.v[k], addr);
+    if (!is_inside)
+        return wrong_address(eni, i, error, "is outside its subnet",
+                             subnet->id);
     if (hg_subnet_reserved(subnet, addr) != HG_RESERVED_NOT)
-        return hg_error_set(error, "ENI '%s': %s is reserved in subnet '%s'",
-                            eni->id, buf, subnet->id);
+        return wrong_address(eni, i, error, "is reserved in subnet",
+                             subnet->id);
     for (k = 0; k < i; k++)
         if (hg_addr_equal(&eni->address.v[k], addr))
-            return hg_error_set(error, "ENI '%s': %s is given twice", eni->id,
-                                buf);
+            return wrong_address(eni, i, error, "is given twice to", eni->id);
     taken = address_table_find(&inventory->addresses, eni->vpc->number, addr);
     other = taken == HASH_INDEX_END ? NULL : inventory->enis.at[taken];
-    if (other && strcmp(other->id, eni->id))
+    if (other && strcmp(other->id, eni->id)) {
+        char what[512];
+
+        snprintf(what, sizeof what, "is already that of '%s' in VPC",
+                 other->id);
+        return wrong_address(eni, i, error, what, eni->vpc->id);
+    }
+    return true;
+}
+
+/* Whether its security groups are there, if any is known. */
+static bool
+check_groups(const struct hg_inventory *inventory, const struct hg_eni *eni,
+             struct hg_error *error)
+{
+    size_t i;
+
+    if (eni->security_group.n > MAX_GROUPS)
         return hg_error_set(error,
-                            "ENI '%s': %s is already that of '%s' in VPC "
-                            "'%s'",
-                            eni->id, buf, other->id, eni->vpc->id);
+                            "ENI '%s' has %zu security groups; at most %d",
+                            eni->id, eni->security_group.n, MAX_GROUPS);
+    for (i = 0; inventory->groups.n && i < eni->security_group.n; i++) {
+        const struct hg_security_group *group =
+            inventory_get(&inventory->groups, eni->security_group.v[i]);
+
+        if (!group || group->vpc->number != eni->vpc->number)
+            return hg_error_set(error,
+                                "ENI '%s': there is no security group '%s' "
+                                "in VPC '%s'",
+                                eni->id, eni->security_group.v[i],
+                                eni->vpc->id);
+    }
     return true;
 }
 
@@ -585,14 +642,11 @@ check_eni(const struct hg_inventory *inventory, const struct hg_eni *eni,
 {
     size_t i;
 
-    if (eni->security_group.n > MAX_GROUPS)
-        return hg_error_set(error,
-                            "ENI '%s' has %zu security groups; at most %d",
-                            eni->id, eni->security_group.n, MAX_GROUPS);
     for (i = 0; i < eni->address.n; i++)
         if (!check_address(inventory, eni, i, error))
             return false;
-    return check_unique(inventory, eni, error);
+    return check_groups(inventory, eni, error) &&
+           check_unique(inventory, eni, error);
 }
 
 static void
@@ -638,7 +692,7 @@ hg_inventory_add_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
         return NULL;
     if (old)
         unindex_eni(inventory, old);
-    copy = room(inventory, sizeof *eni, 64); /* Few lines of the cache. */
+    copy = room(inventory, sizeof *eni, 32); /* MAC in its first line. */
     *copy = *eni;
     copy->id = text(inventory, eni->id);
     copy->account = shared_text(inventory, eni->account);
@@ -658,6 +712,19 @@ hg_inventory_add_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
     index_eni(inventory, copy);
     inventory->generation++;
     return copy;
+}
+
+void
+hg_inventory_prefetch(const struct hg_inventory *inventory,
+                      const struct hg_eni *eni)
+{
+    const uint32_t vpc = eni->vpc->number;
+
+    hash_index_prefetch(&inventory->enis.by_id, hash_text(eni->id));
+    if (has_mac(eni))
+        hash_index_prefetch(&inventory->by_mac, hash_mac(vpc, &eni->mac));
+    if (eni->address.n)
+        address_table_prefetch(&inventory->addresses, vpc, &eni->address.v[0]);
 }
 
 bool

@@ -176,6 +176,24 @@ hg_inventory_vpc_at(const struct hg_inventory *inventory, size_t i)
     return i < inventory->vpcs.n ? inventory->vpcs.at[i] : NULL;
 }
 
+const struct hg_security_group *
+hg_inventory_group(const struct hg_inventory *inventory, const char *id)
+{
+    return inventory_get(&inventory->groups, id);
+}
+
+size_t
+hg_inventory_n_groups(const struct hg_inventory *inventory)
+{
+    return inventory->groups.n;
+}
+
+const struct hg_security_group *
+hg_inventory_group_at(const struct hg_inventory *inventory, size_t i)
+{
+    return i < inventory->groups.n ? inventory->groups.at[i] : NULL;
+}
+
 uint64_t
 hg_inventory_generation(const struct hg_inventory *inventory)
 {

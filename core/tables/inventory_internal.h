@@ -32,6 +32,7 @@ struct hg_inventory {
     struct records vpcs;
     struct records subnets;
     struct records enis;
+    struct records groups;
     struct address_table addresses; /* Private ones: index into enis. */
     struct hash_index by_mac;       /* Index into enis. */
     struct hash_index by_public;    /* Index into enis. */

@@ -212,8 +212,9 @@ look_up_family(const struct hg_lpm *t, unsigned version, unsigned n,
         keys.low[keys.n] = number_of(addr[k].byte + 8);
         of[keys.n++] = (uint8_t)k;
     }
-    if (keys.n)
-        look_up(t, &t->family[version == 6], &keys, found);
+    if (!keys.n)
+        return;
+    look_up(t, &t->family[version == 6], &keys, found);
     for (k = 0; k < keys.n; k++)
         value[of[k]] = found[k];
 }

@@ -63,7 +63,7 @@ read_lines(struct reader *reader,
         return;
     }
     while ((n = getline(&line, &room, file)) >= 0) {
-        while (n && strchr("\r\n", line[n - 1]))
+        while (n && (line[n - 1] == '\n' || line[n - 1] == '\r'))
             line[--n] = '\0';
         fn(reader, line, ++number, aux);
     }
@@ -81,19 +81,28 @@ struct csv {
     size_t n;
 };
 
-static const char *
-skip_spaces(const char *s)
+static bool
+is_space(char c)
 {
-    return s + strspn(s, " \t");
+    return c == ' ' || c == '\t';
 }
 
-static void
-trim_end(char *s)
+static char *
+skip_spaces(char *s)
 {
-    size_t n = strlen(s);
+    while (is_space(*s))
+        s++;
+    return s;
+}
 
-    while (n && strchr(" \t", s[n - 1]))
-        s[--n] = '\0';
+/* Ends the text from 'start' to 'end' behind its last character that is not
+ * a space. */
+static void
+trim_end(const char *start, char *end)
+{
+    while (end > start && is_space(end[-1]))
+        end--;
+    *end = '\0';
 }
 
 /* Cuts one value off at *at and takes its quotes away; *at becomes NULL
@@ -101,15 +110,15 @@ trim_end(char *s)
 static char *
 cut_value(char **at)
 {
-    char *start = *at + (skip_spaces(*at) - *at), *from = start + 1,
-         *to = start;
+    char *start = skip_spaces(*at), *from, *to = start;
 
     if (*start != '"') {
-        strsep(at, ",");
-        trim_end(start);
+        from = strchrnul(start, ',');
+        *at = *from ? from + 1 : NULL;
+        trim_end(start, from);
         return start;
     }
-    while (*from && (from[0] != '"' || from[1] == '"')) {
+    for (from = start + 1; *from && (from[0] != '"' || from[1] == '"');) {
         from += *from == '"';
         *to++ = *from++;
     }
@@ -324,11 +333,10 @@ add_prefix(struct hg_prefix_list *list, const struct hg_prefix *prefix)
 static void
 prefix_line(struct reader *reader, char *line, unsigned number, void *aux)
 {
-    char *text = line + (skip_spaces(line) - line);
+    char *text = skip_spaces(line);
     struct hg_prefix prefix;
 
-    text[strcspn(text, "#")] = '\0';
-    trim_end(text);
+    trim_end(text, strchrnul(text, '#'));
     if (!*text)
         return;
     if (hg_prefix_parse(text, &prefix))

@@ -1,8 +1,8 @@
 /* mapping_record.h: sections and records of tables into an inventory; part of
  * mapping_service.c.
  *
- * A section of the graph file is a vpc_row, subnet_row or eni_row as its
- * fields say.  A record of a table is a row of named values, which
+ * A section of the graph file is a vpc_row, subnet_row, group_row or eni_row
+ * as its fields say.  A record of a table is a row of named values, which
  * add_record() turns into one of those.
  *
  * Thread-safety: belongs to one worker. */
@@ -29,6 +29,11 @@ struct subnet_row {
     char *az;
     char *route_table;
     char *nacl;
+};
+
+struct group_row {
+    char *id;
+    char *vpc;
 };
 
 struct eni_row {
@@ -65,6 +70,13 @@ static const struct hg_field subnet_fields[] = {
     HG_ROW_OPTION(struct subnet_row, az, .doc = "availability zone"),
     HG_ROW_OPTION(struct subnet_row, route_table, .doc = "its route table"),
     HG_ROW_OPTION(struct subnet_row, nacl, .doc = "its network ACL"),
+};
+
+static const struct hg_field group_fields[] = {
+    HG_ROW_OPTION(struct group_row, id, .title = true, .required = true,
+                  .doc = "its id"),
+    HG_ROW_OPTION(struct group_row, vpc,
+                  .doc = "its VPC; may be left out if there is only one"),
 };
 
 static const struct hg_field eni_fields[] = {
@@ -123,6 +135,18 @@ add_subnet(struct hg_inventory *inventory, const struct subnet_row *row,
 }
 
 static bool
+add_group(struct hg_inventory *inventory, const struct group_row *row,
+          struct hg_error *error)
+{
+    const struct hg_security_group group = {
+        .id = row->id,
+        .vpc =
+            find_vpc(inventory, row->vpc, "security group", row->id, error)};
+
+    return group.vpc && hg_inventory_add_group(inventory, &group, error);
+}
+
+static bool
 add_vpc(struct hg_inventory *inventory, const struct vpc_row *row,
         struct hg_error *error)
 {
@@ -135,8 +159,14 @@ add_vpc(struct hg_inventory *inventory, const struct vpc_row *row,
 }
 
 static bool
+is_there_already(const char *id, struct hg_error *error)
+{
+    return hg_error_set(error, "there is a record '%s' already", id);
+}
+
+static bool
 add_eni(struct hg_inventory *inventory, const struct eni_row *row,
-        struct hg_error *error)
+        bool replaces, struct hg_error *error)
 {
     const char *subnet_id = row->subnet ? row->subnet : "";
     const struct hg_subnet *subnet = hg_inventory_subnet(inventory, subnet_id);
@@ -160,6 +190,9 @@ add_eni(struct hg_inventory *inventory, const struct eni_row *row,
                             "not in '%s'",
                             row->id, subnet_id, subnet->vpc->id, row->vpc);
     eni.vpc = subnet->vpc;
+    hg_inventory_prefetch(inventory, &eni);
+    if (!replaces && hg_inventory_eni(inventory, row->id))
+        return is_there_already(row->id, error);
     return hg_inventory_add_eni(inventory, &eni, error);
 }
 
@@ -167,7 +200,7 @@ add_eni(struct hg_inventory *inventory, const struct eni_row *row,
 
 enum { MAX_LIST = 256 };
 
-/* A record of a table, all three kinds in one, and room for its lists. */
+/* A record of a table, all kinds in one, and room for its lists. */
 struct record {
     char *kind;
     char *id;
@@ -313,38 +346,32 @@ take_value(struct record *r, const char *name, const char *value,
 }
 
 static bool
-add_kind(struct hg_inventory *inventory, struct record *r,
+add_kind(struct hg_inventory *inventory, struct record *r, bool replaces_eni,
          struct hg_error *error)
 {
     r->vpc.id = r->subnet.id = r->eni.id = r->id;
     r->vpc.account = r->eni.account;
     r->subnet.vpc = r->eni.vpc;
     if (!r->kind || !strcmp(r->kind, "eni"))
-        return add_eni(inventory, &r->eni, error);
+        return add_eni(inventory, &r->eni, replaces_eni, error);
+    if (hg_inventory_vpc(inventory, r->id) ||
+        hg_inventory_subnet(inventory, r->id) ||
+        hg_inventory_group(inventory, r->id))
+        return is_there_already(r->id, error);
     if (!strcmp(r->kind, "subnet"))
         return add_subnet(inventory, &r->subnet, error);
     if (!strcmp(r->kind, "vpc"))
         return add_vpc(inventory, &r->vpc, error);
+    if (!strcmp(r->kind, "group"))
+        return add_group(inventory,
+                         &(const struct group_row){r->id, r->eni.vpc}, error);
     return hg_error_set(error,
-                        "'%s' is not a kind of record: vpc, subnet or "
+                        "'%s' is not a kind of record: vpc, subnet, group or "
                         "eni",
                         r->kind);
 }
 
-/* What is added must be new in a file; a handler may replace an ENI. */
-static bool
-is_new(const struct hg_inventory *inventory, const struct record *r,
-       bool replaces_eni, struct hg_error *error)
-{
-    bool is_eni = !r->kind || !strcmp(r->kind, "eni");
-
-    if (is_eni ? replaces_eni || !hg_inventory_eni(inventory, r->id)
-               : !hg_inventory_vpc(inventory, r->id) &&
-                     !hg_inventory_subnet(inventory, r->id))
-        return true;
-    return hg_error_set(error, "there is a record '%s' already", r->id);
-}
-
+/* A handler may replace an ENI; all else must be new. */
 static bool
 add_record(struct hg_inventory *inventory, struct hg_table_row *row,
            bool replaces_eni, struct hg_error *error)
@@ -360,8 +387,7 @@ add_record(struct hg_inventory *inventory, struct hg_table_row *row,
     row->at = 0;
     if (!r.id)
         return hg_error_set(error, "the record has no 'id'");
-    return is_new(inventory, &r, replaces_eni, error) &&
-           add_kind(inventory, &r, error);
+    return add_kind(inventory, &r, replaces_eni, error);
 }
 
 #endif

@@ -14,10 +14,12 @@
 struct mapping_service {
     HG_ROWS_OF(struct vpc_row) vpc;
     HG_ROWS_OF(struct subnet_row) subnet;
+    HG_ROWS_OF(struct group_row) group;
     HG_ROWS_OF(struct eni_row) eni;
     struct hg_string_list file;
     hg_gauge vpcs;
     hg_gauge subnets;
+    hg_gauge groups;
     hg_gauge enis;
     hg_gauge generation;
     struct hg_inventory *inventory; /* What others look into. */
@@ -75,6 +77,12 @@ add_sections(struct making *m)
         if (!add_subnet(m->inventory, &self->subnet.row[i], &error))
             mistake(m, error.text);
     }
+    m->option = "group";
+    for (i = 0; i < self->group.n; i++) {
+        m->row = (int)i;
+        if (!add_group(m->inventory, &self->group.row[i], &error))
+            mistake(m, error.text);
+    }
 }
 
 /* Fills an inventory; false if there were mistakes. */
@@ -95,7 +103,7 @@ make(struct mapping_service *self, struct hg_inventory *inventory,
     m.option = "eni";
     for (i = 0; i < self->eni.n; i++) {
         m.row = (int)i;
-        if (!add_eni(inventory, &self->eni.row[i], &why))
+        if (!add_eni(inventory, &self->eni.row[i], false, &why))
             mistake(&m, why.text);
     }
     return !m.n_mistakes;
@@ -109,6 +117,7 @@ update_gauges(struct mapping_service *self)
 
     self->vpcs.n = hg_inventory_n_vpcs(inventory);
     self->subnets.n = hg_inventory_n_subnets(inventory);
+    self->groups.n = hg_inventory_n_groups(inventory);
     self->generation.n = hg_inventory_generation(inventory);
     self->enis.n = 0;
     for (i = 0; i < hg_inventory_n_enis(inventory); i++)
@@ -183,6 +192,17 @@ print_subnet(const struct hg_subnet *subnet, FILE *out)
 }
 
 static void
+print_group(const struct hg_security_group *group, FILE *out)
+{
+    json_t *object = json_object();
+
+    set_text(object, "kind", "group");
+    set_text(object, "id", group->id);
+    set_text(object, "vpc", group->vpc->id);
+    print_line(object, out);
+}
+
+static void
 print_eni(const struct hg_eni *eni, FILE *out)
 {
     json_t *object = json_object(), *list = json_array();
@@ -220,15 +240,17 @@ read_list(void *self_, const char *argument, FILE *out, struct hg_error *error)
     size_t i;
 
     if (!all && strcmp(argument, "vpc") && strcmp(argument, "subnet") &&
-        strcmp(argument, "eni"))
+        strcmp(argument, "group") && strcmp(argument, "eni"))
         return hg_error_set(error,
-                            "no kind of record '%s': vpc, subnet or "
+                            "no kind of record '%s': vpc, subnet, group or "
                             "eni",
                             argument);
     for (i = 0; (all || *argument == 'v') && i < self->vpcs.n; i++)
         print_vpc(hg_inventory_vpc_at(inventory, i), out);
     for (i = 0; (all || *argument == 's') && i < self->subnets.n; i++)
         print_subnet(hg_inventory_subnet_at(inventory, i), out);
+    for (i = 0; (all || *argument == 'g') && i < self->groups.n; i++)
+        print_group(hg_inventory_group_at(inventory, i), out);
     for (i = 0;
          (all || *argument == 'e') && i < hg_inventory_n_enis(inventory); i++)
         if (hg_inventory_eni_at(inventory, i))
@@ -420,17 +442,19 @@ HG_PASSIVE_ELEMENT(MappingService, struct mapping_service,
         "has which address.  Addresses may overlap between VPCs.\n"
         "\n"
         "'file' names tables, CSV with a first line of column names or a\n"
-        "JSON array of objects (.json).  Columns: kind (vpc, subnet or eni,\n"
-        "which is the default), id, vpc, vni, cidr, account, subnet, az,\n"
+        "JSON array of objects (.json).  Columns: kind (vpc, subnet, group or\n"
+        "eni, which is the default), id, vpc, vni, cidr, account, subnet, az,\n"
         "route-table, nacl, mac, address, public, security-groups, host,\n"
         "instance, source-destination-check, as in the sections; lists have\n"
         "spaces between.  A record stands behind those that it names;\n"
-        "sections vpc and subnet come before files, sections eni behind.\n"
+        "sections vpc, subnet and group come before files, sections eni\n"
+        "behind.\n"
         "\n"
         "Refused: an address outside its subnet, reserved there or taken in\n"
         "its VPC, a MAC or public address given twice, overlapping subnets,\n"
-        "a subnet outside its VPC, a VNI given twice.  Security groups are\n"
-        "names here; SecurityGroup knows which exist.\n"
+        "a subnet outside its VPC, a VNI given twice.  Where security groups\n"
+        "are declared, an ENI has only those of its VPC; without, they are\n"
+        "names, of which SecurityGroup refuses what it does not define.\n"
         "\n"
         "While running, 'add' adds a record or replaces an ENI, 'remove'\n"
         "takes an ENI away, and 'reload' puts what sections and files now\n"
@@ -465,16 +489,18 @@ HG_PASSIVE_ELEMENT(MappingService, struct mapping_service,
     .fields = HG_FIELDS(
         HG_ROWS(vpc, vpc_fields, .doc = "a VPC"),
         HG_ROWS(subnet, subnet_fields, .doc = "a subnet"),
+        HG_ROWS(group, group_fields, .doc = "a security group"),
         HG_ROWS(eni, eni_fields, .doc = "a network interface"),
         HG_OPTION(file, .doc = "tables of further records, CSV or JSON"),
         HG_GAUGE(vpcs, .doc = "VPCs"),
         HG_GAUGE(subnets, .doc = "subnets"),
+        HG_GAUGE(groups, .doc = "security groups"),
         HG_GAUGE(enis, .doc = "ENIs"),
         HG_GAUGE(generation, .doc = "advances with every change")),
     .handlers = HG_HANDLERS(
         {.name = "list", .read = read_list,
-         .doc = "all records, one JSON object a line; list=vpc, list=subnet "
-                "or list=eni: those"},
+         .doc = "all records, one JSON object a line; list=vpc, list=subnet, "
+                "list=group or list=eni: those"},
         {.name = "find", .read = read_find,
          .doc = "one ENI: find=ENI, find=ADDRESS, find=VPC,ADDRESS"},
         {.name = "memory", .read = read_memory,

@@ -137,6 +137,21 @@ is_edge(const struct table *table)
     return table->row && table->row->gateways.n;
 }
 
+/* Says why a route within the local prefix 'local' (NULL: within none) may not
+ * be: "route 'P' is within the local 'L', where ..." */
+static bool
+not_allowed(const struct hg_route *route, const struct hg_prefix *local,
+            const char *why, struct hg_error *error)
+{
+    char text[HG_PREFIX_STRLEN], in[HG_PREFIX_STRLEN];
+
+    hg_prefix_format(&route->prefix, text);
+    if (!local)
+        return hg_error_set(error, "route '%s': %s", text, why);
+    return hg_error_set(error, "route '%s' is within the local '%s'%s", text,
+                        hg_prefix_format(local, in), why);
+}
+
 /* Whether a static route for this prefix may stand in the table as the local
  * prefixes are now. */
 static bool
@@ -145,29 +160,24 @@ allowed(const struct route_table *self, const struct table *table,
 {
     const struct hg_prefix *local = hg_routes_local(
         self->state, (uint32_t)(table - self->all), &route->prefix);
-    char text[HG_PREFIX_STRLEN], in[HG_PREFIX_STRLEN];
 
-    hg_prefix_format(&route->prefix, text);
     if (is_edge(table) && !local &&
         (table->row->cidr.n || (self->inventory && table->vpc)))
-        return hg_error_set(error,
-                            "route '%s': the table of a gateway takes only "
-                            "the CIDRs of its VPC and of its subnets",
-                            text);
+        return not_allowed(route, NULL,
+                           "the table of a gateway takes only the CIDRs of "
+                           "its VPC and of its subnets",
+                           error);
     if (!local)
         return true;
     if (!route->over_local)
-        return hg_error_set(error,
-                            "route '%s' is within the local '%s', where only "
-                            "a nat-gateway, network-interface or "
-                            "gwlb-endpoint may be the target",
-                            text, hg_prefix_format(local, in));
+        return not_allowed(route, local,
+                           ", where only a nat-gateway, network-interface or "
+                           "gwlb-endpoint may be the target",
+                           error);
     if (local->len < route->prefix.len && self->inventory && table->vpc &&
         !is_subnet(self, table, &route->prefix))
-        return hg_error_set(error,
-                            "route '%s' is within the local '%s' and must be "
-                            "the whole CIDR of a subnet",
-                            text, hg_prefix_format(local, in));
+        return not_allowed(route, local,
+                           " and must be the whole CIDR of a subnet", error);
     return true;
 }
 

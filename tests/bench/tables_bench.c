@@ -2,7 +2,7 @@
  * RouteTable with a million prefixes, the inventory and MappingLookup with a
  * million mappings.
  *
- *     tables_bench [--json] [--quick]
+ *     tables_bench [--json] [--quick] [--only lpm|routes|route-table|mapping]
  *
  * Times are of the CPU: medians of several rounds, in which keys are drawn at
  * random beforehand and looked up 64 at a time.  The prefixes are generated,
@@ -548,8 +548,9 @@ bench_mappings(void)
 int
 main(int argc, char **argv)
 {
+    const char *only = NULL;
     struct prefixes p;
-    bool json = false;
+    bool json = false, graphs = getenv("HEADGATE_PLUGIN_PATH") != NULL;
     int i;
 
     for (i = 1; i < argc; i++)
@@ -557,19 +558,24 @@ main(int argc, char **argv)
             json = true;
         else if (!strcmp(argv[i], "--quick"))
             quick = true;
+        else if (!strcmp(argv[i], "--only") && i + 1 < argc)
+            only = argv[++i];
         else
-            fail("usage: tables_bench [--json] [--quick]");
+            fail("usage: tables_bench [--json] [--quick] [--only lpm | routes "
+                 "| route-table | mapping]");
     results = json_array();
     out = json ? stderr : stdout;
     fprintf(out, "%-8s %-44s %10s %10s %-9s %7s\n", "", "", "median", "least",
             "", "target");
     p = prefixes_get(quick);
-    bench_routes(&p);
-    if (getenv("HEADGATE_PLUGIN_PATH")) {
+    if (!only || !strcmp(only, "routes"))
+        bench_routes(&p);
+    if (graphs && (!only || !strcmp(only, "route-table")))
         bench_route_table(&p);
+    if (graphs && (!only || !strcmp(only, "mapping")))
         bench_mappings();
-    }
-    bench_lpm(&p);
+    if (!only || !strcmp(only, "lpm"))
+        bench_lpm(&p);
     free(p.v);
     if (json)
         json_dumpf(results, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(5));

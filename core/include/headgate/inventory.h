@@ -39,20 +39,25 @@ struct hg_subnet {
     char *nacl;
 };
 
+struct hg_security_group {
+    char *id; /* "sg-..." */
+    const struct hg_vpc *vpc;
+};
+
 struct hg_eni {
-    char *id;
-    uint32_t number; /* From 1; unique; stays with the id. */
+    char *id; /* What packets need comes first: one cache line. */
     const struct hg_vpc *vpc;
     const struct hg_subnet *subnet;
     struct hg_mac mac;
+    bool source_dest_check;
+    struct hg_addr host;           /* Physical host; family 0: unknown. */
+    struct hg_addr public_address; /* family 0: none. */
+    uint32_t number;               /* From 1; unique; stays with the id. */
     struct hg_addr_list address;   /* Private; the first of each family is the
                                     * primary one. */
-    struct hg_addr public_address; /* family 0: none. */
     struct hg_string_list security_group;
-    struct hg_addr host; /* Physical host; family 0: unknown. */
     char *account;
     char *instance;
-    bool source_dest_check;
 };
 
 struct hg_inventory;
@@ -73,16 +78,25 @@ HG_API void hg_inventory_replace(struct hg_inventory *inventory,
  * inventory.  NULL, and why, if it contradicts what is there: address outside
  * its subnet or reserved in it, taken by another ENI of the VPC, overlapping
  * subnets, subnet outside its VPC's CIDRs, VNI taken or above 24 bits, public
- * address or MAC (in its VPC) taken, more than 16 security groups. */
+ * address or MAC (in its VPC) taken, more than 16 security groups.  Once there
+ * is a security group, an ENI may name only those of its VPC. */
 HG_API const struct hg_vpc *hg_inventory_add_vpc(struct hg_inventory *,
                                                  const struct hg_vpc *,
                                                  struct hg_error *);
 HG_API const struct hg_subnet *
 hg_inventory_add_subnet(struct hg_inventory *, const struct hg_subnet *,
                         struct hg_error *);
+HG_API const struct hg_security_group *
+hg_inventory_add_group(struct hg_inventory *, const struct hg_security_group *,
+                       struct hg_error *);
 HG_API const struct hg_eni *hg_inventory_add_eni(struct hg_inventory *,
                                                  const struct hg_eni *,
                                                  struct hg_error *);
+/* Fetches what adding this ENI (whose vpc, id, mac and address are set) will
+ * look at, so that the cache misses of a long table overlap. */
+HG_API void hg_inventory_prefetch(const struct hg_inventory *,
+                                  const struct hg_eni *);
+
 HG_API bool hg_inventory_remove_eni(struct hg_inventory *, const char *id);
 
 /* The ENI that has this private address in this VPC (number; 0 where there is
@@ -110,6 +124,8 @@ HG_API const struct hg_eni *hg_inventory_eni(const struct hg_inventory *,
                                              const char *id);
 HG_API const struct hg_subnet *hg_inventory_subnet(const struct hg_inventory *,
                                                    const char *id);
+HG_API const struct hg_security_group *
+hg_inventory_group(const struct hg_inventory *, const char *id);
 HG_API const struct hg_vpc *hg_inventory_vpc(const struct hg_inventory *,
                                              const char *id);
 HG_API const struct hg_vpc *
@@ -157,6 +173,10 @@ hg_inventory_subnet_at(const struct hg_inventory *, size_t i);
 HG_API size_t hg_inventory_n_vpcs(const struct hg_inventory *);
 HG_API const struct hg_vpc *hg_inventory_vpc_at(const struct hg_inventory *,
                                                 size_t i);
+
+HG_API size_t hg_inventory_n_groups(const struct hg_inventory *);
+HG_API const struct hg_security_group *
+hg_inventory_group_at(const struct hg_inventory *, size_t i);
 
 /* Advances with every change. */
 HG_API uint64_t hg_inventory_generation(const struct hg_inventory *);
