@@ -199,6 +199,7 @@ address_table_find_batch(const struct address_table *t, unsigned n,
         if (addr[i].family == 4 && t->n_slots) {
             home[i] = home_of(t, vpc[i], hg_addr_ip4(&addr[i]));
             __builtin_prefetch(&t->slots[home[i]]);
+            __builtin_prefetch(&t->slots[home[i]] + 2); /* Most end there. */
         } else {
             address_table_prefetch(t, vpc[i], &addr[i]);
         }

@@ -64,11 +64,9 @@ enum { LOOK_UP = INT16_MAX }; /* A verdict that is still open. */
 static bool
 is_multicast(const struct hg_addr *addr)
 {
-    static const uint8_t all[4] = {255, 255, 255, 255};
-
     if (addr->family == 6)
         return addr->byte[0] == 0xff;
-    return (addr->byte[0] & 0xf0) == 0xe0 || !memcmp(addr->byte, all, 4);
+    return hg_addr_ip4(addr) >> 28 == 0xe || hg_addr_ip4(addr) == UINT32_MAX;
 }
 
 /* 169.254.0.0/16 and fd00:ec2::/32, which never leave the host, and
@@ -79,7 +77,7 @@ is_link_local(const struct hg_addr *addr)
     const uint8_t *b = addr->byte;
 
     if (addr->family == 4)
-        return b[0] == 169 && b[1] == 254;
+        return hg_addr_ip4(addr) >> 16 == 0xa9fe;
     return (b[0] == 0xfd && b[1] == 0 && b[2] == 0x0e && b[3] == 0xc2) ||
            (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
@@ -201,14 +199,16 @@ solicitation_verdict(struct mapping_lookup *self, struct hg_packet *p)
 static bool
 same_subnet(const struct hg_packet *p, const struct hg_eni *eni)
 {
+    const struct hg_prefix_list *cidr = &eni->subnet->cidr;
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
     struct hg_addr source;
     size_t i;
 
     if (p->src_eni)
         return p->src_eni->subnet->number == eni->subnet->number;
-    source = hg_packet_src(p);
-    for (i = 0; i < eni->subnet->cidr.n; i++)
-        if (hg_prefix_contains(&eni->subnet->cidr.v[i], &source))
+    source = ip ? hg_addr_from_ip4(hg_get32(ip->src)) : hg_packet_src(p);
+    for (i = 0; i < cidr->n; i++)
+        if (hg_prefix_contains(&cidr->v[i], &source))
             return true;
     return false;
 }
@@ -394,7 +394,9 @@ first_verdict(struct mapping_lookup *self, struct hg_packet *p,
         return hg_drop(&self->not_ip);
     if (is_solicitation(p))
         return solicitation_verdict(self, p);
-    *dst = hg_packet_dst(p);
+    *dst = p->flags & HG_PACKET_IP4
+               ? hg_addr_from_ip4(hg_get32(hg_packet_ipv4(p)->dst))
+               : hg_packet_dst(p);
     if (is_multicast(dst))
         return hg_drop(&self->multicast);
     if (is_link_local(dst))

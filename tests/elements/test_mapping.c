@@ -431,6 +431,14 @@ TEST(inconsistent_inventories_are_refused)
          "ENI 'y': 10.0.1.9 is already that of 'x' in VPC 'v'"},
         {"vpc w { cidr = 10.0.0.0/16 }",
          "VPC 'w' has VNI 0, which is that of 'v'"},
+        {"group g { } subnet a { cidr = 10.0.1.0/24 } eni x { subnet = a "
+         "address = 10.0.1.9 security-groups = h }",
+         "ENI 'x': there is no security group 'h' in VPC 'v'"},
+        {"vpc w { vni = 2 cidr = 10.0.0.0/16 } group g { vpc = w } subnet a { "
+         "vpc = v cidr = 10.0.1.0/24 } eni x { subnet = a address = 10.0.1.9 "
+         "security-groups = g }",
+         "ENI 'x': there is no security group 'g' in VPC 'v'"},
+        {"group g { vpc = w }", "security group 'g': there is no VPC 'w'"},
         {"file = \"/nonexistent.csv\"",
          "cannot open '/nonexistent.csv': No such file or directory"},
     };
@@ -451,6 +459,76 @@ write_file(const char *path, const char *text)
     REQUIRE(file != NULL);
     fputs(text, file);
     fclose(file);
+}
+
+TEST(inconsistent_files_are_refused_with_their_place)
+{
+    static const char head[] =
+        "kind,id,vpc,vni,cidr,subnet,address,security-groups\n"
+        "vpc,v,,1,10.9.0.0/16\n"
+        "subnet,s,v,,10.9.1.0/24\n"
+        "group,g,v\n";
+    static const char *const row[][2] = {
+        {",x,,,,s,10.9.1.9,h",
+         ":5:1: ENI 'x': there is no security group 'h' in VPC 'v'"},
+        {",x,,,,s,10.9.2.9,g",
+         ":5:1: ENI 'x': 10.9.2.9 is outside its subnet 's'"},
+        {",x,,,,s,10.9.1.9,g\n,y,,,,s,10.9.1.9",
+         ":6:1: ENI 'y': 10.9.1.9 is already that of 'x' in VPC 'v'"},
+        {",x,,,,s,10.9.1.9\n,x,,,,s,10.9.1.8",
+         ":6:1: there is a record 'x' already"},
+        {"subnet,t,v,,10.9.0.0/20",
+         ":5:1: subnet 't': 10.9.0.0/20 overlaps subnet 's'"},
+        {"group,g,v", ":5:1: there is a record 'g' already"},
+        {"router,r", ":5:1: 'router' is not a kind of record: vpc, subnet, "
+                     "group or eni"},
+        {",x,,,,s,10.9.1", ":5:9: '10.9.1' is not an address such as "
+                           "10.0.0.5"},
+    };
+    char path[] = "/tmp/headgate-map-XXXXXX", text[1024], expected[256];
+    int fd = mkstemp(path);
+    size_t i;
+
+    REQUIRE(fd >= 0);
+    close(fd);
+    for (i = 0; i < sizeof row / sizeof row[0]; i++) {
+        snprintf(text, sizeof text, "%s%s\n", head, row[i][0]);
+        write_file(path, text);
+        snprintf(text, sizeof text,
+                 "MappingService map { file = \"%s\" }\n"
+                 "TestSource in {} TestSink out {} connect(\"in -> out\")\n",
+                 path);
+        snprintf(expected, sizeof expected, "%s%s", path, row[i][1]);
+        bench_refuses(text, expected);
+    }
+    unlink(path);
+}
+
+TEST(an_eni_moves_to_another_subnet_and_host)
+{
+    struct bench *b = bench_load(LOOKUP_WITH(""));
+
+    bench_push(b, "in", "udp 10.0.1.10:1 > 10.0.2.10:2", 0);
+    bench_expect(b, "out",
+                 "udp 10.0.1.10:1 > 10.0.2.10:2 dmac 02:00:00:00:00:03");
+    CHECK_STR(write_map(b, "add",
+                        "{\"id\":\"eni-3\",\"subnet\":\"net-a\","
+                        "\"mac\":\"02:00:00:00:00:33\","
+                        "\"address\":[\"10.0.1.33\"]}"),
+              "");
+    bench_push(b, "in", "udp 10.0.1.10:1 > 10.0.2.10:2", 1);
+    CHECK_EQ(bench_counter(b, "no_mapping"), 1);
+    bench_push(b, "in", "udp 10.0.1.10:1 > 10.0.1.33:2", 2);
+    bench_expect(b, "out",
+                 "udp 10.0.1.10:1 > 10.0.1.33:2 dmac 02:00:00:00:00:33");
+    CHECK_STR(write_map(b, "add",
+                        "{\"id\":\"eni-3\",\"subnet\":\"net-a\","
+                        "\"address\":[\"10.0.1.11\"]}"),
+              "ENI 'eni-3': 10.0.1.11 is already that of 'eni-2' in VPC "
+              "'vpc-1'");
+    bench_push(b, "in", "udp 10.0.1.10:1 > 10.0.1.33:2", 3);
+    bench_expect(b, "out", "udp 10.0.1.10:1 > 10.0.1.33:2");
+    bench_destroy(b);
 }
 
 TEST(a_file_is_read_and_read_again_or_not_at_all)

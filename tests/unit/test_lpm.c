@@ -176,6 +176,114 @@ TEST(a_large_ipv4_table_equals_a_linear_scan_too)
     come_and_go(120, 50);
 }
 
+/* The i-th prefix of a family that a table may find hard; false behind the
+ * last. */
+enum hard { NESTED4, NESTED6, TENTHS, NINETEENTHS, THIRTIETHS, FORTYEIGHTHS };
+
+static bool
+hard_prefix(enum hard kind, unsigned i, struct hg_prefix *prefix)
+{
+    static const struct {
+        const char *first;
+        unsigned n;
+        uint8_t len; /* 0: the first i bits of 'first'. */
+    } rows[] = {[NESTED4] = {"10.171.205.239", 33, 0},
+                [NESTED6] = {"2001:db8:aaaa:5555:ffff:1:8000:1", 129, 0},
+                [TENTHS] = {"0.0.0.0", 1024, 10},
+                [NINETEENTHS] = {"10.128.0.0", 1024, 19},
+                [THIRTIETHS] = {"10.128.16.0", 1024, 30},
+                [FORTYEIGHTHS] = {"2001:db8:400::", 1024, 48}};
+    unsigned len = rows[kind].len ? rows[kind].len : i;
+    char text[HG_PREFIX_STRLEN + 8];
+    struct hg_addr addr;
+
+    REQUIRE(hg_addr_parse(rows[kind].first, &addr));
+    if (rows[kind].len && addr.family == 4)
+        addr = hg_addr_from_ip4(hg_addr_ip4(&addr) + (i << (32 - len)));
+    else if (rows[kind].len) {
+        addr.byte[4] = (uint8_t)(addr.byte[4] + (i >> 8));
+        addr.byte[5] = (uint8_t)i;
+    }
+    hg_addr_format(&addr, text);
+    sprintf(text + strlen(text), "/%u", len);
+    return i < rows[kind].n && hg_prefix_parse(text, prefix);
+}
+
+/* All of a kind come and go, in order and backwards, above and below others
+ * that are there. */
+static void
+come_and_go_hard(enum hard kind)
+{
+    static struct model m;
+    struct hg_lpm *t = hg_lpm_create();
+    struct hg_prefix prefix;
+    unsigned i, n = 0, round;
+
+    m.n = 0;
+    for (i = 0; i < 300; i++) {
+        prefix = random_prefix(i % 2 ? 4 : 6);
+        CHECK_EQ(hg_lpm_set(t, &prefix, i), model_set(&m, &prefix, i));
+    }
+    for (round = 0; round < 3; round++) {
+        for (n = 0; hard_prefix(kind, n, &prefix); n++) {
+            CHECK_EQ(hg_lpm_set(t, &prefix, n), model_set(&m, &prefix, n));
+            if (n % 100 == 0)
+                compare(t, &m);
+        }
+        compare(t, &m);
+        for (i = 0; i < n; i++) {
+            REQUIRE(hard_prefix(kind, round == 1 ? n - 1 - i : i, &prefix));
+            if (round == 2 && i % 3 == 0)
+                continue;
+            CHECK_EQ(hg_lpm_remove(t, &prefix), model_remove(&m, &prefix));
+            if (i % 100 == 0)
+                compare(t, &m);
+        }
+        compare(t, &m);
+        CHECK_EQ(hg_lpm_count(t), m.n);
+    }
+    hg_lpm_destroy(t);
+}
+
+TEST(nested_prefixes_from_0_to_32_bits_equal_a_linear_scan)
+{
+    come_and_go_hard(NESTED4);
+}
+
+TEST(nested_prefixes_from_0_to_128_bits_equal_a_linear_scan)
+{
+    come_and_go_hard(NESTED6);
+}
+
+TEST(all_siblings_equal_a_linear_scan)
+{
+    come_and_go_hard(TENTHS);
+    come_and_go_hard(NINETEENTHS);
+    come_and_go_hard(THIRTIETHS);
+    come_and_go_hard(FORTYEIGHTHS);
+}
+
+TEST(notes_stay_with_their_prefixes)
+{
+    struct hg_lpm *t = hg_lpm_create_with_notes();
+    struct hg_prefix prefix;
+    unsigned i;
+
+    for (i = 0; hard_prefix(NINETEENTHS, i, &prefix); i++) {
+        hg_lpm_set(t, &prefix, 7);
+        CHECK_EQ(*hg_lpm_note(t, &prefix), HG_LPM_NONE);
+        *hg_lpm_note(t, &prefix) = i;
+    }
+    for (i = 0; hard_prefix(NINETEENTHS, i, &prefix); i += 2)
+        hg_lpm_remove(t, &prefix);
+    for (i = 0; hard_prefix(NINETEENTHS, i, &prefix); i++)
+        if (i % 2)
+            CHECK_EQ(*hg_lpm_note(t, &prefix), i);
+        else
+            CHECK(hg_lpm_note(t, &prefix) == NULL);
+    hg_lpm_destroy(t);
+}
+
 static bool
 collect(void *aux, const struct hg_prefix *prefix, uint32_t value)
 {
