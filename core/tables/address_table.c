@@ -149,17 +149,17 @@ remove_ip6(struct address_table *t, uint32_t i)
 
 void
 address_table_remove(struct address_table *t, uint32_t vpc,
-                     const struct hg_addr *addr, uint32_t value)
+                     const struct hg_addr *addr)
 {
     if (addr->family == 4 && t->n_slots) {
         struct ip4_slot *slot = slot_of(t, vpc, hg_addr_ip4(addr));
 
-        if (slot->value == value + 1)
+        if (slot->value)
             remove_ip4(t, slot);
     } else if (addr->family == 6) {
         uint32_t i = find_ip6(t, vpc, addr);
 
-        if (i != HASH_INDEX_END && t->six[i].value == value)
+        if (i != HASH_INDEX_END)
             remove_ip6(t, i);
     }
 }

@@ -39,9 +39,9 @@ void address_table_uninit(struct address_table *);
 void address_table_add(struct address_table *, uint32_t vpc,
                        const struct hg_addr *, uint32_t value);
 
-/* Removes that very mapping; does nothing if it is not there. */
+/* Does nothing if the key is not there. */
 void address_table_remove(struct address_table *, uint32_t vpc,
-                          const struct hg_addr *, uint32_t value);
+                          const struct hg_addr *);
 
 /* The value, or HASH_INDEX_END. */
 uint32_t address_table_find(const struct address_table *, uint32_t vpc,

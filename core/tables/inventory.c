@@ -1,10 +1,10 @@
 /* inventory.c: fills an inventory (see inventory.h); inventory_find.c looks
  * into it.
  *
- * Records are copied into chunks of memory that stay until the inventory is
- * destroyed; the arrays point to the present ones.  Indexes lead to them by
- * id, (VPC, address), (VPC, MAC), public address and VNI.  The CIDRs of
- * subnets, which never overlap in a VPC, stand in a binary tree (tsearch)
+ * Records are copied into memory that stays until the inventory is destroyed
+ * (inventory_memory.c); the arrays point to the present ones.  Indexes lead to
+ * them by id, (VPC, address), (VPC, MAC), public address and VNI.  The CIDRs
+ * of subnets, which never overlap in a VPC, stand in a binary tree (tsearch)
  * whose order takes prefixes that overlap for equal. */
 #include <search.h>
 #include <stdlib.h>
@@ -14,90 +14,16 @@
 
 #include "../graph_internal.h"
 #include "inventory_internal.h"
-#include "large.h"
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 enum {
     MAX_VNI = 0xffffff,
-    MAX_GROUPS = 16, /* AWS quota: 5, at most 16. */
-    CHUNK = 1 << 16, /* Bytes: the first, and those that follow. */
-    LARGE_CHUNK = 1 << 21
+    MAX_GROUPS = 16 /* AWS quota: 5, at most 16. */
 };
 
-/* ---- Memory ----------------------------------------------------------- */
-
-/* Room for 'size' bytes that begins at a multiple of 'align'. */
-static void *
-room(struct hg_inventory *inventory, size_t size, size_t align)
-{
-    struct chunk *chunk = inventory->chunks;
-    size_t from = chunk ? (chunk->used + align - 1) & ~(align - 1) : 0;
-
-    if (!chunk || from > chunk->size || chunk->size - from < size) {
-        size_t least = sizeof *chunk + size + align;
-        size_t all = inventory->chunks_size ? LARGE_CHUNK : CHUNK;
-
-        all = all < least ? least : all;
-        chunk = large_alloc(all);
-        *chunk = (struct chunk){inventory->chunks, all, sizeof *chunk};
-        inventory->chunks = chunk;
-        inventory->chunks_size += all;
-        from = (chunk->used + align - 1) & ~(align - 1);
-    }
-    chunk->used = from + size;
-    return (uint8_t *)chunk + from;
-}
-
-static void *
-block(struct hg_inventory *inventory, const void *from, size_t size)
-{
-    void *copy = room(inventory, size, 8);
-
-    if (size)
-        memcpy(copy, from, size);
-    return copy;
-}
-
-static char *
-text(struct hg_inventory *inventory, const char *s)
-{
-    size_t size = s ? strlen(s) + 1 : 0;
-
-    return s ? memcpy(room(inventory, size, 1), s, size) : NULL;
-}
-
-static uint32_t
-hash_text(const char *s)
-{
-    return (uint32_t)XXH3_64bits(s, strlen(s));
-}
-
-/* The same for a text that many records share. */
-static char *
-shared_text(struct hg_inventory *inventory, const char *s)
-{
-    uint32_t hash = s ? hash_text(s) : 0, i;
-    size_t at = hash_index_start(&inventory->by_word, hash);
-    size_t n = inventory->n_words;
-    char *copy;
-
-    if (!s)
-        return NULL;
-    while ((i = hash_index_candidate(&inventory->by_word, hash, &at)) !=
-           HASH_INDEX_END)
-        if (!strcmp(inventory->words[i], s))
-            return (char *)(uintptr_t)inventory->words[i];
-    if (!(n & (n - 1)))
-        inventory->words =
-            xrealloc(inventory->words, (n ? n * 2 : 1) * sizeof(char *));
-    copy = text(inventory, s);
-    inventory->words[n] = copy;
-    hash_index_add(&inventory->by_word, hash, (uint32_t)n);
-    inventory->n_words++;
-    return copy;
-}
+/* ---- Life ------------------------------------------------------------- */
 
 struct hg_inventory *
 hg_inventory_create(void)
@@ -166,15 +92,10 @@ free_indexes(struct hg_inventory *inventory)
 void
 hg_inventory_destroy(struct hg_inventory *inventory)
 {
-    struct chunk *chunk, *next;
-
     if (!inventory)
         return;
     free_indexes(inventory);
-    for (chunk = inventory->chunks; chunk; chunk = next) {
-        next = chunk->next;
-        large_free(chunk, chunk->size);
-    }
+    inventory_free_memory(inventory);
     free(inventory);
 }
 
@@ -192,14 +113,9 @@ keep_gone(struct records *r, const struct records *before)
 void
 hg_inventory_replace(struct hg_inventory *inventory, struct hg_inventory *next)
 {
-    struct chunk **last = &next->chunks;
-
     keep_gone(&next->vpcs, &inventory->vpcs);
     keep_gone(&next->subnets, &inventory->subnets);
-    while (*last)
-        last = &(*last)->next;
-    *last = inventory->chunks;
-    next->chunks_size += inventory->chunks_size;
+    inventory_join_memory(next, inventory);
     next->generation = inventory->generation + 1;
     next->before = NULL;
     free_indexes(inventory);
@@ -223,7 +139,7 @@ id_of(const void *record)
 static uint32_t
 find_id(const struct records *r, const char *id)
 {
-    uint32_t hash = hash_text(id), i;
+    uint32_t hash = inventory_hash_text(id), i;
     size_t at = hash_index_start(&r->by_id, hash);
 
     while ((i = hash_index_candidate(&r->by_id, hash, &at)) != HASH_INDEX_END)
@@ -259,7 +175,7 @@ put(struct records *r, const struct records *before, void *record)
         i = (uint32_t)r->n++;
     }
     r->at[i] = record;
-    hash_index_add(&r->by_id, hash_text(id), i);
+    hash_index_add(&r->by_id, inventory_hash_text(id), i);
     return i;
 }
 
@@ -318,7 +234,7 @@ hg_subnet_reserved(const struct hg_subnet *subnet, const struct hg_addr *addr)
 static struct hg_prefix_list
 copy_prefixes(struct hg_inventory *inventory, struct hg_prefix_list list)
 {
-    list.v = block(inventory, list.v, list.n * sizeof *list.v);
+    list.v = inventory_block(inventory, list.v, list.n * sizeof *list.v);
     return list;
 }
 
@@ -348,9 +264,9 @@ hg_inventory_add_vpc(struct hg_inventory *inventory, const struct hg_vpc *vpc,
                 hg_error_set(error, "CIDRs of VPC '%s' overlap", vpc->id);
                 return NULL;
             }
-    copy = block(inventory, vpc, sizeof *vpc);
-    copy->id = text(inventory, vpc->id);
-    copy->account = shared_text(inventory, vpc->account);
+    copy = inventory_block(inventory, vpc, sizeof *vpc);
+    copy->id = inventory_text(inventory, vpc->id);
+    copy->account = inventory_shared_text(inventory, vpc->account);
     copy->cidr = copy_prefixes(inventory, vpc->cidr);
     if (old)
         hash_index_remove(&inventory->by_vni, old->vni, old->number - 1);
@@ -464,11 +380,11 @@ hg_inventory_add_subnet(struct hg_inventory *inventory,
             index_ranges(inventory, old);
         return NULL;
     }
-    copy = block(inventory, subnet, sizeof *subnet);
-    copy->id = text(inventory, subnet->id);
-    copy->az = shared_text(inventory, subnet->az);
-    copy->route_table = shared_text(inventory, subnet->route_table);
-    copy->nacl = shared_text(inventory, subnet->nacl);
+    copy = inventory_block(inventory, subnet, sizeof *subnet);
+    copy->id = inventory_text(inventory, subnet->id);
+    copy->az = inventory_shared_text(inventory, subnet->az);
+    copy->route_table = inventory_shared_text(inventory, subnet->route_table);
+    copy->nacl = inventory_shared_text(inventory, subnet->nacl);
     copy->cidr = copy_prefixes(inventory, subnet->cidr);
     copy->number =
         put(&inventory->subnets,
@@ -493,8 +409,8 @@ hg_inventory_add_group(struct hg_inventory *inventory,
                      group->id, old->vpc->id, group->vpc->id);
         return NULL;
     }
-    copy = block(inventory, group, sizeof *group);
-    copy->id = text(inventory, group->id);
+    copy = inventory_block(inventory, group, sizeof *group);
+    copy->id = inventory_text(inventory, group->id);
     put(&inventory->groups, NULL, copy);
     inventory->generation++;
     return copy;
@@ -600,7 +516,7 @@ check_address(const struct hg_inventory *inventory, const struct hg_eni *eni,
         if (hg_addr_equal(&eni->address.v[k], addr))
             return wrong_address(eni, i, error, "is given twice to", eni->id);
     taken = address_table_find(&inventory->addresses, eni->vpc->number, addr);
-    other = taken == HASH_INDEX_END ? NULL : inventory->enis.at[taken];
+    other = taken == HASH_INDEX_END ? NULL : inventory_eni(inventory, taken);
     if (other && strcmp(other->id, eni->id)) {
         char what[512];
 
@@ -650,13 +566,15 @@ check_eni(const struct hg_inventory *inventory, const struct hg_eni *eni,
 }
 
 static void
-index_eni(struct hg_inventory *inventory, const struct hg_eni *eni)
+index_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
+          uint32_t place)
 {
     uint32_t i = eni->number - 1, vpc = eni->vpc->number;
     size_t k;
 
     for (k = 0; k < eni->address.n; k++)
-        address_table_add(&inventory->addresses, vpc, &eni->address.v[k], i);
+        address_table_add(&inventory->addresses, vpc, &eni->address.v[k],
+                          place);
     if (has_mac(eni))
         hash_index_add(&inventory->by_mac, hash_mac(vpc, &eni->mac), i);
     if (eni->public_address.family)
@@ -671,8 +589,7 @@ unindex_eni(struct hg_inventory *inventory, const struct hg_eni *eni)
     size_t k;
 
     for (k = 0; k < eni->address.n; k++)
-        address_table_remove(&inventory->addresses, vpc, &eni->address.v[k],
-                             i);
+        address_table_remove(&inventory->addresses, vpc, &eni->address.v[k]);
     if (has_mac(eni))
         hash_index_remove(&inventory->by_mac, hash_mac(vpc, &eni->mac), i);
     if (eni->public_address.family)
@@ -686,30 +603,31 @@ hg_inventory_add_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
 {
     const struct hg_eni *old = inventory_get(&inventory->enis, eni->id);
     struct hg_eni *copy;
+    uint32_t place;
     size_t i;
 
     if (!check_eni(inventory, eni, error))
         return NULL;
     if (old)
         unindex_eni(inventory, old);
-    copy = room(inventory, sizeof *eni, 32); /* MAC in its first line. */
+    copy = inventory_place_eni(inventory, &place);
     *copy = *eni;
-    copy->id = text(inventory, eni->id);
-    copy->account = shared_text(inventory, eni->account);
-    copy->instance = text(inventory, eni->instance);
-    copy->address.v = block(inventory, eni->address.v,
-                            eni->address.n * sizeof *eni->address.v);
+    copy->id = inventory_text(inventory, eni->id);
+    copy->account = inventory_shared_text(inventory, eni->account);
+    copy->instance = inventory_text(inventory, eni->instance);
+    copy->address.v = inventory_block(inventory, eni->address.v,
+                                      eni->address.n * sizeof *eni->address.v);
     copy->security_group.v =
-        block(inventory, eni->security_group.v,
-              eni->security_group.n * sizeof *eni->security_group.v);
+        inventory_block(inventory, eni->security_group.v,
+                        eni->security_group.n * sizeof *eni->security_group.v);
     for (i = 0; i < eni->security_group.n; i++)
         copy->security_group.v[i] =
-            shared_text(inventory, eni->security_group.v[i]);
+            inventory_shared_text(inventory, eni->security_group.v[i]);
     copy->number =
         put(&inventory->enis,
             inventory->before ? &inventory->before->enis : NULL, copy) +
         1;
-    index_eni(inventory, copy);
+    index_eni(inventory, copy, place);
     inventory->generation++;
     return copy;
 }
@@ -720,7 +638,7 @@ hg_inventory_prefetch(const struct hg_inventory *inventory,
 {
     const uint32_t vpc = eni->vpc->number;
 
-    hash_index_prefetch(&inventory->enis.by_id, hash_text(eni->id));
+    hash_index_prefetch(&inventory->enis.by_id, inventory_hash_text(eni->id));
     if (has_mac(eni))
         hash_index_prefetch(&inventory->by_mac, hash_mac(vpc, &eni->mac));
     if (eni->address.n)
@@ -735,7 +653,7 @@ hg_inventory_remove_eni(struct hg_inventory *inventory, const char *id)
     if (i == HASH_INDEX_END)
         return false;
     unindex_eni(inventory, inventory->enis.at[i]);
-    hash_index_remove(&inventory->enis.by_id, hash_text(id), i);
+    hash_index_remove(&inventory->enis.by_id, inventory_hash_text(id), i);
     inventory->enis.at[i] = NULL;
     inventory->generation++;
     return true;

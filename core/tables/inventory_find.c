@@ -17,28 +17,25 @@ hg_inventory_find(const struct hg_inventory *inventory, uint32_t vpc,
     uint32_t i = address_table_find(&inventory->addresses,
                                     vpc_number(inventory, vpc), addr);
 
-    return i == HASH_INDEX_END ? NULL : inventory->enis.at[i];
+    return i == HASH_INDEX_END ? NULL : inventory_eni(inventory, i);
 }
 
-/* Looks for n keys in three rounds, each of which fetches what the next one
- * will look at. */
+/* Looks for n keys at once, and fetches what is found. */
 static void
 find_some(const struct hg_inventory *inventory, unsigned n,
           const uint32_t *given_vpc, const struct hg_addr *addr,
           const struct hg_eni **out)
 {
-    void *const *enis = inventory->enis.at;
     uint32_t vpc[HG_BATCH_MAX], found[HG_BATCH_MAX];
     unsigned i;
 
     for (i = 0; i < n; i++)
         vpc[i] = vpc_number(inventory, given_vpc[i]);
     address_table_find_batch(&inventory->addresses, n, vpc, addr, found);
-    for (i = 0; i < n; i++)
-        if (found[i] != HASH_INDEX_END)
-            __builtin_prefetch(&enis[found[i]]);
     for (i = 0; i < n; i++) {
-        out[i] = found[i] == HASH_INDEX_END ? NULL : enis[found[i]];
+        out[i] = found[i] == HASH_INDEX_END
+                     ? NULL
+                     : inventory_eni(inventory, found[i]);
         __builtin_prefetch(out[i]);
     }
 }

@@ -16,10 +16,12 @@ struct records {
 
 /* Memory for records, of which this is the beginning. */
 struct chunk {
-    struct chunk *next;
     size_t size;
     size_t used;
+    uint32_t number; /* Among those of the inventory that made it. */
 };
+
+enum { ENI_ALIGN = 32, ENIS_PER_CHUNK = 1 << 16 };
 
 /* One CIDR of a subnet: what the tree holds. */
 struct range {
@@ -33,7 +35,7 @@ struct hg_inventory {
     struct records subnets;
     struct records enis;
     struct records groups;
-    struct address_table addresses; /* Private ones: index into enis. */
+    struct address_table addresses; /* Private ones: places of ENIs. */
     struct hash_index by_mac;       /* Index into enis. */
     struct hash_index by_public;    /* Index into enis. */
     struct hash_index by_vni;       /* Index into vpcs. */
@@ -43,9 +45,36 @@ struct hg_inventory {
     struct hash_index by_word;
     uint64_t generation;
     const struct hg_inventory *before; /* Whose numbers ids keep. */
-    struct chunk *chunks;
-    size_t chunks_size;
+    struct chunk **chunks;
+    uint32_t n_chunks;
+    struct chunk *filling; /* One of them, or NULL. */
+    size_t chunks_size;    /* Bytes of all. */
 };
+
+/* The ENI at this place. */
+static inline const struct hg_eni *
+inventory_eni(const struct hg_inventory *inventory, uint32_t place)
+{
+    const uint8_t *chunk =
+        (const uint8_t *)inventory->chunks[place / ENIS_PER_CHUNK];
+
+    return (const struct hg_eni *)(const void *)(chunk +
+                                                 place % ENIS_PER_CHUNK *
+                                                     (size_t)ENI_ALIGN);
+}
+
+/* In inventory_memory.c: copies that stay. */
+struct hg_eni *inventory_place_eni(struct hg_inventory *, uint32_t *place);
+void *inventory_block(struct hg_inventory *, const void *from, size_t size);
+char *inventory_text(struct hg_inventory *, const char *);
+uint32_t inventory_hash_text(const char *);
+
+/* One copy for all records that say the same. */
+char *inventory_shared_text(struct hg_inventory *, const char *);
+
+/* Gives the memory of 'from' to 'to', whose places stay as they are. */
+void inventory_join_memory(struct hg_inventory *to, struct hg_inventory *from);
+void inventory_free_memory(struct hg_inventory *);
 
 /* In inventory.c. */
 const struct hg_eni *inventory_find_mac(const struct hg_inventory *inventory,
