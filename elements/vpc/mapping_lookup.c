@@ -194,6 +194,14 @@ solicitation_verdict(struct mapping_lookup *self, struct hg_packet *p)
 
 /* ---- Looking up ------------------------------------------------------- */
 
+static bool
+has_ip4(const struct hg_prefix *prefix, uint32_t ip)
+{
+    return prefix->addr.family == 4 &&
+           (!prefix->len ||
+            !((hg_addr_ip4(&prefix->addr) ^ ip) >> (32 - prefix->len)));
+}
+
 /* Whether the packet stays in the receiver's subnet, so that no router has
  * touched it. */
 static bool
@@ -202,15 +210,19 @@ same_subnet(const struct hg_packet *p, const struct hg_eni *eni)
     const struct hg_prefix_list *cidr = &eni->subnet->cidr;
     const struct hg_ipv4 *ip = hg_packet_ipv4(p);
     struct hg_addr source;
+    bool is_same = false;
     size_t i;
 
     if (p->src_eni)
         return p->src_eni->subnet->number == eni->subnet->number;
-    source = ip ? hg_addr_from_ip4(hg_get32(ip->src)) : hg_packet_src(p);
+    for (i = 0; ip && i < cidr->n; i++)
+        is_same |= has_ip4(&cidr->v[i], hg_get32(ip->src));
+    if (ip)
+        return is_same;
+    source = hg_packet_src(p);
     for (i = 0; i < cidr->n; i++)
-        if (hg_prefix_contains(&cidr->v[i], &source))
-            return true;
-    return false;
+        is_same |= hg_prefix_contains(&cidr->v[i], &source);
+    return is_same;
 }
 
 static void
@@ -383,6 +395,22 @@ mapping_lookup_timer(void *self_, struct hg_timer *timer, uint64_t now_ns)
 
 /* ---- Batches ---------------------------------------------------------- */
 
+/* The destination, written where it stays: a struct that is copied right
+ * after it was written in pieces waits for all of them. */
+static void
+read_dst(const struct hg_packet *p, struct hg_addr *dst)
+{
+    const struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
+
+    dst->family = ip4 ? 4 : 6;
+    if (ip4) {
+        memcpy(dst->byte, &ip4->dst, sizeof ip4->dst);
+        memset(dst->byte + 4, 0, sizeof dst->byte - 4);
+    } else {
+        memcpy(dst->byte, hg_packet_ipv6(p)->dst, sizeof dst->byte);
+    }
+}
+
 /* What needs no lookup, or LOOK_UP. */
 static int
 first_verdict(struct mapping_lookup *self, struct hg_packet *p,
@@ -394,9 +422,7 @@ first_verdict(struct mapping_lookup *self, struct hg_packet *p,
         return hg_drop(&self->not_ip);
     if (is_solicitation(p))
         return solicitation_verdict(self, p);
-    *dst = p->flags & HG_PACKET_IP4
-               ? hg_addr_from_ip4(hg_get32(hg_packet_ipv4(p)->dst))
-               : hg_packet_dst(p);
+    read_dst(p, dst);
     if (is_multicast(dst))
         return hg_drop(&self->multicast);
     if (is_link_local(dst))

@@ -107,7 +107,8 @@ look_up(struct route_table *self, const struct hg_lpm *lpm,
             ip4[n4++] = hg_get32(hg_packet_ipv4(p)->dst);
         } else if (p->flags & HG_PACKET_IP6) {
             of6[n6] = i;
-            ip6[n6++] = hg_packet_dst(p);
+            ip6[n6].family = 6;
+            memcpy(ip6[n6++].byte, hg_packet_ipv6(p)->dst, 16);
         } else {
             verdict[i] = (int16_t)hg_drop(&self->not_ip);
         }
