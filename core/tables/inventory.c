@@ -117,6 +117,7 @@ hg_inventory_replace(struct hg_inventory *inventory, struct hg_inventory *next)
     keep_gone(&next->subnets, &inventory->subnets);
     inventory_join_memory(next, inventory);
     next->generation = inventory->generation + 1;
+    next->network_generation = inventory->network_generation + 1;
     next->before = NULL;
     free_indexes(inventory);
     *inventory = *next;
@@ -275,6 +276,7 @@ hg_inventory_add_vpc(struct hg_inventory *inventory, const struct hg_vpc *vpc,
     copy->number = i + 1;
     hash_index_add(&inventory->by_vni, copy->vni, i);
     inventory->generation++;
+    inventory->network_generation++;
     return copy;
 }
 
@@ -392,6 +394,7 @@ hg_inventory_add_subnet(struct hg_inventory *inventory,
         1;
     index_ranges(inventory, copy);
     inventory->generation++;
+    inventory->network_generation++;
     return copy;
 }
 

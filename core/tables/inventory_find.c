@@ -197,6 +197,12 @@ hg_inventory_generation(const struct hg_inventory *inventory)
     return inventory->generation;
 }
 
+uint64_t
+hg_inventory_network_generation(const struct hg_inventory *inventory)
+{
+    return inventory->network_generation;
+}
+
 bool
 hg_eni_in_group(const struct hg_eni *eni, const char *group)
 {

@@ -44,6 +44,7 @@ struct hg_inventory {
     size_t n_words;
     struct hash_index by_word;
     uint64_t generation;
+    uint64_t network_generation;
     const struct hg_inventory *before; /* Whose numbers ids keep. */
     struct chunk **chunks;
     uint32_t n_chunks;

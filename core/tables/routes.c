@@ -497,19 +497,48 @@ compare_routes(const void *a_, const void *b_)
     return order ? order : (a->origin > b->origin) - (a->origin < b->origin);
 }
 
+bool
+hg_routes_foreach(const struct hg_routes *r, uint32_t table,
+                  bool (*fn)(void *aux, const struct hg_route *), void *aux)
+{
+    uint32_t i;
+
+    for (i = 0; i < r->n_records; i++) {
+        const struct record *record = record_at(r, i);
+
+        if (record->used && record->route.table == table &&
+            record->route.type != HG_ROUTE_FORBIDDEN &&
+            !fn(aux, &record->route))
+            return false;
+    }
+    return true;
+}
+
+struct list {
+    const struct hg_route **v;
+    size_t n;
+};
+
+static bool
+add_to_list(void *list_, const struct hg_route *route)
+{
+    struct list *list = list_;
+
+    list->v[list->n++] = route;
+    return true;
+}
+
 const struct hg_route **
 hg_routes_list(const struct hg_routes *r, uint32_t table, size_t *n)
 {
-    const struct hg_route **list = calloc(r->count + 1, sizeof *list);
-    uint32_t i;
+    struct list list = {calloc(r->count + 1, sizeof *list.v), 0};
 
-    for (*n = 0, i = 0; list && i < r->n_records; i++)
-        if (record_at(r, i)->used && record_at(r, i)->route.table == table &&
-            record_at(r, i)->route.type != HG_ROUTE_FORBIDDEN)
-            list[(*n)++] = &record_at(r, i)->route;
-    if (*n)
-        qsort(list, *n, sizeof *list, compare_routes);
-    return list;
+    if (list.v)
+        hg_routes_foreach(r, table, add_to_list, &list);
+    if (list.n)
+        qsort(list.v, list.n, sizeof *list.v, compare_routes);
+    *n = list.n;
+    return list.v;
 }
 
 size_t

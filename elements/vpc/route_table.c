@@ -133,7 +133,7 @@ route_table_batch(struct route_table *self, struct hg_batch *batch)
     unsigned n = 0, i;
 
     if (self->inventory &&
-        hg_inventory_generation(self->inventory) != self->generation &&
+        hg_inventory_network_generation(self->inventory) != self->generation &&
         !refresh(self, &error))
         hg_warn(self, "%s", error.text);
     for (i = batch->n; i-- > 0;) {

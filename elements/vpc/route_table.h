@@ -133,7 +133,7 @@ struct route_table {
     uint32_t default_table; /* + 1, or 0. */
 
     const struct hg_inventory *inventory;
-    uint64_t generation; /* Of the inventory, as known here. */
+    uint64_t generation; /* Of the inventory's networks, as known here. */
     struct vpc_tables *vpcs;
     uint32_t n_vpcs;
     uint32_t *by_subnet; /* Tables + 1 by subnet number; 0: none. */

@@ -6,15 +6,6 @@
 
 #include "route_table_routes.h"
 
-/* Table numbers by the number of something, all 0. */
-static bool
-clear_numbers(uint32_t **array, size_t n, struct hg_error *error)
-{
-    free(*array);
-    *array = calloc(n, sizeof **array);
-    return *array || hg_error_set(error, "no memory for %zu tables", n);
-}
-
 /* The VPC of a table (number; 0: of none) and its record, if known. */
 static bool
 resolve_vpc(struct route_table *self, struct table *table,
@@ -140,27 +131,72 @@ associate_inputs(struct route_table *self, uint32_t t,
     return true;
 }
 
-/* Makes the arrays by VPC long enough for every VPC and clears them, but for
- * the tables that were made for VPCs without one. */
-static bool
-clear_associations(struct route_table *self, uint32_t n, uint32_t n_subnets,
-                   struct hg_error *error)
+/* What refresh() makes anew, and puts back if it cannot. */
+struct associations {
+    struct vpc_tables *vpcs;
+    uint32_t n_vpcs;
+    uint32_t *by_subnet;
+    uint32_t n_subnets;
+    uint32_t **by_vpc; /* Of each input. */
+};
+
+/* Arrays for n VPCs and n_subnets subnets, all without tables but those that
+ * were made for VPCs that had none; what was there goes to 'old'. */
+static void
+begin_associations(struct route_table *self, uint32_t n, uint32_t n_subnets,
+                   struct associations *old)
 {
-    struct vpc_tables *vpcs = calloc(n, sizeof *vpcs);
     uint32_t i;
 
-    if (!vpcs)
-        return hg_error_set(error, "no memory for %u VPCs", n);
-    for (i = 0; i < self->n_vpcs && i < n; i++)
-        vpcs[i].local = self->vpcs[i].local;
-    free(self->vpcs);
-    self->vpcs = vpcs;
+    *old = (struct associations){
+        self->vpcs, self->n_vpcs, self->by_subnet, self->n_subnets,
+        must_alloc(self->n_inputs, sizeof *old->by_vpc)};
+    self->vpcs = must_alloc(n, sizeof *self->vpcs);
+    for (i = 0; i < old->n_vpcs && i < n; i++)
+        self->vpcs[i].local = old->vpcs[i].local;
     self->n_vpcs = n;
-    for (i = 0; i < self->n_inputs; i++)
-        if (!clear_numbers(&self->inputs[i].by_vpc, n, error))
-            return false;
+    for (i = 0; i < self->n_inputs; i++) {
+        old->by_vpc[i] = self->inputs[i].by_vpc;
+        self->inputs[i].by_vpc = must_alloc(n, sizeof(uint32_t));
+    }
+    self->by_subnet = must_alloc(n_subnets, sizeof *self->by_subnet);
     self->n_subnets = n_subnets;
-    return clear_numbers(&self->by_subnet, n_subnets, error);
+}
+
+/* Exchanges those in force and 'other'. */
+static void
+swap_associations(struct route_table *self, struct associations *other)
+{
+    const struct associations was = {self->vpcs, self->n_vpcs, self->by_subnet,
+                                     self->n_subnets, other->by_vpc};
+    uint32_t i;
+
+    self->vpcs = other->vpcs;
+    self->n_vpcs = other->n_vpcs;
+    self->by_subnet = other->by_subnet;
+    self->n_subnets = other->n_subnets;
+    for (i = 0; i < self->n_inputs; i++) {
+        uint32_t *by_vpc = self->inputs[i].by_vpc;
+
+        self->inputs[i].by_vpc = other->by_vpc[i];
+        other->by_vpc[i] = by_vpc;
+    }
+    *other = was;
+}
+
+/* Keeps the new ones, or puts the old ones, if there are, back. */
+static void
+end_associations(struct route_table *self, struct associations *old, bool keep)
+{
+    uint32_t i;
+
+    if (!keep && old->vpcs)
+        swap_associations(self, old);
+    for (i = 0; i < self->n_inputs; i++)
+        free(old->by_vpc[i]);
+    free(old->vpcs);
+    free(old->by_subnet);
+    free(old->by_vpc);
 }
 
 /* Packets need not say 1 where there is one VPC. */
@@ -232,38 +268,50 @@ join_tables(struct route_table *self, struct hg_error *error)
     return true;
 }
 
+struct check {
+    const struct route_table *self;
+    const struct table *table;
+    struct hg_error *error;
+};
+
+static bool
+check_route(void *check_, const struct hg_route *route)
+{
+    const struct check *check = check_;
+
+    return route->type != HG_ROUTE_STATIC ||
+           allowed(check->self, check->table, route, check->error);
+}
+
 /* Whether all static routes may be, now that the VPCs are known. */
 static bool
 check_routes(const struct route_table *self, struct hg_error *error)
 {
     bool ok = true;
     uint32_t t;
-    size_t n, i;
 
     for (t = 0; ok && t < self->n_tables; t++) {
-        const struct hg_route **list;
+        struct check check = {self, &self->all[t], error};
 
-        if (!self->all[t].row || !self->all[t].vpc)
-            continue;
-        list = hg_routes_list(self->state, t, &n);
-        for (i = 0; ok && list && i < n; i++)
-            ok = list[i]->type != HG_ROUTE_STATIC ||
-                 allowed(self, &self->all[t], list[i], error);
-        free(list);
+        ok = !self->all[t].row || !self->all[t].vpc ||
+             hg_routes_foreach(self->state, t, check_route, &check);
     }
     return ok;
 }
 
 /* Learns from the inventory (or, without one, from the rows alone) who uses
- * which table and which prefixes are local. */
+ * which table and which prefixes are local.  On failure those who used a
+ * table go on as before. */
 static bool
 refresh(struct route_table *self, struct hg_error *error)
 {
     uint32_t n = 1, n_subnets = 1, t;
+    struct associations old;
+    bool ok;
     size_t i;
 
     if (self->inventory) {
-        self->generation = hg_inventory_generation(self->inventory);
+        self->generation = hg_inventory_network_generation(self->inventory);
         for (i = 0; i < hg_inventory_n_vpcs(self->inventory); i++) {
             uint32_t k = hg_inventory_vpc_at(self->inventory, i)->number;
 
@@ -283,16 +331,14 @@ refresh(struct route_table *self, struct hg_error *error)
             hg_routes_set_local(self->state, t, &vpc->cidr, LOCAL);
         n = table->vpc >= n ? table->vpc + 1 : n;
     }
-    if (!clear_associations(self, n, n_subnets, error) ||
-        !join_tables(self, error))
-        return false;
-    if (self->inventory) {
-        if (!associate_subnets(self, error))
-            return false;
+    begin_associations(self, n, n_subnets, &old);
+    ok = join_tables(self, error) &&
+         (!self->inventory || associate_subnets(self, error));
+    if (ok && self->inventory)
         add_local_tables(self);
-    }
+    end_associations(self, &old, ok);
     show_size(self);
-    return true;
+    return ok;
 }
 
 #endif

@@ -29,6 +29,16 @@ grow(void *array, size_t n, size_t size)
     return bigger;
 }
 
+static void *
+must_alloc(size_t n, size_t size)
+{
+    void *array = calloc(n, size);
+
+    if (!array)
+        abort();
+    return array;
+}
+
 static uint32_t
 add_table(struct route_table *self, const struct table_row *row,
           const char *name)

@@ -303,6 +303,19 @@ TEST(changes_of_the_inventory_are_followed)
     stop();
 }
 
+TEST(a_change_that_does_not_fit_leaves_the_tables_as_they_were)
+{
+    struct hg_error error = {""};
+
+    make_inventory();
+    CHECK(start(TABLES, "", &error));
+    CHECK_STR(way("in", "a1", 1, "203.0.113.1"), "up");
+    add_subnet("b9", "vpc-b", "10.0.9.0/24", "nowhere");
+    CHECK_STR(way("in", "a1", 1, "203.0.113.1"), "up");
+    CHECK_STR(way("in", "a2", 1, "203.0.113.1"), "down");
+    stop();
+}
+
 TEST(one_vpc_needs_no_saying_so)
 {
     struct hg_error error = {""};

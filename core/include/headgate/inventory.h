@@ -178,8 +178,10 @@ HG_API size_t hg_inventory_n_groups(const struct hg_inventory *);
 HG_API const struct hg_security_group *
 hg_inventory_group_at(const struct hg_inventory *, size_t i);
 
-/* Advances with every change. */
+/* Advances with every change; the second one with those of VPCs and subnets
+ * only, which are rare. */
 HG_API uint64_t hg_inventory_generation(const struct hg_inventory *);
+HG_API uint64_t hg_inventory_network_generation(const struct hg_inventory *);
 
 /* Whether this ENI carries the security group. */
 HG_API bool hg_eni_in_group(const struct hg_eni *, const char *group);

@@ -113,6 +113,12 @@ HG_API bool hg_routes_in_force(const struct hg_routes *,
 HG_API const struct hg_route **hg_routes_list(const struct hg_routes *,
                                               uint32_t table, size_t *n);
 
+/* Calls 'fn' with all routes of a table but the forbidden ones, in no order;
+ * stops when it returns false, and returns that. */
+HG_API bool hg_routes_foreach(const struct hg_routes *, uint32_t table,
+                              bool (*fn)(void *aux, const struct hg_route *),
+                              void *aux);
+
 /* Routes in all tables, forbidden ones aside, and memory in bytes. */
 HG_API size_t hg_routes_count(const struct hg_routes *);
 HG_API size_t hg_routes_bytes(const struct hg_routes *);
