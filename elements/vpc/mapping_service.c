@@ -458,7 +458,10 @@ HG_PASSIVE_ELEMENT(MappingService, struct mapping_service,
         "\n"
         "While running, 'add' adds a record or replaces an ENI, 'remove'\n"
         "takes an ENI away, and 'reload' puts what sections and files now\n"
-        "say in the place of everything, or, if they are wrong, nothing.",
+        "say in the place of everything, or, if they are wrong, nothing.\n"
+        "'memory' tells what it takes: of a million ENIs about 20 bytes for\n"
+        "each address in what packets are looked up in, 160 for its record\n"
+        "and 40 for the indexes.",
     .reproduces =
         "the directory of a VPC's control plane: who has which address "
         "in which VPC, on which host",

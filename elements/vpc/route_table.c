@@ -495,7 +495,10 @@ HG_BATCH_ELEMENT(RouteTable, struct route_table, route_table_batch,
         "at a time with line ends or semicolons between:\n"
         "    10.0.0.0/8 target=down table=main type=propagated origin=vgw-1\n"
         "propagated ones can also have source=, as-path= and med=;\n"
-        "'withdraw' takes away all that an origin has propagated.",
+        "'withdraw' takes away all that an origin has propagated.  A change\n"
+        "takes microseconds, whatever the table holds, and packets meet the\n"
+        "table before or after it.  A million routes of the Internet take\n"
+        "about 80 MiB ('memory'), of which lookups touch a quarter.",
     .reproduces =
         "route tables of subnets and gateways: longest prefix, local "
         "routes and what may replace them, static before prefix list "
