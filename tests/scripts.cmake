@@ -64,6 +64,8 @@ target_link_libraries(bench PRIVATE headgate PkgConfig::PCAP
                       PkgConfig::JANSSON)
 add_executable(tables_bench bench/tables_bench.c bench/tables_data.c)
 target_link_libraries(tables_bench PRIVATE headgate PkgConfig::JANSSON)
+add_executable(rules_bench bench/rules_bench.c)
+target_link_libraries(rules_bench PRIVATE headgate PkgConfig::JANSSON)
 
 # Each fuzz/fuzz_*.c with clang's libFuzzer, for a minute; they need the
 # sanitizers on.  fuzz/NAME/ has inputs to begin with, where there are any.

@@ -11,10 +11,6 @@
 #include "../graph_internal.h"
 #include "rules_internal.h"
 
-#if defined __x86_64__
-#include <immintrin.h>
-#endif
-
 enum { WORDS_STEP = 8, FIRST_BITS_MAX = 14 };
 
 struct axis {
@@ -22,21 +18,21 @@ struct axis {
     uint8_t shift;    /* Of a value, for its entry in 'first'. */
     uint32_t n_first; /* Entries, one more than values have. */
     uint16_t *first;  /* The interval of the lowest value of an entry. */
-    uint32_t *bound;  /* Where each interval begins, */
-    u128 *bound6;     /* or this, for IPv6 addresses. */
+    uint32_t *bound;  /* Where each interval begins. */
     uint16_t *vector; /* Of each interval, by number. */
     uint64_t *bits;   /* The vectors. */
     uint32_t n_vectors;
 };
 
 struct bit_group {
-    struct axis axis[DIMENSIONS];
-    uint32_t words; /* Of a vector: a multiple of WORDS_STEP. */
+    bool six;
+    uint32_t words;     /* Of a vector: a multiple of WORDS_STEP. */
+    struct axis axis[]; /* One for each word of a key that is used. */
 };
 
 /* Box 'box' begins or ends to cover values from 'at' on. */
 struct event {
-    u128 at;
+    uint32_t at;
     uint32_t box;
     bool begins;
 };
@@ -49,7 +45,15 @@ struct interning {
     uint32_t n_slots;
 };
 
-static const unsigned width4[DIMENSIONS] = {32, 32, 17, 18, 8};
+/* Bits of a key's word. */
+static unsigned
+width_of(unsigned word)
+{
+    return word < HG_RULE_SPORT       ? 32
+           : word == HG_RULE_SPORT    ? 17
+           : word == HG_RULE_PROTOCOL ? 8
+                                      : 18;
+}
 
 /* ---- Building --------------------------------------------------------- */
 
@@ -63,16 +67,16 @@ compare_events(const void *a_, const void *b_)
 }
 
 static uint32_t
-collect_events(const struct box *boxes, uint32_t n, unsigned dimension,
-               u128 limit, struct event *events)
+collect_events(const struct box *boxes, uint32_t n, unsigned word,
+               uint32_t limit, struct event *events)
 {
     uint32_t n_events = 0, i;
 
     for (i = 0; i < n; i++) {
-        events[n_events++] = (struct event){boxes[i].low[dimension], i, true};
-        if (boxes[i].high[dimension] < limit)
+        events[n_events++] = (struct event){boxes[i].low[word], i, true};
+        if (boxes[i].high[word] < limit)
             events[n_events++] =
-                (struct event){boxes[i].high[dimension] + 1, i, false};
+                (struct event){boxes[i].high[word] + 1, i, false};
     }
     if (n_events)
         qsort(events, n_events, sizeof *events, compare_events);
@@ -99,14 +103,11 @@ intern(struct interning *t, const uint64_t *bits)
 
 /* Begins an interval at 'at', unless it is like the one before. */
 static void
-add_interval(struct axis *axis, u128 at, uint16_t vector)
+add_interval(struct axis *axis, uint32_t at, uint16_t vector)
 {
     if (axis->n && axis->vector[axis->n - 1] == vector)
         return;
-    if (axis->bound6)
-        axis->bound6[axis->n] = at;
-    else
-        axis->bound[axis->n] = (uint32_t)at;
+    axis->bound[axis->n] = at;
     axis->vector[axis->n++] = vector;
 }
 
@@ -120,7 +121,7 @@ sweep(struct axis *axis, struct interning *vectors, const struct event *events,
     if (!n_events || events[0].at)
         add_interval(axis, 0, intern(vectors, now));
     while (i < n_events) {
-        u128 at = events[i].at;
+        uint32_t at = events[i].at;
 
         for (; i < n_events && events[i].at == at; i++) {
             uint64_t bit = UINT64_C(1) << (events[i].box & 63);
@@ -156,26 +157,22 @@ index_axis(struct axis *axis, unsigned width)
 
 static void
 axis_init(struct axis *axis, const struct box *boxes, uint32_t n,
-          unsigned dimension, bool wide_values, uint32_t words)
+          unsigned word, uint32_t words)
 {
     struct interning vectors = {.words = words};
-    unsigned width = wide_values ? 128 : width4[dimension];
-    u128 limit = wide_values ? ~(u128)0 : ((u128)1 << width) - 1;
+    unsigned width = width_of(word);
+    uint32_t limit = UINT32_MAX >> (32 - width);
     struct event *events = xcalloc(2 * n, sizeof *events);
-    uint32_t n_events = collect_events(boxes, n, dimension, limit, events);
+    uint32_t n_events = collect_events(boxes, n, word, limit, events);
     size_t size;
 
     for (vectors.n_slots = 16; vectors.n_slots < 3 * (n_events + 1);)
         vectors.n_slots *= 2;
     vectors.slot = xcalloc(vectors.n_slots, sizeof *vectors.slot);
-    if (wide_values)
-        axis->bound6 = xcalloc(n_events + 1, sizeof *axis->bound6);
-    else
-        axis->bound = xcalloc(n_events + 1, sizeof *axis->bound);
+    axis->bound = xcalloc(n_events + 1, sizeof *axis->bound);
     axis->vector = xcalloc(n_events + 1, sizeof *axis->vector);
     sweep(axis, &vectors, events, n_events);
-    if (!wide_values)
-        index_axis(axis, width);
+    index_axis(axis, width);
     axis->n_vectors = vectors.n;
     size = vectors.n * (size_t)words * sizeof *axis->bits;
     axis->bits = rules_alloc(size);
@@ -186,15 +183,17 @@ axis_init(struct axis *axis, const struct box *boxes, uint32_t n,
 }
 
 struct bit_group *
-bit_group_create(const struct box *boxes, uint32_t n, uint8_t family)
+bit_group_create(const struct box *boxes, uint32_t n, bool six)
 {
-    struct bit_group *g = xcalloc(1, sizeof *g);
+    struct bit_group *g =
+        xcalloc(1, sizeof *g + n_words(six) * sizeof *g->axis);
     unsigned i;
 
+    g->six = six;
     g->words = (n + 63) / 64;
     g->words = (g->words + WORDS_STEP - 1) / WORDS_STEP * WORDS_STEP;
-    for (i = 0; i < DIMENSIONS; i++)
-        axis_init(&g->axis[i], boxes, n, i, family == 6 && i <= DST, g->words);
+    for (i = 0; i < n_words(six); i++)
+        axis_init(&g->axis[i], boxes, n, rules_words[six][i], g->words);
     return g;
 }
 
@@ -203,10 +202,9 @@ bit_group_destroy(struct bit_group *g)
 {
     unsigned i;
 
-    for (i = 0; i < DIMENSIONS; i++) {
+    for (i = 0; i < n_words(g->six); i++) {
         free(g->axis[i].first);
         free(g->axis[i].bound);
-        free(g->axis[i].bound6);
         free(g->axis[i].vector);
         free(g->axis[i].bits);
     }
@@ -216,15 +214,14 @@ bit_group_destroy(struct bit_group *g)
 size_t
 bit_group_bytes(const struct bit_group *g)
 {
-    size_t bytes = sizeof *g;
+    size_t bytes = sizeof *g + n_words(g->six) * sizeof *g->axis;
     unsigned i;
 
-    for (i = 0; i < DIMENSIONS; i++) {
+    for (i = 0; i < n_words(g->six); i++) {
         const struct axis *a = &g->axis[i];
 
         bytes += a->n_first * sizeof *a->first +
-                 a->n * (sizeof *a->vector +
-                         (a->bound6 ? sizeof *a->bound6 : sizeof *a->bound)) +
+                 a->n * (sizeof *a->vector + sizeof *a->bound) +
                  a->n_vectors * (size_t)g->words * sizeof *a->bits;
     }
     return bytes;
@@ -247,85 +244,24 @@ find_interval(const struct axis *axis, uint32_t value)
     return low;
 }
 
-static uint32_t
-find_interval6(const struct axis *axis, u128 value)
-{
-    uint32_t low = 0, n = axis->n;
-
-    while (n > 1) {
-        uint32_t half = n / 2;
-
-        low = axis->bound6[low + half] <= value ? low + half : low;
-        n -= half;
-    }
-    return low;
-}
-
 void
-bit_group_locate(const struct bit_group *g, const struct point *p,
-                 const uint64_t *vector[DIMENSIONS])
+bit_group_locate(const struct bit_group *g, const struct hg_rule_key *key,
+                 const uint64_t *vector[WORDS])
 {
     unsigned i;
 
-    for (i = 0; i < DIMENSIONS; i++) {
+    for (i = 0; i < n_words(g->six); i++) {
         const struct axis *axis = &g->axis[i];
-        uint32_t interval = axis->bound6 ? find_interval6(axis, p->addr[i])
-                                         : find_interval(axis, p->at[i]);
+        uint32_t interval =
+            find_interval(axis, key->at[rules_words[g->six][i]]);
 
         vector[i] = axis->bits + axis->vector[interval] * (size_t)g->words;
         __builtin_prefetch(vector[i]);
     }
 }
 
-#if defined __x86_64__
-/* Eight words at a time. */
-__attribute__((target("avx512f"))) static uint32_t
-first_wide(const uint64_t *const v[DIMENSIONS], uint32_t words)
-{
-    uint32_t i;
-
-    for (i = 0; i < words; i += WORDS_STEP) {
-        __m512i all = _mm512_load_si512(v[SRC] + i);
-        uint64_t word[WORDS_STEP];
-        unsigned hit;
-
-        all = _mm512_and_si512(all, _mm512_load_si512(v[DST] + i));
-        all = _mm512_and_si512(all, _mm512_load_si512(v[SPORT] + i));
-        all = _mm512_and_si512(all, _mm512_load_si512(v[SERVICE] + i));
-        all = _mm512_and_si512(all, _mm512_load_si512(v[PROTOCOL] + i));
-        hit = _mm512_test_epi64_mask(all, all);
-        if (!hit)
-            continue;
-        hit = (unsigned)__builtin_ctz(hit);
-        _mm512_storeu_si512(word, all);
-        return (i + hit) * 64 + (uint32_t)__builtin_ctzll(word[hit]);
-    }
-    return HG_RULES_NONE;
-}
-#else
-static uint32_t
-first_wide(const uint64_t *const v[DIMENSIONS], uint32_t words)
-{
-    (void)v, (void)words;
-    abort();
-}
-#endif
-
 uint32_t
-bit_group_first(const struct bit_group *g, const uint64_t *const v[DIMENSIONS],
-                uint32_t from, bool wide)
+bit_group_words(const struct bit_group *g)
 {
-    uint64_t mask = ~UINT64_C(0) << (from & 63);
-    uint32_t i;
-
-    if (wide && !from)
-        return first_wide(v, g->words);
-    for (i = from / 64; i < g->words; i++, mask = ~UINT64_C(0)) {
-        uint64_t all = v[SRC][i] & v[DST][i] & v[SPORT][i] & v[SERVICE][i] &
-                       v[PROTOCOL][i] & mask;
-
-        if (all)
-            return i * 64 + (uint32_t)__builtin_ctzll(all);
-    }
-    return HG_RULES_NONE;
+    return g->words;
 }

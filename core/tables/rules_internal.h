@@ -1,45 +1,158 @@
-/* rules_internal.h: what rules.c (rules, keys, scan) and rules_bits.c (bit
- * vectors) share.  headgate/rules.h is their outside.
+/* rules_internal.h: what the files of rules.h share.
  *
- * Both see a rule as a box: a range in each of five dimensions. */
+ *   rules.c         rules, keys, and which form a table takes
+ *   rules_forest.c  builds scans and trees
+ *   rules_cut.c     by which bits trees cut
+ *   rules_bits.c    builds bit vectors
+ *   rules_kernel.c  looks up in all of them, for each kind of processor
+ *
+ * All see a rule as a box: a range in each word of a key.  A prefix of an
+ * IPv6 address is such a range in each of the address's four words, because
+ * at most one of them is cut by its length. */
 #ifndef RULES_INTERNAL_H
 #define RULES_INTERNAL_H 1
 
 #include <headgate/rules.h>
 
-__extension__ typedef unsigned __int128 u128;
-
-enum { SRC, DST, SPORT, SERVICE, PROTOCOL, DIMENSIONS };
+enum {
+    WORDS = HG_RULE_WORDS,
+    WORDS4 = 5, /* Of them IPv4 uses these many. */
+    LANES = 16,
+    TREES_MAX = 4,
+    SCAN_FEW = 64, /* So few rules are no tree of their own. */
+    CUT_BITS_MAX = 10,
+    KEYS_MAX = 64 /* Looked up together. */
+};
 
 /* Both ends included. */
 struct box {
-    u128 low[DIMENSIONS];
-    u128 high[DIMENSIONS];
+    uint32_t low[WORDS];
+    uint32_t high[WORDS];
 };
 
-/* A key as a point; 'addr' is used for IPv6, at[SRC] and at[DST] for IPv4. */
-struct point {
-    u128 addr[2];
-    uint32_t at[DIMENSIONS];
+/* The words of a key that a family uses, and how many. */
+extern const uint8_t rules_words[2][WORDS];
+
+static inline unsigned
+n_words(bool six)
+{
+    return six ? WORDS : WORDS4;
+}
+
+/* ---- Scans and trees -------------------------------------------------- */
+
+/* A place of a tree.  Inside, the child is at 'child' plus the bits of word
+ * 'word' that 'shift' and 'mask' choose.  A leaf has mask 0. */
+struct node {
+    uint32_t child; /* Of a leaf: how many blocks it has, */
+    uint32_t block; /* from which one on. */
+    uint32_t first; /* The least index of a rule below. */
+    uint16_t mask;
+    uint8_t word;
+    uint8_t shift;
 };
 
-/* Zeroed memory aligned to a cache line; the program ends without it. */
-void *rules_alloc(size_t size);
+/* A rule is in each leaf that a packet of it may come to.  A leaf is a
+ * block, which it may share with others, or a few.  Where cutting would put
+ * too many rules into too many leaves, they are left for the next tree; what
+ * is found is the least of all trees.  A tree without cuts is a scan. */
+struct forest {
+    bool six;
+    unsigned n_trees;
+    uint32_t root[TREES_MAX];
+    struct node *node;
+    uint32_t n_nodes;
+    /* Sixteen rules, word by word: a value matches if it is less than or
+     * equal to the span above the low end.  Then the rules' indices. */
+    uint32_t *block;
+    uint32_t n_blocks;
+};
+
+/* Numbers in a block: rows of LANES. */
+static inline uint32_t
+block_size(bool six)
+{
+    return (2 * n_words(six) + 1) * LANES;
+}
+
+static inline const uint32_t *
+block_index(const uint32_t *block, bool six)
+{
+    return block + 2 * n_words(six) * LANES;
+}
+
+/* A forest of n boxes, whose rules are index[]: as a scan; as trees, or NULL
+ * if they would need more than 'limit' bytes, or too much work. */
+struct forest *forest_scan(const struct box *, const uint32_t *index,
+                           uint32_t n, bool six);
+struct forest *forest_create(const struct box *, const uint32_t *index,
+                             uint32_t n, bool six, size_t limit);
+void forest_destroy(struct forest *);
+size_t forest_bytes(const struct forest *);
+
+/* What a lookup of a packet of these boxes takes, roughly. */
+double forest_ns(const struct forest *, const struct box *, uint32_t n);
+
+/* A cut by 'bits' bits of a word, from 'shift' on. */
+struct cut {
+    uint8_t word;
+    uint8_t shift;
+    uint8_t bits;
+};
+
+/* How many of a cut's children a box is in: from *first on, and after the
+ * last one from 0; and whether they are so many that it had better be in
+ * another tree. */
+uint32_t cut_span(const struct box *, const struct cut *, uint32_t *first);
+bool cut_is_wide(const struct box *, const struct cut *);
+
+/* The best cut of a list, or false if it had better not be cut.  What is wide
+ * may be left for another tree if 'may_set_aside'.  Adds how many rules were
+ * looked at to *work. */
+bool cut_choose(const struct box *, const uint32_t *list, uint32_t n, bool six,
+                bool may_set_aside, struct cut *, uint64_t *work);
+
+/* ---- Bit vectors ------------------------------------------------------ */
 
 struct bit_group;
 
-/* Bit vectors over n boxes of a family (4 or 6), n <= HG_RULES_GROUP. */
-struct bit_group *bit_group_create(const struct box *, uint32_t n,
-                                   uint8_t family);
+/* What a lookup takes in a group, roughly. */
+#define BIT_GROUP_NS 50
+
+/* Bit vectors over n boxes of a family, n <= HG_RULES_GROUP. */
+struct bit_group *bit_group_create(const struct box *, uint32_t n, bool six);
 void bit_group_destroy(struct bit_group *);
 size_t bit_group_bytes(const struct bit_group *);
 
-/* Finds the vectors of a point and fetches them; then the first box from
- * 'from' on that is in all of them, or HG_RULES_NONE. */
-void bit_group_locate(const struct bit_group *, const struct point *,
-                      const uint64_t *vector[DIMENSIONS]);
-uint32_t bit_group_first(const struct bit_group *,
-                         const uint64_t *const vector[DIMENSIONS],
-                         uint32_t from, bool wide);
+/* Finds the vectors of a key and fetches them; they have so many words of
+ * 64 bits, a multiple of eight. */
+void bit_group_locate(const struct bit_group *, const struct hg_rule_key *,
+                      const uint64_t *vector[WORDS]);
+uint32_t bit_group_words(const struct bit_group *);
+
+/* ---- Looking up ------------------------------------------------------- */
+
+struct kernel {
+    const char *name;
+    /* For the n keys whose numbers are in 'which', the least index that a
+     * forest has, in the same place of 'found', unless that is less already.
+     * n and the numbers are at most KEYS_MAX. */
+    void (*find)(const struct forest *, unsigned n, const uint8_t *which,
+                 const struct hg_rule_key *, uint32_t *found);
+    /* The least index from 'from' on, and the first bit from there on that is
+     * in all vectors; or HG_RULES_NONE. */
+    uint32_t (*next)(const struct forest *, const struct hg_rule_key *,
+                     uint32_t from);
+    uint32_t (*first_bit)(const uint64_t *const *vector, unsigned n_vectors,
+                          uint32_t words, uint32_t from);
+};
+
+/* The one that tables made from now on use, and whether it is the one for
+ * any processor. */
+const struct kernel *rules_kernel(void);
+bool rules_kernel_is_plain(const struct kernel *);
+
+/* Zeroed memory aligned to a cache line; the program ends without it. */
+void *rules_alloc(size_t size);
 
 #endif

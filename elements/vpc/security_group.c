@@ -81,21 +81,6 @@ rules_of(unsigned direction)
     return direction == INGRESS ? HG_GROUP_INBOUND : HG_GROUP_OUTBOUND;
 }
 
-/* A key as the answer to this packet would have it. */
-static struct hg_rule_key
-reversed(const struct hg_rule_key *key)
-{
-    struct hg_rule_key r = *key;
-
-    memcpy(r.src, key->dst, sizeof r.src);
-    memcpy(r.dst, key->src, sizeof r.dst);
-    if (key->sport < HG_RULE_NO_PORT) {
-        r.sport = key->service;
-        r.service = key->sport;
-    }
-    return r;
-}
-
 /* Whether anybody may send what comes and everything may go back, or this is
  * an answer to such a packet: nothing is remembered of it then. */
 static bool
@@ -104,7 +89,8 @@ needs_no_tracking(struct security_group *self, const struct passage *g,
 {
     enum hg_group_direction d = rules_of(g->direction);
     enum hg_group_direction back = rules_of(!g->direction);
-    uint8_t family = key->family, protocol = key->protocol;
+    uint8_t family = key->family;
+    uint8_t protocol = (uint8_t)key->at[HG_RULE_PROTOCOL];
     struct hg_rule_key reverse;
     struct hg_addr src, dst;
 
@@ -120,7 +106,7 @@ needs_no_tracking(struct security_group *self, const struct passage *g,
     if (verdict == HG_GROUP_OPEN &&
         hg_group_set_all_open(g->set, back, family, protocol))
         return true;
-    reverse = reversed(key);
+    reverse = hg_rule_key_reversed(key);
     return hg_group_set_all_open(g->set, d, family, protocol) &&
            hg_group_set_verdict(g->set, back, &reverse, g->peer) ==
                HG_GROUP_OPEN;

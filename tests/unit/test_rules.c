@@ -282,23 +282,42 @@ random_rules(size_t n)
     return rules;
 }
 
+static const enum hg_rules_variant variants[] = {HG_RULES_PLAIN, HG_RULES_AVX2,
+                                                 HG_RULES_AVX512};
+
+/* The rules as a table of each variant that this machine has. */
+static void
+check_variants(const struct hg_rule *rules, size_t n, enum hg_rules_form form)
+{
+    unsigned i, k;
+
+    for (i = 0; i < sizeof variants / sizeof variants[0]; i++) {
+        struct hg_rules *t;
+
+        if (!hg_rules_use(variants[i]))
+            continue;
+        t = hg_rules_create(rules, n, form);
+        for (k = 0; k < 40; k++) {
+            check_batch(t, rules, n, false);
+            check_walk(t, rules, n);
+        }
+        CHECK_EQ(hg_rules_count(t), n);
+        hg_rules_destroy(t);
+    }
+    CHECK(hg_rules_use(HG_RULES_BEST));
+}
+
 static void
 check_form(enum hg_rules_form form)
 {
     static const size_t sizes[] = {1,  2,   15,  16,   17,   33,   63,  64,
                                    65, 511, 513, 2047, 2048, 2049, 4500};
-    size_t i, k;
+    size_t i;
 
     for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         struct hg_rule *rules = random_rules(sizes[i]);
-        struct hg_rules *t = hg_rules_create(rules, sizes[i], form);
 
-        for (k = 0; k < 40; k++) {
-            check_batch(t, rules, sizes[i], false);
-            check_walk(t, rules, sizes[i]);
-        }
-        CHECK_EQ(hg_rules_count(t), sizes[i]);
-        hg_rules_destroy(t);
+        check_variants(rules, sizes[i], form);
         free(rules);
     }
 }
@@ -306,6 +325,11 @@ check_form(enum hg_rules_form form)
 TEST(a_scan_finds_what_the_model_finds)
 {
     check_form(HG_RULES_SCAN);
+}
+
+TEST(trees_find_what_the_model_finds)
+{
+    check_form(HG_RULES_TREES);
 }
 
 TEST(bit_vectors_find_what_the_model_finds)
@@ -346,11 +370,13 @@ TEST(a_table_without_rules_matches_nothing)
 TEST(what_is_not_ip_matches_no_rule)
 {
     struct hg_rule any;
-    struct hg_rule_key key = {.sport = HG_RULE_NO_PORT,
-                              .service = HG_RULE_NO_SERVICE};
+    struct hg_rule_key key;
+    struct hg_addr none = {.family = 4};
     struct hg_rules *t;
 
     hg_rule_init(&any);
+    hg_rule_key_init(&key, &none, &none, 0);
+    key.family = 0;
     t = hg_rules_create(&any, 1, HG_RULES_AUTO);
     CHECK(!hg_rules_any(t, &key));
     CHECK(!hg_rule_matches(&any, &key));

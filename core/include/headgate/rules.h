@@ -11,16 +11,25 @@
  *     hg_rule_key_of(p, &key);
  *     i = hg_rules_first(table, &key);
  *
- * Two forms, chosen by number of rules and by what the machine has:
+ * Three forms, chosen by number of rules and by what the machine has:
  *
- *   scan  Rules one after the other, or sixteen at once with AVX-512.
- *   bits  Bit vectors (Lakshman and Stiliadis, SIGCOMM 1998).  Each dimension
- *         is cut into the intervals in which the same rules match; a lookup
- *         finds five intervals and intersects their vectors.  Rules are taken
- *         in groups of HG_RULES_GROUP, so that memory grows with the number
- *         of rules and not with its square.  At worst a lookup costs, for
- *         each group, five binary searches and a walk over five vectors:
- *         always less than a scan.
+ *   scan   Rules one after the other, sixteen at once.
+ *   trees  Each node chooses a child by a few bits of one field of the key, as
+ *          in HyperCuts (Singh et al., SIGCOMM 2003) and ByteCuts (Daly and
+ *          Torng, INFOCOM 2018); leaves are scans of sixteen rules.  A rule
+ *          that many children would need is left for a tree of its own, as in
+ *          EffiCuts (Vamanan et al., SIGCOMM 2010); there are at most four.
+ *   bits   Bit vectors (Lakshman and Stiliadis, SIGCOMM 1998).  Each dimension
+ *          is cut into the intervals in which the same rules match; a lookup
+ *          finds the interval of each and intersects their vectors.  Rules are
+ *          taken in groups of HG_RULES_GROUP, so that memory grows with the
+ *          number of rules and not with its square.
+ *
+ * The worst case is bounded.  Trees that would take more than
+ * HG_RULES_TREE_BYTES a rule, or whose leaves are so large that bit vectors
+ * are faster, are given up for bit vectors.  Those cost, at worst, a binary
+ * search in each dimension and a walk over the vectors for each group: less
+ * than a scan.
  *
  * A table never changes; who changes rules makes a new one.
  *
@@ -37,6 +46,7 @@ extern "C" {
 #define HG_RULE_ANY (-1)
 #define HG_RULES_NONE UINT32_MAX
 #define HG_RULES_GROUP 2048
+#define HG_RULES_TREE_BYTES 1024
 
 /* Everything that is given must match.  Ports and ICMP are looked at whatever
  * the protocol is.  A port range other than 0-65535 matches only packets that
@@ -53,22 +63,27 @@ struct hg_rule {
     int16_t icmp_code; /* The same; given only with a type. */
 };
 
-/* What is looked up.  Made by the functions below; the numbers are those of
- * the dimensions that tables search in. */
-struct hg_rule_key {
-    uint64_t src[2]; /* High and low half, host order; IPv4: 0, address. */
-    uint64_t dst[2];
-    uint32_t sport;   /* HG_RULE_NO_PORT where there is none. */
-    uint32_t service; /* Destination port; HG_RULE_ICMP + type * 256 + code;
-                       * or HG_RULE_NO_SERVICE. */
-    uint8_t family;   /* 4 or 6; 0 matches no rule. */
-    uint8_t protocol;
+/* What is looked up, as the words that tables search in.  Made by the
+ * functions below. */
+enum {
+    HG_RULE_SRC = 0, /* Four words, the high one first, in host order; */
+    HG_RULE_DST = 4, /* IPv4: the first only. */
+    HG_RULE_SPORT = 8,
+    HG_RULE_SERVICE, /* Destination port; HG_RULE_ICMP + type * 256 + code;
+                      * or HG_RULE_NO_SERVICE. */
+    HG_RULE_PROTOCOL,
+    HG_RULE_WORDS
 };
 
 enum {
     HG_RULE_NO_PORT = 0x10000,
     HG_RULE_ICMP = 0x10000,
     HG_RULE_NO_SERVICE = 0x20000
+};
+
+struct hg_rule_key {
+    uint32_t at[HG_RULE_WORDS];
+    uint8_t family; /* 4 or 6; 0 matches no rule. */
 };
 
 /* A rule that matches every IP packet. */
@@ -87,16 +102,19 @@ HG_API void hg_rule_key_init(struct hg_rule_key *, const struct hg_addr *src,
 static inline void
 hg_rule_key_set_ports(struct hg_rule_key *key, uint16_t sport, uint16_t dport)
 {
-    key->sport = sport;
-    key->service = dport;
+    key->at[HG_RULE_SPORT] = sport;
+    key->at[HG_RULE_SERVICE] = dport;
 }
 
 static inline void
 hg_rule_key_set_icmp(struct hg_rule_key *key, uint8_t type, uint8_t code)
 {
-    key->sport = HG_RULE_NO_PORT;
-    key->service = HG_RULE_ICMP + type * 256u + code;
+    key->at[HG_RULE_SPORT] = HG_RULE_NO_PORT;
+    key->at[HG_RULE_SERVICE] = HG_RULE_ICMP + type * 256u + code;
 }
+
+/* The key of the answer to a packet with this key. */
+HG_API struct hg_rule_key hg_rule_key_reversed(const struct hg_rule_key *);
 
 /* The rule alone, for tests and for who has but one. */
 HG_API bool hg_rule_matches(const struct hg_rule *,
@@ -104,7 +122,12 @@ HG_API bool hg_rule_matches(const struct hg_rule *,
 
 struct hg_rules;
 
-enum hg_rules_form { HG_RULES_AUTO, HG_RULES_SCAN, HG_RULES_BITS };
+enum hg_rules_form {
+    HG_RULES_AUTO,
+    HG_RULES_SCAN,
+    HG_RULES_TREES, /* Where their memory is within bounds, else bits. */
+    HG_RULES_BITS
+};
 
 /* A table of n rules, which are copied.  Never NULL (memory running out ends
  * the program); hg_rules_destroy(NULL) does nothing. */
@@ -136,6 +159,24 @@ HG_API size_t hg_rules_count(const struct hg_rules *);
 
 /* Memory in bytes. */
 HG_API size_t hg_rules_bytes(const struct hg_rules *);
+
+/* Which form the rules of a family (4 or 6) have and for which processor it
+ * is, in words such as "2 trees, avx512"; cut to 'size'.  Returns 'text'. */
+HG_API const char *hg_rules_describe(const struct hg_rules *, uint8_t family,
+                                     char *text, size_t size);
+
+/* For tests and measurements: the instructions that tables made from now on
+ * use, on all threads; false, and nothing changes, if this machine has not
+ * got them.  All variants find the same.  HG_RULES_BEST, the default, is the
+ * last one that the machine has. */
+enum hg_rules_variant {
+    HG_RULES_BEST,
+    HG_RULES_PLAIN,
+    HG_RULES_AVX2,
+    HG_RULES_AVX512
+};
+
+HG_API bool hg_rules_use(enum hg_rules_variant);
 
 /* Reads rules in the format of ClassBench (Taylor and Turner, IEEE/ACM ToN
  * 15(3), 2007), one a line:

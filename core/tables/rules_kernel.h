@@ -1,0 +1,180 @@
+/* rules_kernel.h: lookups, once for each kind of processor.
+ *
+ * rules_kernel.c includes this several times.  Before, it defines KERNEL(),
+ * which makes a name of the kind's own, TARGET, the attribute that lets its
+ * instructions be used, and two functions:
+ *
+ *   KERNEL(match)      which of a block's rules a key matches, a bit each
+ *   KERNEL(first_bit)  see struct kernel */
+
+/* Takes what hits say about 'size' blocks of a key; without a branch, for
+ * which way it went nobody could predict. */
+INLINE void
+KERNEL(take)(const uint32_t *block, uint32_t size, bool six, uint64_t hits,
+             uint32_t *found)
+{
+    uint64_t last = UINT64_C(1) << (size * LANES - 1);
+    uint32_t hit = (uint32_t)__builtin_ctzll(hits | last);
+    uint32_t index =
+        block_index(block + hit / LANES * block_size(six), six)[hit % LANES];
+
+    index |= (uint32_t) - (hits == 0);
+    *found = index < *found ? index : *found;
+}
+
+/* Some keys through a tree that is but a leaf.  A block after the other: its
+ * rules stay in registers while keys pass. */
+TARGET INLINE void
+KERNEL(scan)(const struct forest *f, const struct node *leaf, bool six,
+             unsigned n, const uint8_t *which, const struct hg_rule_key *key,
+             uint32_t *found)
+{
+    const uint32_t *block = f->block + leaf->block * (size_t)block_size(six);
+    uint32_t left = leaf->child, b, size;
+    uint64_t hits[KEYS_MAX];
+    unsigned i;
+
+    for (; left; left -= size, block += size * block_size(six)) {
+        size = left < 64 / LANES ? left : 64 / LANES;
+        for (i = 0; i < n; i++)
+            hits[i] = KERNEL(match)(block, key[which[i]].at, six);
+        for (b = 1; b < size; b++)
+            for (i = 0; i < n; i++)
+                hits[i] |= (uint64_t)KERNEL(match)(block + b * block_size(six),
+                                                   key[which[i]].at, six)
+                           << b * LANES;
+        for (i = 0; i < n; i++)
+            KERNEL(take)(block, size, six, hits[i], &found[which[i]]);
+    }
+}
+
+/* The leaves of some keys; at[] has their nodes. */
+TARGET INLINE void
+KERNEL(ask_leaves)(const struct forest *f, bool six, unsigned n,
+                   const uint8_t *which, const uint32_t *at,
+                   const struct hg_rule_key *key, uint32_t *found)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        unsigned k = which[i];
+        const struct node *leaf = &f->node[at[k]];
+        const uint32_t *block =
+            f->block + leaf->block * (size_t)block_size(six);
+        uint32_t left;
+
+        KERNEL(take)
+        (block, 1, six, KERNEL(match)(block, key[k].at, six), &found[k]);
+        for (left = leaf->child - 1; left; left--) {
+            block += block_size(six);
+            KERNEL(take)
+            (block, 1, six, KERNEL(match)(block, key[k].at, six), &found[k]);
+        }
+    }
+}
+
+/* Some keys down a tree, level by level, and through its leaves.  Those for
+ * which nothing better than what was found can be below stay where they
+ * are. */
+TARGET INLINE void
+KERNEL(descend)(const struct forest *f, uint32_t root, bool six, unsigned n,
+                uint8_t *which, const struct hg_rule_key *key, uint32_t *found)
+{
+    uint8_t leaves[KEYS_MAX];
+    uint32_t at[KEYS_MAX];
+    unsigned n_leaves = 0, left, i;
+
+    for (i = 0; i < n; i++)
+        at[which[i]] = root;
+    for (; n; n = left)
+        for (i = 0, left = 0; i < n; i++) {
+            uint8_t k = which[i];
+            const struct node *node = &f->node[at[k]];
+
+            at[k] = node->child +
+                    (key[k].at[node->word] >> node->shift & node->mask);
+            node = &f->node[at[k]];
+            which[left] = leaves[n_leaves] = k;
+            left += node->mask && node->first < found[k];
+            n_leaves += !node->mask && node->first < found[k];
+        }
+    KERNEL(ask_leaves)(f, six, n_leaves, leaves, at, key, found);
+}
+
+TARGET INLINE void
+KERNEL(find_all)(const struct forest *f, bool six, unsigned n,
+                 const uint8_t *which, const struct hg_rule_key *key,
+                 uint32_t *found)
+{
+    uint8_t open[KEYS_MAX];
+    unsigned n_open, i, k;
+
+    for (i = 0; i < f->n_trees; i++) {
+        const struct node *root = &f->node[f->root[i]];
+
+        for (k = 0, n_open = 0; k < n; k++) {
+            open[n_open] = which[k];
+            n_open += root->first < found[which[k]];
+        }
+        if (root->mask)
+            KERNEL(descend)(f, f->root[i], six, n_open, open, key, found);
+        else
+            KERNEL(scan)(f, root, six, n_open, open, key, found);
+    }
+}
+
+TARGET static void
+KERNEL(find)(const struct forest *f, unsigned n, const uint8_t *which,
+             const struct hg_rule_key *key, uint32_t *found)
+{
+    if (f->six)
+        KERNEL(find_all)(f, true, n, which, key, found);
+    else
+        KERNEL(find_all)(f, false, n, which, key, found);
+}
+
+TARGET static uint32_t
+KERNEL(next_in_leaf)(const struct forest *f, const struct node *leaf,
+                     const struct hg_rule_key *key, uint32_t from)
+{
+    uint32_t b, hits, index;
+
+    for (b = leaf->block; b < leaf->block + leaf->child; b++) {
+        const uint32_t *block = f->block + b * (size_t)block_size(f->six);
+
+        hits = f->six ? KERNEL(match)(block, key->at, true)
+                      : KERNEL(match)(block, key->at, false);
+        for (; hits; hits &= hits - 1) {
+            index = block_index(block, f->six)[__builtin_ctz(hits)];
+            if (index >= from)
+                return index;
+        }
+    }
+    return HG_RULES_NONE;
+}
+
+TARGET static uint32_t
+KERNEL(next)(const struct forest *f, const struct hg_rule_key *key,
+             uint32_t from)
+{
+    uint32_t found = HG_RULES_NONE, index;
+    unsigned i;
+
+    for (i = 0; i < f->n_trees; i++) {
+        const struct node *node = &f->node[f->root[i]];
+
+        while (node->mask)
+            node = &f->node[node->child +
+                            (key->at[node->word] >> node->shift & node->mask)];
+        index = KERNEL(next_in_leaf)(f, node, key, from);
+        found = index < found ? index : found;
+    }
+    return found;
+}
+
+static const struct kernel KERNEL(kernel) = {
+    .name = KERNEL_NAME,
+    .find = KERNEL(find),
+    .next = KERNEL(next),
+    .first_bit = KERNEL(first_bit),
+};
