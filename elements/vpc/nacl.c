@@ -83,6 +83,14 @@ nth_address(const struct hg_prefix *prefix, uint8_t n)
     return addr;
 }
 
+static void
+reserve(struct guard *g, const struct hg_prefix *prefix, uint8_t n)
+{
+    struct hg_addr addr = nth_address(prefix, n);
+
+    hg_rule_key_init(&g->reserved[g->n_reserved++], &addr, &addr, 0);
+}
+
 /* Router at 1 and resolver at 2 of the subnet, resolver at 2 of the VPC:
  * "Subnet CIDR blocks", Amazon VPC User Guide. */
 static void
@@ -90,15 +98,15 @@ fill_guard(const struct nacl *self, const struct hg_subnet *subnet,
            struct guard *g)
 {
     const struct hg_vpc *vpc = subnet->vpc;
-    size_t i, n = 0;
+    size_t i;
 
     *g = (struct guard){.known = true, .acl = self->default_acl};
     for (i = 0; i < subnet->cidr.n && i < 2; i++) {
-        g->reserved[n++] = nth_address(&subnet->cidr.v[i], 1);
-        g->reserved[n++] = nth_address(&subnet->cidr.v[i], 2);
+        reserve(g, &subnet->cidr.v[i], 1);
+        reserve(g, &subnet->cidr.v[i], 2);
     }
     if (vpc && vpc->cidr.n)
-        g->reserved[n++] = nth_address(&vpc->cidr.v[0], 2);
+        reserve(g, &vpc->cidr.v[0], 2);
     for (i = 0; i < self->n_associations; i++)
         if (!strcmp(self->associations[i].subnet, subnet->id)) {
             g->acl = self->associations[i].acl;
@@ -106,6 +114,21 @@ fill_guard(const struct nacl *self, const struct hg_subnet *subnet,
         }
     if (subnet->nacl)
         g->acl = hg_acl_set_find(&self->set, subnet->nacl);
+}
+
+/* Whether the address that a key has from word 'at' on is reserved. */
+static bool
+is_reserved(const struct guard *g, const struct hg_rule_key *key, unsigned at)
+{
+    unsigned i;
+
+    for (i = 0; i < g->n_reserved; i++)
+        if (g->reserved[i].at[at] == key->at[at] &&
+            g->reserved[i].family == key->family &&
+            !memcmp(&g->reserved[i].at[at], &key->at[at],
+                    4 * sizeof key->at[at]))
+            return true;
+    return false;
 }
 
 static void
@@ -128,26 +151,43 @@ guard_of(struct nacl *self, const struct hg_subnet *subnet)
     return &self->guards[subnet->number];
 }
 
+/* The subnet of the packet's source or destination. */
 static const struct hg_subnet *
-subnet_of(const struct nacl *self, const struct hg_packet *p,
-          const struct hg_eni *eni, struct hg_addr addr)
+subnet_of(const struct nacl *self, const struct hg_packet *p, bool source)
 {
+    const struct hg_eni *eni = source ? p->src_eni : p->dst_eni;
+    struct hg_addr addr;
+
     if (eni)
         return eni->subnet;
-    return self->inventory
-               ? hg_inventory_subnet_of(self->inventory, p->vpc, &addr)
-               : NULL;
+    if (!self->inventory)
+        return NULL;
+    addr = source ? hg_packet_src(p) : hg_packet_dst(p);
+    return hg_inventory_subnet_of(self->inventory, p->vpc, &addr);
 }
 
 static bool
-in_list(const struct hg_prefix_list *list, struct hg_addr addr)
+in_list(const struct hg_prefix_list *list, const struct hg_addr *addr)
 {
     size_t i;
 
     for (i = 0; i < list->n; i++)
-        if (hg_prefix_contains(&list->v[i], &addr))
+        if (hg_prefix_contains(&list->v[i], addr))
             return true;
     return false;
+}
+
+/* Whether both addresses are in 'cidr'. */
+static bool
+is_inside(const struct nacl *self, const struct hg_packet *p)
+{
+    struct hg_addr src, dst;
+
+    if (!self->cidr.n)
+        return false;
+    src = hg_packet_src(p);
+    dst = hg_packet_dst(p);
+    return in_list(&self->cidr, &src) && in_list(&self->cidr, &dst);
 }
 
 /* ---- Packets ---------------------------------------------------------- */
@@ -188,33 +228,26 @@ pass_by(const struct hg_packet *p, hg_counter *why)
 /* Chooses the ACL of a packet, or decides without one: then *acl is NULL and
  * the verdict is returned. */
 static int
-choose(struct nacl *self, struct hg_packet *p, struct hg_acl **acl)
+choose(struct nacl *self, struct hg_packet *p, const struct hg_rule_key *key,
+       struct hg_acl **acl)
 {
     bool inbound = p->in_port == HG_ACL_INBOUND;
     uint32_t number = self->default_acl;
     const struct hg_subnet *from, *to, *own;
-    struct hg_addr src, dst;
 
     *acl = NULL;
-    note_rule(self, p, 0);
-    if (!hg_packet_is_ip(p))
+    if (!key->family)
         return pass_by(p, &self->not_filtered);
-    src = hg_packet_src(p);
-    dst = hg_packet_dst(p);
-    from = subnet_of(self, p, p->src_eni, src);
-    to = subnet_of(self, p, p->dst_eni, dst);
+    from = subnet_of(self, p, true);
+    to = subnet_of(self, p, false);
     own = inbound ? to : from;
-    if (from && to ? from->number == to->number
-                   : in_list(&self->cidr, src) && in_list(&self->cidr, dst))
+    if (from && to ? from->number == to->number : is_inside(self, p))
         return pass_by(p, &self->same_subnet);
     if (own) {
         const struct guard *g = guard_of(self, own);
-        const struct hg_addr *other = inbound ? &src : &dst;
-        unsigned i;
 
-        for (i = 0; i < 6 && g->reserved[i].family; i++)
-            if (hg_addr_equal(other, &g->reserved[i]))
-                return pass_by(p, &self->not_filtered);
+        if (is_reserved(g, key, inbound ? HG_RULE_SRC : HG_RULE_DST))
+            return pass_by(p, &self->not_filtered);
         number = g->acl;
     }
     if (number == HG_ACL_NONE)
@@ -241,8 +274,10 @@ judge(struct nacl *self, struct hg_packet *p, struct hg_acl *acl,
                                            : HG_ACL_NUMBER_LAST6);
         return deny(self, p);
     }
-    if (found < self->set.n_exempt)
+    if (found < self->set.n_exempt) {
+        note_rule(self, p, 0);
         return pass_by(p, &self->not_filtered);
+    }
     rule = &acl->list[p->in_port].rule[found - self->set.n_exempt];
     rule->packets++;
     note_rule(self, p, rule->number);
@@ -265,9 +300,8 @@ nacl_batch(struct nacl *self, struct hg_batch *batch)
         forget_guards(self);
     }
     for (i = 0; i < batch->n; i++) {
-        verdict[i] = (int16_t)choose(self, batch->p[i], &acl[i]);
-        if (acl[i])
-            hg_rule_key_of(batch->p[i], &key[i]);
+        hg_rule_key_of(batch->p[i], &key[i]);
+        verdict[i] = (int16_t)choose(self, batch->p[i], &key[i], &acl[i]);
     }
     for (i = 0; i < batch->n; i = end) {
         unsigned direction = batch->p[i]->in_port;
@@ -275,8 +309,11 @@ nacl_batch(struct nacl *self, struct hg_batch *batch)
         for (end = i + 1; end < batch->n && acl[end] == acl[i] &&
                           batch->p[end]->in_port == direction;)
             end++;
-        if (!acl[i])
+        if (!acl[i]) {
+            for (k = i; k < end; k++)
+                note_rule(self, batch->p[k], 0);
             continue;
+        }
         hg_rules_first_batch(acl[i]->list[direction].table, end - i, key + i,
                              found + i);
         for (k = i; k < end; k++)

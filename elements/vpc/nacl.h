@@ -44,7 +44,8 @@ struct association {
 struct guard {
     bool known;
     uint32_t acl;
-    struct hg_addr reserved[6]; /* Router and resolver; family 0: none. */
+    unsigned n_reserved;
+    struct hg_rule_key reserved[5]; /* Router and resolvers, as addresses. */
 };
 
 struct nacl {
