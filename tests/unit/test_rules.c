@@ -4,13 +4,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <headgate/rules.h>
 
 #include "test.h"
 
-enum { BATCH = 64 };
+enum { BATCH = 150, TABLES_MAX = 12 };
 
 static uint64_t state = 1;
 
@@ -170,46 +169,105 @@ near_header(const struct hg_rule *rules, size_t n, bool always_ports)
 
 /* ---- Comparing -------------------------------------------------------- */
 
+/* One set of rules in each form, for each kind of processor that this machine
+ * can be. */
+struct tables {
+    const struct hg_rule *rules;
+    size_t n;
+    unsigned n_tables;
+    struct hg_rules *table[TABLES_MAX];
+};
+
 static void
-check_batch(const struct hg_rules *t, const struct hg_rule *rules, size_t n,
-            bool always_ports)
+tables_init(struct tables *t, const struct hg_rule *rules, size_t n)
+{
+    static const enum hg_rules_variant variants[] = {
+        HG_RULES_PLAIN, HG_RULES_AVX2, HG_RULES_AVX512};
+    static const enum hg_rules_form forms[] = {HG_RULES_SCAN, HG_RULES_TREES,
+                                               HG_RULES_BITS, HG_RULES_AUTO};
+    unsigned i, k;
+
+    *t = (struct tables){.rules = rules, .n = n};
+    for (i = 0; i < 3; i++)
+        if (hg_rules_use(variants[i]))
+            for (k = 0; k < 4; k++)
+                t->table[t->n_tables++] = hg_rules_create(rules, n, forms[k]);
+    CHECK(hg_rules_use(HG_RULES_BEST));
+    CHECK(t->n_tables >= 4);
+}
+
+static void
+tables_uninit(struct tables *t)
+{
+    unsigned i;
+
+    for (i = 0; i < t->n_tables; i++)
+        hg_rules_destroy(t->table[i]);
+}
+
+static void
+expect(const struct hg_rules *t, const struct hg_rule_key *key,
+       const char *asked, uint32_t found, uint32_t expected)
+{
+    char text[64];
+
+    if (found != expected)
+        FAIL("%s of %zu rules (%s): rule %u instead of %u", asked,
+             hg_rules_count(t), hg_rules_describe(t, key->family, text, 64),
+             found, expected);
+}
+
+static void
+check_batch(const struct tables *t, bool always_ports)
 {
     struct hg_rule_key key[BATCH];
-    struct header h[BATCH];
-    uint32_t index[BATCH];
-    unsigned i, size = 1 + chance(BATCH);
+    uint32_t index[BATCH], expected[BATCH];
+    unsigned i, k, size = 1 + chance(BATCH);
 
     for (i = 0; i < size; i++) {
-        h[i] = near_header(rules, n, always_ports);
-        key[i] = key_of(&h[i]);
+        struct header h = near_header(t->rules, t->n, always_ports);
+
+        key[i] = key_of(&h);
+        expected[i] = model_next(t->rules, t->n, &h, 0);
     }
-    hg_rules_first_batch(t, size, key, index);
-    for (i = 0; i < size; i++) {
-        uint32_t expected = model_next(rules, n, &h[i], 0);
-
-        if (index[i] != expected)
-            CHECK_EQ(index[i], expected);
-        if (hg_rules_first(t, &key[i]) != expected)
-            CHECK_EQ(hg_rules_first(t, &key[i]), expected);
+    for (k = 0; k < t->n_tables; k++) {
+        hg_rules_first_batch(t->table[k], size, key, index);
+        for (i = 0; i < size; i++) {
+            expect(t->table[k], &key[i], "batch", index[i], expected[i]);
+            expect(t->table[k], &key[i], "first",
+                   hg_rules_first(t->table[k], &key[i]), expected[i]);
+        }
     }
 }
 
 /* All matches of a header, one after the other. */
 static void
-check_walk(const struct hg_rules *t, const struct hg_rule *rules, size_t n)
+check_walk(const struct tables *t)
 {
-    struct header h = near_header(rules, n, false);
+    struct header h = near_header(t->rules, t->n, false);
     struct hg_rule_key key = key_of(&h);
-    uint32_t from = 0, expected = 0;
+    uint32_t from = 0, expected;
+    unsigned k;
 
-    for (;; from++, expected++) {
-        from = hg_rules_next(t, &key, from);
-        expected = model_next(rules, n, &h, expected);
-        if (from != expected)
-            CHECK_EQ(from, expected);
-        if (from != expected || from == HG_RULES_NONE)
-            return;
+    do {
+        expected = model_next(t->rules, t->n, &h, from);
+        for (k = 0; k < t->n_tables; k++)
+            expect(t->table[k], &key, "next",
+                   hg_rules_next(t->table[k], &key, from), expected);
+        from = expected + 1;
+    } while (expected != HG_RULES_NONE);
+}
+
+static void
+check_all(const struct hg_rule *rules, size_t n, unsigned rounds)
+{
+    struct tables t;
+
+    for (tables_init(&t, rules, n); rounds; rounds--) {
+        check_batch(&t, false);
+        check_walk(&t);
     }
+    tables_uninit(&t);
 }
 
 /* ---- Rules made here -------------------------------------------------- */
@@ -282,33 +340,7 @@ random_rules(size_t n)
     return rules;
 }
 
-static const enum hg_rules_variant variants[] = {HG_RULES_PLAIN, HG_RULES_AVX2,
-                                                 HG_RULES_AVX512};
-
-/* The rules as a table of each variant that this machine has. */
-static void
-check_variants(const struct hg_rule *rules, size_t n, enum hg_rules_form form)
-{
-    unsigned i, k;
-
-    for (i = 0; i < sizeof variants / sizeof variants[0]; i++) {
-        struct hg_rules *t;
-
-        if (!hg_rules_use(variants[i]))
-            continue;
-        t = hg_rules_create(rules, n, form);
-        for (k = 0; k < 40; k++) {
-            check_batch(t, rules, n, false);
-            check_walk(t, rules, n);
-        }
-        CHECK_EQ(hg_rules_count(t), n);
-        hg_rules_destroy(t);
-    }
-    CHECK(hg_rules_use(HG_RULES_BEST));
-}
-
-static void
-check_form(enum hg_rules_form form)
+TEST(all_forms_on_all_processors_find_what_the_model_finds)
 {
     static const size_t sizes[] = {1,  2,   15,  16,   17,   33,   63,  64,
                                    65, 511, 513, 2047, 2048, 2049, 4500};
@@ -317,29 +349,9 @@ check_form(enum hg_rules_form form)
     for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         struct hg_rule *rules = random_rules(sizes[i]);
 
-        check_variants(rules, sizes[i], form);
+        check_all(rules, sizes[i], 12);
         free(rules);
     }
-}
-
-TEST(a_scan_finds_what_the_model_finds)
-{
-    check_form(HG_RULES_SCAN);
-}
-
-TEST(trees_find_what_the_model_finds)
-{
-    check_form(HG_RULES_TREES);
-}
-
-TEST(bit_vectors_find_what_the_model_finds)
-{
-    check_form(HG_RULES_BITS);
-}
-
-TEST(whatever_form_is_chosen_finds_it)
-{
-    check_form(HG_RULES_AUTO);
 }
 
 TEST(a_table_without_rules_matches_nothing)
@@ -408,9 +420,80 @@ TEST(ports_and_icmp_are_asked_only_of_packets_that_have_them)
     CHECK(!hg_rule_matches(&r, &key));
 }
 
+/* ---- Rules that mean harm --------------------------------------------- */
+
+static void
+make_equal(struct hg_rule *r, uint32_t i)
+{
+    (void)i;
+    r->dport = (struct hg_port_range){80, 90};
+}
+
+static void
+make_nested(struct hg_rule *r, uint32_t i)
+{
+    r->src.addr = r->dst.addr = hg_addr_from_ip4(0);
+    r->src.len = (uint8_t)(32 - i % 33);
+    r->dst.len = (uint8_t)(32 - i / 33 % 33);
+}
+
+/* Every source with any destination, and the other way round. */
+static void
+make_crossing(struct hg_rule *r, uint32_t i)
+{
+    struct hg_prefix *p = i % 2 ? &r->src : &r->dst;
+
+    p->addr = hg_addr_from_ip4(i / 2 * 2654435761u);
+    p->len = 32;
+}
+
+static void
+make_overlapping_ports(struct hg_rule *r, uint32_t i)
+{
+    r->sport = (struct hg_port_range){(uint16_t)i, (uint16_t)(i + 30000)};
+    r->dport = (struct hg_port_range){(uint16_t)(30000 - i % 30000),
+                                      (uint16_t)(65535 - i)};
+}
+
+static void
+make_crossing6(struct hg_rule *r, uint32_t i)
+{
+    struct hg_prefix *p = i % 2 ? &r->src : &r->dst;
+
+    p->addr = (struct hg_addr){.family = 6};
+    p->addr.byte[i / 2 % 16] = (uint8_t)(i >> 3);
+    p->len = (uint8_t)(8 * (i / 2 % 16 + 1));
+}
+
+TEST(no_rules_make_a_table_wrong_or_its_memory_explode)
+{
+    static void (*const make[])(struct hg_rule *, uint32_t) = {
+        make_equal, make_nested, make_crossing, make_overlapping_ports,
+        make_crossing6};
+    enum { N = 3000, BITS_BYTES = 11 * 2 * HG_RULES_GROUP / 8 };
+    struct hg_rule *rules = calloc(N, sizeof *rules);
+    struct hg_rules *t;
+    unsigned i;
+    uint32_t k;
+
+    REQUIRE(rules);
+    for (i = 0; i < sizeof make / sizeof make[0]; i++) {
+        for (k = 0; k < N; k++) {
+            hg_rule_init(&rules[k]);
+            make[i](&rules[k], k);
+        }
+        check_all(rules, N, 8);
+        t = hg_rules_create(rules, N, HG_RULES_AUTO);
+        CHECK(hg_rules_bytes(t) < N * (size_t)BITS_BYTES);
+        hg_rules_destroy(t);
+    }
+    free(rules);
+}
+
 TEST(memory_grows_with_the_number_of_rules)
 {
     enum { SMALL = HG_RULES_GROUP, LARGE = 8 * HG_RULES_GROUP };
+    static const enum hg_rules_form forms[] = {HG_RULES_BITS, HG_RULES_AUTO};
     struct hg_rule *rules = random_rules(LARGE);
     struct hg_rules *small, *large;
     size_t i;
@@ -420,11 +503,13 @@ TEST(memory_grows_with_the_number_of_rules)
         rules[i].src = rules[i].dst = (struct hg_prefix){.len = 0};
         rules[i].icmp_type = rules[i].icmp_code = HG_RULE_ANY;
     }
-    small = hg_rules_create(rules, SMALL, HG_RULES_BITS);
-    large = hg_rules_create(rules, LARGE, HG_RULES_BITS);
-    CHECK(hg_rules_bytes(large) < 9 * hg_rules_bytes(small));
-    hg_rules_destroy(small);
-    hg_rules_destroy(large);
+    for (i = 0; i < 2; i++) {
+        small = hg_rules_create(rules, SMALL, forms[i]);
+        large = hg_rules_create(rules, LARGE, forms[i]);
+        CHECK(hg_rules_bytes(large) < 9 * hg_rules_bytes(small));
+        hg_rules_destroy(small);
+        hg_rules_destroy(large);
+    }
     free(rules);
 }
 
@@ -505,40 +590,40 @@ TEST(a_mistake_in_a_classbench_file_has_its_place)
     }
 }
 
-static double
-now_ms(void)
+/* The same addresses behind 2001:db8::/32. */
+static void
+make_six(struct hg_prefix *p)
 {
-    struct timespec t;
+    struct hg_addr six = {.family = 6, .byte = {0x20, 0x01, 0x0d, 0xb8}};
 
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
-    return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+    if (!p->len)
+        return;
+    memcpy(six.byte + 4, p->addr.byte, 4);
+    p->addr = six;
+    p->len = (uint8_t)(p->len + 32);
 }
 
-/* Some sixty thousand headers through both forms of a rule set. */
 static void
-check_classbench(const char *path, const char *name)
+check_classbench(const char *path, bool six)
 {
-    static const enum hg_rules_form forms[] = {HG_RULES_AUTO, HG_RULES_SCAN};
     struct hg_error error = {""};
     struct hg_rule *rules;
-    size_t n, i, k;
+    struct tables t;
+    size_t n, i;
 
     if (!hg_rules_read_classbench(path, &rules, &n, &error)) {
         FAIL("%s", error.text);
         return;
     }
-    for (i = 0; i < 2; i++) {
-        double began = now_ms(), built;
-        struct hg_rules *t = hg_rules_create(rules, n, forms[i]);
-
-        built = now_ms() - began;
-        if (!i)
-            printf("    %s: %zu rules, %.1f ms, %zu KiB\n", name, n, built,
-                   hg_rules_bytes(t) / 1024);
-        for (k = 0; k < 2000; k++)
-            check_batch(t, rules, n, true);
-        hg_rules_destroy(t);
+    for (i = 0; six && i < n; i++) {
+        make_six(&rules[i].src);
+        make_six(&rules[i].dst);
+        rules[i].family = 6;
     }
+    tables_init(&t, rules, n);
+    for (i = 0; i < (six ? 60 : 300); i++)
+        check_batch(&t, true);
+    tables_uninit(&t);
     free(rules);
 }
 
@@ -559,7 +644,8 @@ TEST(classbench_sets_give_what_a_scan_gives)
         if (!strstr(entry->d_name, "_1k"))
             continue;
         snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        check_classbench(path, entry->d_name);
+        check_classbench(path, false);
+        check_classbench(path, true);
         n++;
     }
     closedir(dir);
