@@ -216,6 +216,22 @@ build_bits(struct family *f, const struct box *boxes, bool six)
     }
 }
 
+/* Trees, unless bit vectors are better. */
+static struct forest *
+choose_trees(const struct family *f, const struct box *boxes, bool six,
+             enum hg_rules_form form)
+{
+    struct forest *trees = forest_create(boxes, f->index, f->n, six,
+                                         f->n * (size_t)HG_RULES_TREE_BYTES);
+    uint32_t n_groups = (f->n + HG_RULES_GROUP - 1) / HG_RULES_GROUP;
+
+    if (!trees || form == HG_RULES_TREES ||
+        forest_ns(trees, boxes, f->n) <= BIT_GROUP_NS * n_groups)
+        return trees;
+    forest_destroy(trees);
+    return NULL;
+}
+
 static void
 build_family(struct family *f, const struct box *boxes, bool six,
              enum hg_rules_form form, uint32_t scan_max)
@@ -223,14 +239,7 @@ build_family(struct family *f, const struct box *boxes, bool six,
     if (form == HG_RULES_SCAN || (form == HG_RULES_AUTO && f->n <= scan_max))
         f->forest = forest_scan(boxes, f->index, f->n, six);
     else if (form != HG_RULES_BITS)
-        f->forest = forest_create(boxes, f->index, f->n, six,
-                                  f->n * (size_t)HG_RULES_TREE_BYTES);
-    if (form == HG_RULES_AUTO && f->n > scan_max && f->forest &&
-        forest_ns(f->forest, boxes, f->n) >
-            BIT_GROUP_NS * ((f->n - 1) / HG_RULES_GROUP + 1)) {
-        forest_destroy(f->forest);
-        f->forest = NULL;
-    }
+        f->forest = choose_trees(f, boxes, six, form);
     if (!f->forest) {
         build_bits(f, boxes, six);
         return;

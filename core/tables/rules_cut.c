@@ -41,7 +41,9 @@ cut_is_wide(const struct box *box, const struct cut *w)
 static double
 scan_ns(uint32_t n)
 {
-    return 6 + 3.0 * ((n - 1) / LANES);
+    uint32_t more = (n - 1) / LANES;
+
+    return 6 + 3.0 * more;
 }
 
 /* The binary logarithm, straight between powers of two. */
@@ -69,9 +71,11 @@ list_ns(uint32_t n)
 static double
 tree_ns(uint32_t n)
 {
+    uint32_t more = n ? (n - 1) / LANES : 0;
+
     if (n > SCAN_FEW)
         return 13 + 3 * log_of((double)n / SCAN_FEW);
-    return n ? 4 + 2.5 * ((n - 1) / LANES) : 0;
+    return n ? 4 + 2.5 * more : 0;
 }
 
 /* ---- Trying ----------------------------------------------------------- */

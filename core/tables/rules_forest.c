@@ -134,7 +134,7 @@ struct pack {
 static bool
 pack_add(struct pack *p, const uint32_t *list, uint32_t n)
 {
-    uint32_t both[2 * LANES], size = 0, i = 0, k = 0;
+    uint32_t both[2 * LANES] = {0}, size = 0, i = 0, k = 0;
 
     while (i < p->n || k < n) {
         if (k == n || (i < p->n && p->list[i] < list[k])) {
@@ -300,8 +300,10 @@ forest_scan(const struct box *boxes, const uint32_t *index, uint32_t n,
     builder_init(&b, boxes, index, six);
     for (i = 0; i < n; i++)
         list[i] = i;
-    b.f->root[b.f->n_trees++] = add_nodes(&b, 1);
-    make_large_leaf(&b, 0, list, n);
+    if (n) {
+        b.f->root[b.f->n_trees++] = add_nodes(&b, 1);
+        make_large_leaf(&b, 0, list, n);
+    }
     free(list);
     return b.f;
 }

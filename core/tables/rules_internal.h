@@ -117,7 +117,7 @@ bool cut_choose(const struct box *, const uint32_t *list, uint32_t n, bool six,
 struct bit_group;
 
 /* What a lookup takes in a group, roughly. */
-#define BIT_GROUP_NS 50
+#define BIT_GROUP_NS 50.0
 
 /* Bit vectors over n boxes of a family, n <= HG_RULES_GROUP. */
 struct bit_group *bit_group_create(const struct box *, uint32_t n, bool six);

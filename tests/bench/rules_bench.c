@@ -1,10 +1,11 @@
 /* rules_bench.c: the rule classifier alone: CPU nanoseconds a lookup, time
  * to build and memory, by number of rules and seed.
  *
- *     rules_bench [--json] [--quick] [--form=FORM] [--variant=VARIANT]
- *                 [FILE...]
+ *     rules_bench [--json] [--quick] [--six] [--form=FORM]
+ *                 [--variant=VARIANT] [FILE...]
  *
- * FORM is auto, scan, trees or bits; VARIANT best, plain, avx2 or avx512.
+ * With --six the addresses are those of IPv6, behind 2001:db8::/32.  FORM is
+ * auto, scan, trees or bits; VARIANT best, plain, avx2 or avx512.
  * FILEs are rules in the format of ClassBench; without one, the twelve of
  * $HEADGATE_CORPUS.  Each seed is measured in five sizes:
  *
@@ -32,6 +33,7 @@
 enum { BATCH = 64, N_KEYS = 16384, ROUNDS = 7, LARGE = 10000, SEEDS_MAX = 64 };
 
 static bool quick;
+static bool six;
 static enum hg_rules_form form = HG_RULES_AUTO;
 static FILE *table; /* Where the table goes. */
 static json_t *results;
@@ -70,6 +72,16 @@ allocate(size_t n, size_t size)
 
 /* ---- Rules ------------------------------------------------------------ */
 
+static void
+make_six(struct hg_prefix *p)
+{
+    struct hg_addr addr = {.family = 6, .byte = {0x20, 0x01, 0x0d, 0xb8}};
+
+    memcpy(addr.byte + 4, p->addr.byte, 4);
+    p->addr = addr;
+    p->len = (uint8_t)(p->len ? p->len + 32 : 0);
+}
+
 struct set {
     char name[64];
     size_t n;
@@ -95,7 +107,7 @@ move_prefix(struct hg_prefix *prefix, uint32_t pattern)
 {
     unsigned i;
 
-    for (i = 2; i < prefix->len; i++)
+    for (i = six ? 34 : 2; i < prefix->len; i++)
         if (pattern >> (i % 32) & 1)
             prefix->addr.byte[i / 8] ^= (uint8_t)(0x80u >> i % 8);
 }
@@ -117,7 +129,7 @@ move_rule(struct hg_rule *r, uint32_t copy)
 
     move_prefix(&r->src, pattern);
     move_prefix(&r->dst, pattern);
-    if (r->src.len < 8 && r->dst.len < 8) {
+    if (r->src.len < (six ? 40 : 8) && r->dst.len < (six ? 40 : 8)) {
         move_range(&r->sport, pattern);
         move_range(&r->dport, pattern);
     }
@@ -242,7 +254,7 @@ measure(const struct set *s)
     char what[64];
     unsigned i;
 
-    hg_rules_describe(t, 4, what, sizeof what);
+    hg_rules_describe(t, six ? 6 : 4, what, sizeof what);
     for (i = 0; i < N_KEYS; i++)
         random_key(s, &keys[i]);
     round_ns(t, keys, &found);
@@ -288,6 +300,7 @@ read_seed(const char *path, struct set *seed)
 {
     const char *slash = strrchr(path, '/');
     struct hg_error error = {""};
+    size_t i;
 
     if (!hg_rules_read_classbench(path, &seed->rule, &seed->n, &error) ||
         !seed->n) {
@@ -297,6 +310,10 @@ read_seed(const char *path, struct set *seed)
     }
     snprintf(seed->name, sizeof seed->name, "%s", slash ? slash + 1 : path);
     seed->name[strcspn(seed->name, "_.")] = '\0';
+    for (i = 0; six && i < seed->n; i++) {
+        make_six(&seed->rule[i].src);
+        make_six(&seed->rule[i].dst);
+    }
 }
 
 static int
@@ -354,6 +371,8 @@ read_argument(const char *argument, struct set *seeds, unsigned *n)
 
     if (!strcmp(argument, "--quick"))
         quick = true;
+    else if (!strcmp(argument, "--six"))
+        six = true;
     else if (!strncmp(argument, "--form=", 7))
         form = (enum hg_rules_form)index_of(argument + 7, forms, 4);
     else if (!strncmp(argument, "--variant=", 10))
@@ -379,8 +398,8 @@ main(int argc, char **argv)
             json = true;
         else if (!read_argument(argv[i], seeds, &n)) {
             fprintf(stderr,
-                    "usage: rules_bench [--json] [--quick] [--form=FORM] "
-                    "[--variant=VARIANT] [FILE...]\n"
+                    "usage: rules_bench [--json] [--quick] [--six] "
+                    "[--form=FORM] [--variant=VARIANT] [FILE...]\n"
                     "no '%s', or not on this machine\n",
                     argv[i]);
             return 2;

@@ -7,14 +7,19 @@
 
 #include <headgate/acl.h>
 
-/* Looks each rule's own corner up in both forms. */
+/* Looks each rule's own corner up in all forms, each time with the
+ * instructions of another kind of processor, if this one has them. */
 static void
 compare(const struct hg_rule *rules, size_t n)
 {
-    struct hg_rules *bits = hg_rules_create(rules, n, HG_RULES_BITS);
+    static unsigned variant;
     struct hg_rules *scan = hg_rules_create(rules, n, HG_RULES_SCAN);
+    struct hg_rules *bits, *trees;
     size_t i;
 
+    hg_rules_use((enum hg_rules_variant)(variant++ % 4));
+    bits = hg_rules_create(rules, n, HG_RULES_BITS);
+    trees = hg_rules_create(rules, n, HG_RULES_TREES);
     for (i = 0; i < n; i++) {
         const struct hg_rule *r = &rules[i];
         struct hg_rule_key key;
@@ -25,11 +30,13 @@ compare(const struct hg_rule *rules, size_t n)
         hg_rule_key_set_ports(&key, r->sport.low, r->dport.high);
         found = hg_rules_first(scan, &key);
         if (hg_rules_first(bits, &key) != found ||
+            hg_rules_first(trees, &key) != found ||
             (found < n && !hg_rule_matches(&rules[found], &key)) ||
             (hg_rule_matches(r, &key) && found > i))
             abort();
     }
     hg_rules_destroy(bits);
+    hg_rules_destroy(trees);
     hg_rules_destroy(scan);
 }
 
