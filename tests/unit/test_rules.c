@@ -340,6 +340,30 @@ random_rules(size_t n)
     return rules;
 }
 
+/* The same with addresses here and there, most of them of hosts. */
+static struct hg_rule *
+sparse_rules(size_t n)
+{
+    struct hg_rule *rules = random_rules(n);
+    size_t i;
+    unsigned k;
+
+    for (i = 0; i < n; i++) {
+        struct hg_prefix *side[] = {&rules[i].src, &rules[i].dst};
+        uint8_t family = chance(3) ? 4 : 6;
+
+        rules[i].family = 0;
+        for (k = 0; k < 2; k++) {
+            side[k]->addr = near_addr(&(struct hg_prefix){.len = 0}, family);
+            side[k]->len = (uint8_t)(chance(3) ? (family == 4 ? 32 : 128)
+                                               : 8 + chance(24));
+            if (!chance(8))
+                *side[k] = (struct hg_prefix){.len = 0};
+        }
+    }
+    return rules;
+}
+
 TEST(all_forms_on_all_processors_find_what_the_model_finds)
 {
     static const size_t sizes[] = {1,  2,   15,  16,   17,   33,   63,  64,
@@ -348,10 +372,60 @@ TEST(all_forms_on_all_processors_find_what_the_model_finds)
 
     for (i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         struct hg_rule *rules = random_rules(sizes[i]);
+        struct hg_rule *sparse = sparse_rules(sizes[i]);
 
         check_all(rules, sizes[i], 12);
+        check_all(sparse, sizes[i], 12);
+        free(rules);
+        free(sparse);
+    }
+}
+
+TEST(each_form_is_used_where_it_is_good)
+{
+    static const struct {
+        struct hg_rule *(*make)(size_t n);
+        size_t n;
+        const char *form;
+    } row[] = {
+        {sparse_rules, 32, "scan"},
+        {sparse_rules, 1000, "tree"},
+        {random_rules, 4000, "bits"},
+    };
+    unsigned i;
+
+    for (i = 0; i < sizeof row / sizeof row[0]; i++) {
+        struct hg_rule *rules = row[i].make(row[i].n);
+        struct hg_rules *t = hg_rules_create(rules, row[i].n, HG_RULES_AUTO);
+        char text[64];
+
+        hg_rules_describe(t, 4, text, sizeof text);
+        if (!strstr(text, row[i].form))
+            FAIL("%s instead of %s", text, row[i].form);
+        hg_rules_destroy(t);
         free(rules);
     }
+}
+
+TEST(what_fills_up_a_table_matches_nothing)
+{
+    struct hg_addr zero = hg_addr_from_ip4(0);
+    struct hg_rule_key key;
+    struct hg_rule rules[17];
+    struct tables t;
+    unsigned i;
+
+    for (i = 0; i < 17; i++) {
+        hg_rule_init(&rules[i]);
+        rules[i].protocol = HG_PROTO_TCP;
+    }
+    hg_rule_key_init(&key, &zero, &zero, 0);
+    hg_rule_key_set_ports(&key, 0, 0);
+    tables_init(&t, rules, 17);
+    for (i = 0; i < t.n_tables; i++)
+        expect(t.table[i], &key, "first", hg_rules_first(t.table[i], &key),
+               HG_RULES_NONE);
+    tables_uninit(&t);
 }
 
 TEST(a_table_without_rules_matches_nothing)
