@@ -143,6 +143,16 @@ deciding_rule(const struct hg_packet *p)
     return number;
 }
 
+/* Behind an ACL of its own, which allows everything, so that a number of an
+ * earlier decision would be seen. */
+#define BEHIND_ANOTHER                                                        \
+    "\nNACL before { }"                                                       \
+    "\nconnect(\"in -> [inbound]before[inbound] -> "                          \
+    "[inbound]dut[inbound] -> ok-in\")"                                       \
+    "\nconnect(\"out -> [outbound]before[outbound] -> "                       \
+    "[outbound]dut[outbound] -> ok-out\")"                                    \
+    "\nconnect(\"dut[deny] -> no\")"
+
 TEST(the_first_rule_that_matches_decides)
 {
     unsigned i;
@@ -155,9 +165,7 @@ TEST(the_first_rule_that_matches_decides)
         struct bench *b;
         char *text;
 
-        REQUIRE(asprintf(&text,
-                         PORTS "NACL dut { %s }" WIRES
-                               "connect(\"dut[deny] -> no\")",
+        REQUIRE(asprintf(&text, PORTS "NACL dut { %s }" BEHIND_ANOTHER,
                          row->rules) > 0);
         b = bench_load(text);
         free(text);
