@@ -1,6 +1,9 @@
 /* bench.c: nanoseconds of CPU time a packet, from memory.
  *
  *     bench [--quick] [--only NAME] --json   figures, as README.md has them
+ *     bench --check                          every row with hardly any packets
+ *                                            and small tables, for the test
+ *                                            that they take their way
  *     bench --list                           names of all of them
  *     bench copy IN.pcap OUT.pcap            libpcap reads, libpcap writes
  *     bench capture OUT.pcap PACKETS FLOWS   UDP packets drawn from flows
@@ -18,6 +21,7 @@
 #include <unistd.h>
 
 bool quick;
+bool tiny;
 struct hg_plugins *plugins;
 
 void
@@ -188,6 +192,8 @@ main(int argc, char **argv)
     for (i = 1; i < argc; i++) {
         if (!strcmp(argv[i], "--quick"))
             quick = true;
+        else if (!strcmp(argv[i], "--check"))
+            tiny = true;
         else if (!strcmp(argv[i], "--list"))
             list = true;
         else if (!strcmp(argv[i], "--only") && i + 1 < argc)

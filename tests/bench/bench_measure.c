@@ -10,7 +10,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { CHUNK = 1 << 16 }; /* Frames made at once, where all are too many. */
+enum {
+    CHUNK = 1 << 16, /* Frames made at once, where all are too many. */
+    TINY = 1000,
+    ROUNDS = 7,
+    ROUNDS_START = 5 /* Of what takes seconds. */
+};
 
 static int
 compare_doubles(const void *a, const void *b)
@@ -21,22 +26,22 @@ compare_doubles(const void *a, const void *b)
 }
 
 static double
-median(const double v[ROUNDS])
+median(const double *v, unsigned n)
 {
     double sorted[ROUNDS];
 
-    memcpy(sorted, v, sizeof sorted);
-    qsort(sorted, ROUNDS, sizeof *sorted, compare_doubles);
-    return sorted[ROUNDS / 2];
+    memcpy(sorted, v, n * sizeof *v);
+    qsort(sorted, n, sizeof *sorted, compare_doubles);
+    return sorted[n / 2];
 }
 
 static double
-least(const double v[ROUNDS])
+least(const double *v, unsigned n)
 {
     double min = v[0];
     unsigned i;
 
-    for (i = 1; i < ROUNDS; i++)
+    for (i = 1; i < n; i++)
         if (v[i] < min)
             min = v[i];
     return min;
@@ -69,7 +74,8 @@ struct bench {
     const char *in;
     traffic_fn *traffic;
     uint32_t n_flows;
-    size_t n;            /* Packets of a round. */
+    size_t n; /* Packets of a round. */
+    unsigned rounds;
     struct frames drawn; /* What is measured, but for NEW and WINDOW. */
     struct frames chunk;
     struct lane with, without;
@@ -145,16 +151,17 @@ report(const struct bench *b, const char *unit, double divisor)
     const struct row *row = b->row;
     bool is_start = row->stage == START;
 
-    figure_print(
-        &(struct figure){.group = row->group,
-                         .name = row->name,
-                         .unit = unit,
-                         .median = median(b->ns) / divisor,
-                         .least = (least(b->full) - least(b->base)) / divisor,
-                         .n = is_start ? 0 : b->n,
-                         .flows = is_start ? 0 : b->n_flows,
-                         .size = entries(row),
-                         .target = row->target});
+    figure_print(&(struct figure){
+        .group = row->group,
+        .name = row->name,
+        .unit = unit,
+        .median = median(b->ns, b->rounds) / divisor,
+        .least =
+            (least(b->full, b->rounds) - least(b->base, b->rounds)) / divisor,
+        .n = is_start ? 0 : b->n,
+        .flows = is_start ? 0 : b->n_flows,
+        .size = entries(row),
+        .target = row->target});
 }
 
 static void
@@ -227,6 +234,7 @@ warm_up(struct bench *b)
             report_bytes(b, resident() - before, b->n_flows, "bytes/flow");
         frames_draw(&b->drawn, b->traffic, b->row->size, b->n_flows, b->n);
     }
+    lane_advance(&b->with, HG_MSEC); /* What waits for answers has them. */
     check_flows(b);
     send_drawn(b, &b->with);
     if (!b->row->whole)
@@ -238,7 +246,7 @@ steady(struct bench *b)
 {
     unsigned i;
 
-    for (i = 0; i < ROUNDS; i++) {
+    for (i = 0; i < b->rounds; i++) {
         uint64_t base =
             b->row->whole ? 0 : checked(b, send_drawn, &b->without, b->n);
 
@@ -275,16 +283,17 @@ measure_batches(struct bench *b)
 
         b->with.batch = sizes[i];
         steady(b);
-        ns = median(b->ns) / (double)b->n;
+        ns = median(b->ns, b->rounds) / (double)b->n;
         snprintf(name, sizeof name, "%s, batches of %u", b->row->name,
                  sizes[i]);
-        figure_print(&(struct figure){.group = b->row->group,
-                                      .name = name,
-                                      .unit = "ns/packet",
-                                      .median = ns,
-                                      .least = least(b->full) / (double)b->n,
-                                      .n = b->n,
-                                      .flows = b->n_flows});
+        figure_print(
+            &(struct figure){.group = b->row->group,
+                             .name = name,
+                             .unit = "ns/packet",
+                             .median = ns,
+                             .least = least(b->full, b->rounds) / (double)b->n,
+                             .n = b->n,
+                             .flows = b->n_flows});
         if (sizes[i] == 1)
             one = ns;
         if (sizes[i] != 64)
@@ -307,7 +316,7 @@ measure_new(struct bench *b)
 
     load(b, &b->without, false);
     send_all(b, &b->without);
-    for (i = 0; i < ROUNDS; i++) {
+    for (i = 0; i < b->rounds; i++) {
         uint64_t full, base = checked(b, send_all, &b->without, b->n_flows);
 
         load(b, &b->with, true);
@@ -327,7 +336,7 @@ measure_window(struct bench *b)
     unsigned i;
 
     load(b, &b->with, true);
-    for (i = 0; i < ROUNDS; i++) {
+    for (i = 0; i < b->rounds; i++) {
         uint64_t before, ns;
 
         send_all(b, &b->with);
@@ -347,7 +356,7 @@ measure_start(struct bench *b)
     size_t bytes = 0;
     unsigned i;
 
-    for (i = 0; i < ROUNDS; i++) {
+    for (i = 0; i < b->rounds; i++) {
         size_t before = resident();
         uint64_t begin = cpu_ns();
 
@@ -362,18 +371,31 @@ measure_start(struct bench *b)
         report_bytes(b, bytes, entries(b->row), "bytes/entry");
 }
 
+static void
+choose_amounts(struct bench *b)
+{
+    const struct row *row = b->row;
+
+    b->n_flows = quick && row->flows_quick ? row->flows_quick : row->flows;
+    b->n = row->packets ? row->packets : quick ? 200000 : 500000;
+    b->rounds = row->stage == START ? ROUNDS_START : ROUNDS;
+    if (!tiny)
+        return;
+    b->n = TINY;
+    b->rounds = 1;
+    if (b->n_flows > TINY)
+        b->n_flows = TINY;
+}
+
 void
 measure_row(const struct row *row)
 {
     const bool one_by_one = row->stage == NEW || row->stage == WINDOW;
     struct bench b = {.row = row,
                       .in = row->in ? row->in : "in",
-                      .traffic = row->traffic ? row->traffic : traffic_plain,
-                      .n_flows = row->flows};
+                      .traffic = row->traffic ? row->traffic : traffic_plain};
 
-    if (quick && row->flows_quick)
-        b.n_flows = row->flows_quick;
-    b.n = row->packets ? row->packets : quick ? 200000 : 500000;
+    choose_amounts(&b);
     frames_init(&b.chunk, CHUNK);
     if (!one_by_one && row->stage != START)
         frames_init(&b.drawn, b.n);

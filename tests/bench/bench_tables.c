@@ -25,6 +25,7 @@ static size_t n_routes6;
 static struct table_rule *rules;
 static size_t n_rules;
 static uint32_t *enis;
+static uint32_t n_enis = N_ENIS;
 
 static char dir[] = "/tmp/headgate-bench-XXXXXX";
 static char made[8][64];
@@ -134,9 +135,10 @@ keep_route(uint32_t addr, uint8_t len, FILE *file)
 static void
 generate_ip4(const struct share *share, FILE *file)
 {
+    const uint32_t n = tiny ? share->n / 1000 + 1 : share->n;
     uint32_t k, found = 0;
 
-    for (k = 1; found < share->n; k++) {
+    for (k = 1; found < n; k++) {
         uint32_t addr = k * 2654435761U << (32 - share->len);
 
         if (is_special(addr))
@@ -150,10 +152,11 @@ generate_ip4(const struct share *share, FILE *file)
 static void
 generate_ip6(const struct share *share, FILE *file)
 {
+    const uint32_t n = tiny ? share->n / 1000 + 1 : share->n;
     unsigned free_bits = share->len - 3U;
     uint64_t k;
 
-    for (k = 1; k <= share->n; k++) {
+    for (k = 1; k <= n; k++) {
         uint64_t high = k * 0x9e3779b97f4a7c15 << (64 - free_bits) >> 3;
 
         high |= UINT64_C(1) << 61;
@@ -210,7 +213,7 @@ shuffle_routes(void)
 static void
 make_routes(void)
 {
-    const char *corpus = getenv("HEADGATE_CORPUS");
+    const char *corpus = tiny ? NULL : getenv("HEADGATE_CORPUS");
     const struct share *share;
     FILE *file;
 
@@ -403,12 +406,12 @@ write_networks(FILE *file)
 static void
 choose_enis(void)
 {
-    const size_t n_slots = (size_t)N_ENIS * 4;
+    const size_t n_slots = (size_t)n_enis * 4;
     uint32_t *slots = must_alloc(n_slots * sizeof *slots);
     uint32_t i, n = 0;
 
     memset(slots, 0, n_slots * sizeof *slots);
-    for (i = 0; n < N_ENIS; i++) {
+    for (i = 0; n < n_enis; i++) {
         uint32_t addr = table_route_address(i), host = addr & 0xffffff;
         size_t at = scatter(addr) % n_slots;
 
@@ -447,11 +450,13 @@ make_enis(void)
     if (enis)
         return;
     make_routes();
-    enis = must_alloc(N_ENIS * sizeof *enis);
+    if (tiny)
+        n_enis = N_ENIS / 1000;
+    enis = must_alloc(n_enis * sizeof *enis);
     choose_enis();
     file = table_open("ENIS");
     write_networks(file);
-    for (i = 0; i < N_ENIS; i++)
+    for (i = 0; i < n_enis; i++)
         fprintf(file, "eni,eni-%u,,,,net-%u,%s,,192.0.2.%u,\n", i,
                 enis[i] >> 24, ip4_text(enis[i], buf), 1 + i % 250);
     table_close(file);

@@ -1,40 +1,47 @@
 #!/bin/bash
-# Builds headgate as it is shipped and measures it (tests/bench/bench.c).
+# Builds headgate as it is shipped and measures it (tests/bench/measure.py).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 usage() {
     cat <<'END'
-usage: tests/bench/run.sh [--json] [--quick] [--help]
+usage: tests/bench/run.sh [OPTION ...]
 
-Prints CPU nanoseconds a packet and ratios: each element from memory, the NAT
-gateway from memory, and pcap to pcap against libpcap reading and writing.
+Measures what packets cost, and prints each figure beside its target: every
+element and whole graphs from memory, captures against libpcap reading and
+writing, start-up and memory of large tables, workers, and other programs on
+the same packets.  Takes 10 minutes at most.
 
-  --json    the figures as JSON on standard output, the table on stderr
-  --quick   fewer packets: about a minute in all
+  --quick         fewer packets and no figures that take long: 2 minutes
+  --only NAME     what has NAME in its group or name (or, for a measuring
+                  program of its own, in the program's name)
+  --json          all of it as JSON on standard output, the table on stderr
+  --history FILE  the JSON as one further line of FILE (default
+                  build-release/bench-history.jsonl)
+  --plot OUT.svg  measures nothing: draws the history
+  --help          this text
+
+Environment:
+  HEADGATE_CORPUS  folder with an Internet table and ClassBench's rules; made
+                   up ones of the same kind otherwise
+  CLICK, VPP, NFT  other programs to compare with (default: click, vpp and nft
+                   if they are there; nft needs root)
 END
 }
 
-options=()
 for argument; do
     case $argument in
-    --json | --quick) options+=("$argument") ;;
     --help | -h)
         usage
         exit 0
         ;;
-    *)
-        echo "run.sh: no option '$argument'; see --help" >&2
-        exit 2
-        ;;
+    --plot | --plot=*) exec python3 tests/bench/measure.py "$@" ;;
     esac
 done
-
 {
     cmake -G Ninja -S . -B build-release -DCMAKE_BUILD_TYPE=RelWithDebInfo
     cmake --build build-release
 } >&2
-HEADGATE=$PWD/build-release/headgate \
-    HEADGATE_PLUGIN_PATH=$PWD/build-release/plugins \
-    HEADGATE_GRAPH=$PWD/graphs/nat-gateway.conf \
-    exec build-release/tests/bench "${options[@]}"
+export HEADGATE=$PWD/build-release/headgate
+export HEADGATE_PLUGIN_PATH=$PWD/build-release/plugins
+exec python3 tests/bench/measure.py "$@"
