@@ -7,6 +7,9 @@
  *     bench --list                           names of all of them
  *     bench copy IN.pcap OUT.pcap            libpcap reads, libpcap writes
  *     bench capture OUT.pcap PACKETS FLOWS   UDP packets drawn from flows
+ *     bench row NAME FOLDER PACKETS          the graph of a row as graph.conf,
+ *                                            its tables, and its packets as
+ *                                            in.pcap, for the program
  *     bench flood INTERFACE PACKETS FLOWS    the same, to a network interface
  *
  * Each row of bench_rows.c is measured in a process of its own, so that
@@ -70,26 +73,66 @@ copy_capture(const char *from, const char *to)
 }
 
 static void
-write_capture(const char *path, size_t n, uint32_t n_flows)
+write_capture(const char *path, const struct frames *f)
 {
     pcap_t *pcap = pcap_open_dead(DLT_EN10MB, 65535);
     pcap_dumper_t *out = pcap_dump_open(pcap, path);
     struct pcap_pkthdr header = {.caplen = FRAME_LEN, .len = FRAME_LEN};
-    struct frames f;
     size_t i;
 
     if (!out)
         fail("%s", pcap_geterr(pcap));
-    frames_init(&f, n);
-    frames_draw(&f, traffic_plain, 0, n_flows, n);
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < f->n; i++) {
         header.ts.tv_sec = 1700000000 + (time_t)(i / 1000000);
         header.ts.tv_usec = (suseconds_t)(i % 1000000);
-        pcap_dump((u_char *)out, &header, f.v[i]);
+        pcap_dump((u_char *)out, &header, f->v[i]);
     }
-    frames_uninit(&f);
     pcap_dump_close(out);
     pcap_close(pcap);
+}
+
+static void
+make_capture(const char *path, size_t n, uint32_t n_flows)
+{
+    struct frames f;
+
+    frames_init(&f, n);
+    frames_draw(&f, traffic_plain, 0, n_flows, n);
+    write_capture(path, &f);
+    frames_uninit(&f);
+}
+
+static void
+write_row(const struct row *row, const char *folder, size_t n)
+{
+    char path[512], text[4096];
+    struct frames f;
+    FILE *file;
+
+    tables_keep(folder);
+    tables_make(row->tables);
+    row_text(row, true, text, sizeof text);
+    snprintf(path, sizeof path, "%s/graph.conf", folder);
+    file = fopen(path, "w");
+    if (!file || fputs(text, file) < 0 || fclose(file))
+        fail("cannot write '%s'", path);
+    snprintf(path, sizeof path, "%s/in.pcap", folder);
+    frames_init(&f, n);
+    frames_draw(&f, row->traffic ? row->traffic : traffic_plain, row->size,
+                row->flows, n);
+    write_capture(path, &f);
+    frames_uninit(&f);
+}
+
+static const struct row *
+find_row(const char *name)
+{
+    size_t i;
+
+    for (i = 0; i < n_bench_rows; i++)
+        if (!strcmp(bench_rows[i].name, name) && !bench_rows[i].graph)
+            return &bench_rows[i];
+    fail("no row '%s' that has a graph of its own", name);
 }
 
 /* ---- Rows ------------------------------------------------------------- */
@@ -182,7 +225,11 @@ main(int argc, char **argv)
         return 0;
     }
     if (argc == 5 && !strcmp(argv[1], "capture")) {
-        write_capture(argv[2], number(argv[3]), (uint32_t)number(argv[4]));
+        make_capture(argv[2], number(argv[3]), (uint32_t)number(argv[4]));
+        return 0;
+    }
+    if (argc == 5 && !strcmp(argv[1], "row")) {
+        write_row(find_row(argv[2]), argv[3], number(argv[4]));
         return 0;
     }
     if (argc == 5 && !strcmp(argv[1], "flood")) {

@@ -49,7 +49,11 @@ enum {
 enum { N_SENDERS = 1000, N_ENIS = 1000000 };
 
 /* Makes those files that are not there yet, and sets the variables. */
-void tables_make(unsigned which); /* Gone when the program ends. */
+void tables_make(unsigned which);
+
+/* Puts them into this folder, where they stay; else they are in one in /tmp
+ * and gone when the program ends. */
+void tables_keep(const char *folder);
 
 size_t table_n_routes(void);
 
@@ -206,6 +210,10 @@ extern const size_t n_bench_rows;
 void bench_add_classes(struct hg_plugins *);
 
 void measure_row(const struct row *);
+
+/* Writes the graph of the row, with its element or without; fails if it is
+ * longer than 'size'. */
+void row_text(const struct row *, bool with, char *text, size_t size);
 
 /* Prints one figure as README.md describes it. */
 struct figure {

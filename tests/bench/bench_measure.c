@@ -83,31 +83,37 @@ struct bench {
     double full[ROUNDS], base[ROUNDS];
 };
 
+void
+row_text(const struct row *row, bool with, char *text, size_t size)
+{
+    FILE *file = fmemopen(text, size, "w");
+
+    if (!file)
+        fail("no memory for a graph");
+    fprintf(file,
+            "Interface in { }\nInterface out { }\n%s%s\n"
+            "connect(\"in -> %s%sout\")\n",
+            row->common ? row->common : "", with ? row->declarations : "",
+            row->base, with ? row->way : "");
+    if (row->back)
+        fprintf(file, "connect(\"out -> %s%sin\")\n", row->base,
+                with ? row->back : "");
+    if (with && row->more)
+        fprintf(file, "connect(\"%s\")\n", row->more);
+    if (ftell(file) >= (long)size || fclose(file))
+        fail("the graph of '%s' is too long", row->name);
+}
+
 static void
 load(struct bench *b, struct lane *lane, bool with)
 {
-    const struct row *row = b->row;
     char text[4096];
-    int n;
 
-    if (row->graph) {
-        lane_load(lane, row->graph);
+    if (b->row->graph) {
+        lane_load(lane, b->row->graph);
         return;
     }
-    n = snprintf(text, sizeof text,
-                 "Interface in { }\nInterface out { }\n%s%s\n"
-                 "connect(\"in -> %s%sout\")\n",
-                 row->common ? row->common : "", with ? row->declarations : "",
-                 row->base, with ? row->way : "");
-    if (row->back)
-        n += snprintf(text + n, sizeof text - (size_t)n,
-                      "connect(\"out -> %s%sin\")\n", row->base,
-                      with ? row->back : "");
-    if (with && row->more)
-        n += snprintf(text + n, sizeof text - (size_t)n, "connect(\"%s\")\n",
-                      row->more);
-    if ((size_t)n >= sizeof text)
-        fail("the graph of '%s' is too long", row->name);
+    row_text(b->row, with, text, sizeof text);
     lane_init(lane, text);
 }
 

@@ -27,8 +27,9 @@ static size_t n_rules;
 static uint32_t *enis;
 static uint32_t n_enis = N_ENIS;
 
-static char dir[] = "/tmp/headgate-bench-XXXXXX";
-static char made[8][64];
+static char own_dir[] = "/tmp/headgate-bench-XXXXXX";
+static const char *dir; /* NULL: not made yet. */
+static char made[8][512];
 static unsigned n_made;
 static pid_t owner;
 
@@ -43,15 +44,22 @@ remove_files(void)
     rmdir(dir);
 }
 
-/* A file of this name in a folder of our own; sets the variable to it. */
+void
+tables_keep(const char *folder)
+{
+    dir = folder;
+}
+
+/* A file of this name in our folder; sets the variable to it. */
 static FILE *
 table_open(const char *variable)
 {
     FILE *file;
     char *path = made[n_made++];
 
-    if (n_made == 1) {
-        if (!mkdtemp(dir))
+    if (!dir) {
+        dir = mkdtemp(own_dir);
+        if (!dir)
             fail("cannot make a folder in /tmp");
         owner = getpid();
         atexit(remove_files);

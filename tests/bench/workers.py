@@ -1,30 +1,73 @@
-"""One worker against two: generated traffic through the NAT gateway.
+"""One worker against two: the NAT gateway on generated traffic, the VPC router
+on a capture; what leaves is counted and forgotten.
 
 CPU time is that of all threads of the process, net of its start.  With two
 workers each has a processor of its own, so half the CPU time is what the
 packets would take where nothing else runs; wall time says so too, but only if
 nothing else does run."""
 import os
+import tempfile
 import time
 
-from figures import ROOT, Skipped, cpu_ns, figure, output_of
 from captures import HEADGATE
+from figures import BENCH, ROOT, Skipped, cpu_ns, figure, output_of
 
 GATEWAY = os.path.join(ROOT, "graphs", "nat-gateway.conf")
+ROUTER = "VPC router, 100 k flows"
 FLOWS = 100000
-ROUNDS = 5
 
 
-def command(workers, packets):
-    return (HEADGATE, "run", GATEWAY,
-            "inside=gen:flows=%d,count=%d" % (FLOWS, packets),
-            "outside=null:", "--workers", str(workers), "--quiet")
-
-
-def timed(workers, packets):
+def timed(command, workers):
     began = time.monotonic_ns()
-    cpu = cpu_ns(*command(workers, packets))
+    cpu = cpu_ns(HEADGATE, "run", *command, "--workers", str(workers),
+                 "--quiet")
     return cpu, time.monotonic_ns() - began
+
+
+def compare(name, idle, full, packets, rounds):
+    """Figures of a graph; 'idle' and 'full' are what to run it on."""
+    cpu, wall = {1: [], 2: []}, {1: [], 2: []}
+    for _ in range(rounds):
+        for n in (1, 2):
+            start, whole = timed(idle, n), timed(full, n)
+            cpu[n].append((whole[0] - start[0]) / packets)
+            wall[n].append((whole[1] - start[1]) / packets)
+    one, two = (figure("workers", "%s, %s" % (name, words), cpu[n],
+                       n=packets, flows=FLOWS)
+                for n, words in ((1, "1 worker"), (2, "2 workers")))
+    yield one
+    yield two
+    yield {"group": "workers", "name": name + ", two against one, CPU time",
+           "ns": 2 * one["ns"] / two["ns"], "unit": "x", "target": 1.8}
+    yield {"group": "workers", "name": name + ", two against one, wall time",
+           "ns": figure("", "", wall[1])["ns"] / figure("", "", wall[2])["ns"],
+           "unit": "x"}
+
+
+def gateway(packets):
+    def command(count):
+        return (GATEWAY, "inside=gen:flows=%d,count=%d" % (FLOWS, count),
+                "outside=null:")
+
+    yield from compare("nat-gateway.conf", command(FLOWS),
+                       command(FLOWS + packets), packets, 5)
+
+
+def router(packets):
+    """Its start, with full tables, takes longer than the packets."""
+    with tempfile.TemporaryDirectory(prefix="headgate-bench-") as folder:
+        output_of(BENCH, "row", ROUTER, folder, str(packets))
+        full, empty = (os.path.join(folder, name)
+                       for name in ("in.pcap", "empty.pcap"))
+        with open(full, "rb") as source, open(empty, "wb") as file:
+            file.write(source.read(24))
+        for name in os.listdir(folder):
+            if name.endswith(".csv"):
+                os.environ[name[:-4]] = os.path.join(folder, name)
+        graph = os.path.join(folder, "graph.conf")
+        yield from compare("VPC router",
+                           (graph, "in=" + empty, "out=null:"),
+                           (graph, "in=" + full, "out=null:"), packets, 3)
 
 
 def measure(quick):
@@ -32,19 +75,6 @@ def measure(quick):
         raise Skipped("this headgate has no --workers")
     if os.cpu_count() < 2:
         raise Skipped("two workers need two processors")
-    packets = 1000000 if quick else 3000000
-    cpu, wall = {1: [], 2: []}, {1: [], 2: []}
-    for _ in range(ROUNDS):
-        for n in (1, 2):
-            idle, start = timed(n, FLOWS), timed(n, FLOWS + packets)
-            cpu[n].append((start[0] - idle[0]) / packets)
-            wall[n].append((start[1] - idle[1]) / packets)
-    for n in (1, 2):
-        yield figure("workers", "nat-gateway.conf, %d worker%s" % (
-            n, "s" if n > 1 else ""), cpu[n], n=packets, flows=FLOWS)
-    one, two = figure("", "", cpu[1])["ns"], figure("", "", cpu[2])["ns"]
-    yield {"group": "workers", "name": "two against one, by CPU time",
-           "ns": 2 * one / two, "unit": "x", "target": 1.8}
-    one, two = figure("", "", wall[1])["ns"], figure("", "", wall[2])["ns"]
-    yield {"group": "workers", "name": "two against one, by the clock",
-           "ns": one / two, "unit": "x"}
+    yield from gateway(1000000 if quick else 3000000)
+    if not quick:
+        yield from router(2000000)
