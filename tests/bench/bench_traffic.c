@@ -31,7 +31,7 @@ traffic_rules(struct flow_id *id, uint32_t i, uint32_t size)
     uint32_t spread = i / size * 2654435761U;
 
     traffic_plain(id, i, size);
-    id->dst = rule->cidr | (rule->len ? spread >> rule->len : spread);
+    id->dst = rule->cidr | (uint32_t)((uint64_t)spread >> rule->len);
     id->dport = (uint16_t)(rule->low +
                            spread % (uint32_t)(rule->high - rule->low + 1));
     id->protocol = rule->protocol ? rule->protocol : HG_PROTO_UDP;
