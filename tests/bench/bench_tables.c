@@ -15,7 +15,12 @@ struct route {
     uint8_t len;
 };
 
-enum { MAX_ROUTES = 2000000, MAX_RULES = 10000, N_LISTS = 5 };
+enum {
+    MAX_ROUTES = 2000000,
+    MAX_RULES = 10000,
+    MAX_TINY = 1000, /* Compiling more takes sanitizers a minute. */
+    N_LISTS = 5
+};
 
 static const uint32_t list_size[N_LISTS] = {10, 32, 100, 1000, MAX_RULES};
 
@@ -379,14 +384,16 @@ make_rules(void)
     if (corpus)
         read_rules(corpus);
     generate_rules();
+    if (tiny)
+        n_rules = MAX_TINY;
     for (i = 0; i < N_LISTS; i++)
-        write_list(names[i], list_size[i]);
+        write_list(names[i], list_size[i] < n_rules ? list_size[i] : n_rules);
 }
 
 const struct table_rule *
 table_rule(uint32_t i)
 {
-    return &rules[i];
+    return &rules[i % n_rules];
 }
 
 /* ---- ENIs ------------------------------------------------------------- */
