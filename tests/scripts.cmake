@@ -59,8 +59,7 @@ foreach(what format cppcheck tidy)
 endforeach()
 
 # The measurements (bench/run.sh runs them); here so that they keep building.
-# bench/bench*.c are one program; each other file with a main() is one of its
-# own, together with those without that begin with the same word.
+# bench/bench*.c are one program; the others are described in bench/README.md.
 file(GLOB sources CONFIGURE_DEPENDS bench/bench*.c)
 add_executable(bench ${sources})
 target_link_libraries(bench PRIVATE headgate PkgConfig::PCAP
