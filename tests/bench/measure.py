@@ -15,6 +15,7 @@ import subprocess
 import sys
 
 import captures
+import document
 import peers
 import plot
 import workers
@@ -134,7 +135,11 @@ def main():
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--history", default=HISTORY)
     parser.add_argument("--plot")
+    parser.add_argument("--document")
     options = parser.parse_args()
+    if options.document:
+        document.update(options.history, options.document)
+        return 0
     if options.plot:
         plot.draw(options.history, options.plot)
         return 0

@@ -6,14 +6,14 @@ nft      Linux in network namespaces: forwarding, a stateful filter and
          router does runs inside the sender's system calls, and is counted as
          CPU time there.  Reported is the router's part: less the same with a
          router that drops at once.
-click    Click's IPRewriter, pcap to pcap (CPU time of the process)"""
+click    Click's IPRewriter, pcap to pcap (CPU time of the process)
+vpp      VPP's nat44-ed (peer_vpp.py)"""
 import os
-import re
 import shutil
-import subprocess
 import sys
 import tempfile
 
+import peer_vpp
 from captures import Files
 from figures import BENCH, HERE, ROOT, Skipped, compare, figure
 
@@ -23,7 +23,7 @@ sys.path[:0] = [os.path.join(ROOT, "tests", "interop"),
 FLOWS = 100000
 GATEWAY = "nat-gateway.conf, 100 k flows"
 GATEWAY_PCAP = "headgate, nat-gateway.conf, new file"
-BESIDE = {"nft, masquerade": GATEWAY,
+BESIDE = {"nft, masquerade": GATEWAY, "vpp, nat44-ed": GATEWAY,
           "click, IPRewriter, pcap to pcap": GATEWAY_PCAP}
 
 
@@ -148,4 +148,11 @@ def click_nat(quick):
                      n=files.n, flows=files.flows)
 
 
-ALL = (("nft", nft_nat), ("click", click_nat))
+def vpp_nat(quick):
+    vpp = program("VPP", "vpp")
+    with tempfile.TemporaryDirectory(prefix="headgate-bench-") as folder:
+        files = Files(folder, 300000 if quick else 1000000)
+        yield from peer_vpp.measure(vpp, folder, files)
+
+
+ALL = (("nft", nft_nat), ("click", click_nat), ("vpp", vpp_nat))

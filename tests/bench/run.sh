@@ -19,6 +19,8 @@ the same packets.  Takes 10 minutes at most.
   --history FILE  the JSON as one further line of FILE (default
                   build-release/bench-history.jsonl)
   --plot OUT.svg  measures nothing: draws the history
+  --document FILE measures nothing: puts the figures of the last run of the
+                  history into FILE (docs/performance.md)
   --help          this text
 
 Environment:
@@ -35,7 +37,9 @@ for argument; do
         usage
         exit 0
         ;;
-    --plot | --plot=*) exec python3 tests/bench/measure.py "$@" ;;
+    --plot | --plot=* | --document | --document=*)
+        exec python3 tests/bench/measure.py "$@"
+        ;;
     esac
 done
 {

@@ -8,8 +8,10 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path[:0] = [HERE, os.path.dirname(HERE)]
 from support import HEADGATE, ROOT  # noqa: E402
+import document  # noqa: E402
 import figures  # noqa: E402
 import measure  # noqa: E402
+import peer_vpp  # noqa: E402
 import peers  # noqa: E402
 import plot  # noqa: E402
 
@@ -64,6 +66,19 @@ def a_peer_stands_beside_ours_of_the_same_run():
     assert "ratio" not in peers.beside({"name": "CheckIP", "ns": 1}, [ours])
 
 
+def vpp_counts_all_nodes_but_the_generator_and_the_sender():
+    text = """Time 4.2, 10 sec internal node vector rate 256.00
+  vector rates in 1.0e6, out 1.0e6, drop 0.0e0, punt 0.0e0
+             Name                 State         Calls          Vectors        Suspends         Clocks       Vectors/Call
+ip4-lookup                       active               4            1000               0          1.50e1          250.00
+nat44-ed-in2out                  active               4            1000               0          2.00e2          250.00
+pg-input                         polling             90            1000               0          3.00e3           11.11
+pg1-tx                           active               4            1000               0          9.00e1          250.00
+ip6-icmp-neighbor-discovery-ev  any wait              0               0              42          3.11e3            0.00
+"""
+    assert peer_vpp.clocks_of(text) == 215000, peer_vpp.clocks_of(text)
+
+
 def program(folder, text):
     path = os.path.join(folder, "program")
     with open(path, "w", encoding="ascii") as file:
@@ -113,13 +128,40 @@ def the_plot_has_each_commit_of_the_history():
         assert part in text, part
 
 
+def a_document_gets_the_figures_of_the_last_run():
+    runs = [{"commit": commit, "date": "2026-01-02T03:04:05", "quick": False,
+             "machine": {"cpu": "c", "cores": 2, "load": 0.5},
+             "skipped": {"click": "not here"}, "failed": {}, "figures": [
+                 {"group": "g", "name": "n", "ns": ns, "unit": "ns/packet",
+                  "target": 5}]} for commit, ns in (("aaa", 10), ("bbb", 7))]
+    with tempfile.TemporaryDirectory() as folder:
+        history = os.path.join(folder, "history.jsonl")
+        path = os.path.join(folder, "document.md")
+        with open(history, "w", encoding="ascii") as file:
+            file.writelines(json.dumps(item) + "\n" for item in runs)
+        for _ in range(2):  # What it puts there it also replaces.
+            with open(path, "a", encoding="ascii") as file:
+                if not file.tell():
+                    file.write("a\n" + document.BEGIN + document.END + "b\n")
+            document.update(history, path)
+        with open(path, encoding="utf-8") as file:
+            text = file.read()
+    assert text.startswith("a\n") and text.endswith("b\n"), text
+    assert text.count("Commit bbb on c with 2 cores, 2026-01-02") == 1, text
+    assert "| n | 7.00 |  | ns/packet |  |  |  | 5.00 | misses by 1.40 |" \
+        in text, text
+    assert "Not measured: click (not here)." in text, text
+
+
 TESTS = [every_class_has_a_line,
          in_every_row_packets_take_the_way_that_it_measures,
          a_verdict_is_by_the_target, numbers_are_short,
          a_peer_stands_beside_ours_of_the_same_run,
+         vpp_counts_all_nodes_but_the_generator_and_the_sender,
          a_program_of_its_own_is_taken_into_the_table,
          a_program_that_cannot_measure_here_is_skipped_with_its_reason,
-         the_plot_has_each_commit_of_the_history]
+         the_plot_has_each_commit_of_the_history,
+         a_document_gets_the_figures_of_the_last_run]
 
 for test in TESTS:
     test()
