@@ -14,7 +14,7 @@ enum {
     CHUNK = 1 << 16, /* Frames made at once, where all are too many. */
     TINY = 1000,
     ROUNDS = 7,
-    ROUNDS_START = 5 /* Of what takes seconds. */
+    ROUNDS_LONG = 5 /* Of what takes seconds. */
 };
 
 static int
@@ -384,7 +384,8 @@ choose_amounts(struct bench *b)
 
     b->n_flows = quick && row->flows_quick ? row->flows_quick : row->flows;
     b->n = row->packets ? row->packets : quick ? 200000 : 500000;
-    b->rounds = row->stage == START ? ROUNDS_START : ROUNDS;
+    b->rounds =
+        row->stage == START || row->stage == NEW ? ROUNDS_LONG : ROUNDS;
     if (!tiny)
         return;
     b->n = TINY;

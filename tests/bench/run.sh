@@ -13,8 +13,9 @@ writing, start-up and memory of large tables, workers, and other programs on
 the same packets.  Takes 10 minutes at most.
 
   --quick         fewer packets and no figures that take long: 2 minutes
-  --only NAME     what has NAME in its group or name (or, for a measuring
-                  program of its own, in the program's name)
+  --only NAME     what has NAME in its name or group (from memory), or in its
+                  group (pcap to pcap, workers, peers), or in the name of a
+                  measuring program of its own
   --json          all of it as JSON on standard output, the table on stderr
   --history FILE  the JSON as one further line of FILE (default
                   build-release/bench-history.jsonl)
