@@ -4,6 +4,8 @@ import json
 import sys
 from xml.sax.saxutils import escape
 
+from figures import number
+
 WIDTH, HEIGHT, COLUMNS, MARGIN = 300, 130, 3, 20
 LEFT, TOP, BOTTOM = 40, 26, 22
 GROUPS = ("element", "graph")
@@ -44,8 +46,8 @@ def chart(name, commits, values, target, x, y):
         _, level = at(0, value)
         yield '<line x1="%d" y1="%.1f" x2="%d" y2="%.1f" class="axis"/>' % (
             x + LEFT, level, x + LEFT + width, level)
-        yield '<text x="%d" y="%.1f" class="value">%.3g</text>' % (
-            x + LEFT - 4, level + 3, value)
+        yield '<text x="%d" y="%.1f" class="value">%s</text>' % (
+            x + LEFT - 4, level + 3, number(value) if value else 0)
     if target:
         _, level = at(0, target)
         yield '<line x1="%d" y1="%.1f" x2="%d" y2="%.1f" class="target"/>' % (
