@@ -1,4 +1,4 @@
-"""Puts the figures of the last run of the history into a document, between
+"""Puts the figures of the history's last whole run into a document, between
 two lines that say so: docs/performance.md is never written by hand there."""
 import json
 import sys
@@ -49,7 +49,8 @@ def text_of(run):
 def update(history, path):
     try:
         with open(history, encoding="utf-8") as file:
-            run = json.loads(file.readlines()[-1])
+            run = [run for run in map(json.loads, file)
+                   if not run.get("only")][-1]
     except (OSError, IndexError):
         sys.exit("run.sh: there is no run in '%s'" % history)
     with open(path, encoding="utf-8") as file:
