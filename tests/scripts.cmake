@@ -62,8 +62,7 @@ endforeach()
 # bench/bench*.c are one program; the others are described in bench/README.md.
 file(GLOB sources CONFIGURE_DEPENDS bench/bench*.c)
 add_executable(bench ${sources})
-target_link_libraries(bench PRIVATE headgate PkgConfig::PCAP
-                      PkgConfig::JANSSON)
+target_link_libraries(bench PRIVATE headgate PkgConfig::PCAP PkgConfig::ZLIB)
 add_executable(tables_bench bench/tables_bench.c bench/tables_data.c)
 target_link_libraries(tables_bench PRIVATE headgate PkgConfig::JANSSON)
 add_executable(rules_bench bench/rules_bench.c)
