@@ -34,6 +34,10 @@ endforeach()
 
 # A minute, but several where others work beside it.
 set_tests_properties(tunnel_kernel live_wire PROPERTIES TIMEOUT 600)
+if(HEADGATE_SANITIZE)
+  set_property(TEST tunnel_kernel live_wire APPEND PROPERTY ENVIRONMENT
+    HEADGATE_SANITIZED=1)
+endif()
 
 # Live tests share two cores with nobody: what they measure is time.
 file(GLOB scripts CONFIGURE_DEPENDS interop/live_* interop/nat_nft.py)
