@@ -116,9 +116,10 @@ begin_flow(struct hyperplane_nat *self, struct hg_packet *p,
     uint64_t timeout_ns;
     uint8_t state;
 
-    nat_expire(self, p->time_ns); /* Maybe it is one that ran out. */
-    if (!may_begin(self, p, &state))
+    if (!may_begin(self, p, &state)) {
+        nat_expire(self, p->time_ns); /* Maybe it is one that ran out. */
         return &self->no_connection;
+    }
     if (state == HG_NAT_INIT) {
         METRIC(self, gw, connection_attempt_count, 1);
         timeout_ns = self->tcp_opening_timeout.ns;

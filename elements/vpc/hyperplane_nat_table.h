@@ -319,31 +319,19 @@ nat_find_key(struct hyperplane_nat *self, const struct hg_flow_key *key,
 
 /* ---- Beginning and ending --------------------------------------------- */
 
-static bool
-is_full(struct hyperplane_nat *self, uint64_t now_ns)
-{
-    if (self->n_flows >= self->max_flows)
-        nat_expire(self, now_ns);
-    return self->n_flows >= self->max_flows;
-}
-
 /* The destination as this address sees it, if it may have one more flow;
  * else 0. */
 static uint32_t
 open_dest(struct hyperplane_nat *self, const struct hg_nat_dest_key *key,
-          uint64_t now_ns, enum nat_result *result)
+          enum nat_result *result)
 {
-    uint32_t limit = hg_nat_dest_limit(self->ports_used);
     uint32_t dest = hg_nat_dest_open(self->ports_used, key);
 
-    if (dest && hg_nat_dest_n(self->ports_used, dest) >= limit) {
-        nat_expire(self, now_ns);
-        dest = hg_nat_dest_open(self->ports_used, key);
-        if (dest && hg_nat_dest_n(self->ports_used, dest) >= limit)
-            return 0;
-    }
     if (!dest)
         *result = NAT_FULL;
+    else if (hg_nat_dest_n(self->ports_used, dest) >=
+             hg_nat_dest_limit(self->ports_used))
+        dest = 0;
     return dest;
 }
 
@@ -444,7 +432,8 @@ nat_begin(struct hyperplane_nat *self, struct hg_packet *p,
     struct hg_flow_key inside;
     uint32_t first, i;
 
-    if (is_full(self, p->time_ns))
+    nat_expire(self, p->time_ns); /* So that limits are exact. */
+    if (self->n_flows >= self->max_flows)
         return NAT_FULL;
     hg_flow_key_of(p, &inside);
     first = hg_nat_ports_pair(self->ports_used, inside.src.byte,
@@ -452,7 +441,7 @@ nat_begin(struct hyperplane_nat *self, struct hg_packet *p,
     for (i = 0; i < gw->n; i++) {
         struct hg_nat_dest_key key =
             dest_key(&inside, gw->first + (first + i) % gw->n, remote);
-        uint32_t dest = open_dest(self, &key, p->time_ns, &result);
+        uint32_t dest = open_dest(self, &key, &result);
 
         if (!dest)
             continue;
@@ -581,14 +570,15 @@ nat_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
 
     if (!a || (f->gateway[0] && strcmp(f->gateway, a->gateway->name)))
         return NAT_FOREIGN;
-    if (is_full(self, now_ns))
+    nat_expire(self, now_ns);
+    if (self->n_flows >= self->max_flows)
         return NAT_FULL;
     make_first_packet(self, f, now_ns, frame, &p);
     hg_flow_key_of(&p, &inside);
     if (hg_flow_find(self, &p))
         return NAT_EXISTS;
     key = dest_key(&inside, (uint32_t)(a - self->addresses), f->remote);
-    dest = open_dest(self, &key, now_ns, &result);
+    dest = open_dest(self, &key, &result);
     if (!dest)
         return result;
     record = hg_flow_create(self, &p);
