@@ -71,6 +71,8 @@ add_executable(tables_bench bench/tables_bench.c bench/tables_data.c)
 target_link_libraries(tables_bench PRIVATE headgate PkgConfig::JANSSON)
 add_executable(rules_bench bench/rules_bench.c)
 target_link_libraries(rules_bench PRIVATE headgate PkgConfig::JANSSON)
+add_executable(nat_fill bench/nat_fill.c)
+target_link_libraries(nat_fill PRIVATE headgate_internal)
 add_script_test(test_bench ${PYTHON}
   ${CMAKE_CURRENT_SOURCE_DIR}/bench/test_bench.py $<TARGET_FILE:bench>)
 

@@ -1,0 +1,353 @@
+/* nat_compact_find.c: keys, and finding flows by them
+ * (nat_compact_internal.h). */
+#include "nat_compact_internal.h"
+
+/* Keys that are prepared together, and how often they ask for the next line
+ * of those that need one. */
+enum { PREPARED = 64, STAGES = 6 };
+
+/* ---- Keys ------------------------------------------------------------- */
+
+static uint64_t
+dest_hash(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key)
+{
+    const uint64_t what[2] = {
+        (uint64_t)(key->tuple.remote & ~LOW_MASK) << 32 |
+            (uint64_t)key->tuple.remote_port << 16 | key->gateway,
+        (uint64_t)key->tuple.protocol << 8 | key->external};
+
+    return XXH3_64bits_withSeed(what, sizeof(what), t->seed_dest);
+}
+
+/* The sequence of groups of an inside endpoint towards a destination. */
+static inline void
+set_groups(const struct hg_nat_compact *t, uint64_t ends, uint16_t tenant,
+           struct hg_nat_compact_key *key)
+{
+    uint64_t inside = (ends & ~UINT64_C(0xffff)) | tenant, hash;
+
+    hash = XXH3_64bits_withSeed(&inside, sizeof(inside), t->seed_inside);
+    hash = XXH3_avalanche(nat_mix(hash ^ key->dest_hash, t->seed_group));
+    key->kind = hash & 7;
+    key->group = nat_below(hash, t->n_groups);
+    key->step = t->n_groups > 2 * MAX_CANDIDATES
+                    ? 1 + nat_below(hash << 32, t->n_groups - 1)
+                    : 1;
+}
+
+static inline uint32_t
+group_of(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
+         unsigned k)
+{
+    return (uint32_t)((key->group + (uint64_t)k * key->step) % t->n_groups);
+}
+
+static bool
+is_known_protocol(uint8_t protocol)
+{
+    return protocol == HG_PROTO_TCP || protocol == HG_PROTO_UDP ||
+           protocol == HG_PROTO_ICMP;
+}
+
+static void
+prepare_in(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
+{
+    const struct nat_gateway *gateway;
+    uint32_t place;
+    uint8_t i = 0;
+
+    if (key->tuple.realm >= t->n_gateways)
+        return;
+    gateway = &t->gateways[key->tuple.realm];
+    while (i < gateway->n && gateway->external[i] != key->tuple.addr)
+        i++;
+    if (i == gateway->n)
+        return;
+    key->valid = true;
+    key->gateway = key->tuple.realm;
+    key->external = i;
+    key->dest_hash = dest_hash(t, key);
+    place = nat_place_of(t, key, key->tuple.port);
+    if (place >= t->n_places) {
+        key->group = NOWHERE;
+        return;
+    }
+    key->group = place / SLOTS;
+    key->slot = place % SLOTS;
+    key->bucket_hash = nat_bucket_hash(t, key->dest_hash, key->group);
+    key->near_hash = key->bucket_hash;
+}
+
+void
+nat_prepare(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
+{
+    key->valid = false;
+    if (!is_known_protocol(key->tuple.protocol))
+        return;
+    if (!key->from_inside) {
+        prepare_in(t, key);
+        return;
+    }
+    if (key->tuple.realm >= t->n_tenants)
+        return;
+    key->valid = true;
+    key->gateway = t->tenant[key->tuple.realm];
+    key->external = nat_pair(t, key->tuple.realm, key->tuple.addr);
+    key->dest_hash = dest_hash(t, key);
+    set_groups(t, nat_ends_of(&key->tuple), key->tuple.realm, key);
+    key->bucket_hash = nat_bucket_hash(t, key->dest_hash, key->group);
+    key->near = 0;
+    key->near_group = key->group;
+    key->near_hash = key->bucket_hash;
+}
+
+void
+nat_set_external(const struct hg_nat_compact *t,
+                 struct hg_nat_compact_key *key, uint8_t external)
+{
+    key->external = external;
+    key->dest_hash = dest_hash(t, key);
+}
+
+uint32_t
+nat_key_of(const struct hg_nat_compact *t, uint64_t b, unsigned slot,
+           struct hg_nat_compact_key *key)
+{
+    const struct nat_entry *e = &t->buckets[b].e[slot];
+    uint32_t group;
+
+    key->tuple = (struct hg_nat_compact_tuple){
+        .addr = (uint32_t)(e->ends >> 32),
+        .remote = (uint32_t)(e->rest >> REMOTE_SHIFT) << LOW_BITS,
+        .port = (uint16_t)(e->ends >> 16),
+        .remote_port = (uint16_t)e->ends,
+        .realm = nat_tenant(e->rest),
+        .protocol = nat_protocol(nat_code(e->rest))};
+    key->from_inside = true;
+    nat_prepare(t, key);
+    group = group_of(t, key, nat_candidate(e->rest));
+    if (group != key->group)
+        key->bucket_hash = nat_bucket_hash(t, key->dest_hash, group);
+    key->tuple.remote |= (uint32_t)(key->bucket_hash ^ b) & LOW_MASK;
+    return group;
+}
+
+/* ---- Entries ---------------------------------------------------------- */
+
+bool
+nat_is_of(const struct hg_nat_compact *t, const struct nat_entry *e,
+          const struct hg_nat_compact_key *key, uint32_t group)
+{
+    const uint8_t protocol = key->tuple.protocol;
+    const uint64_t mask = REMOTE_MASK | nat_code_mask(protocol);
+    struct hg_nat_compact_key its = {.dest_hash = key->dest_hash};
+    uint16_t tenant = nat_tenant(e->rest);
+
+    if ((uint16_t)e->ends != key->tuple.remote_port ||
+        (e->rest & mask) !=
+            ((uint64_t)(key->tuple.remote >> LOW_BITS) << REMOTE_SHIFT |
+             nat_code_of(protocol, 0)))
+        return false;
+    if (t->tenant[tenant] != key->gateway ||
+        nat_pair(t, tenant, (uint32_t)(e->ends >> 32)) != key->external)
+        return false;
+    /* Its group says that its remote address, too, is the same. */
+    set_groups(t, e->ends, tenant, &its);
+    return group_of(t, &its, nat_candidate(e->rest)) == group;
+}
+
+void
+nat_fill_flow(const struct hg_nat_compact *t,
+              const struct hg_nat_compact_key *key, const struct nat_spot *at,
+              struct hg_nat_compact_flow *flow)
+{
+    const struct nat_bucket *bucket = &t->buckets[at->b];
+    const struct nat_entry *e = &bucket->e[at->slot];
+    uint32_t code = nat_code(e->rest);
+
+    flow->inside = (uint32_t)(e->ends >> 32);
+    flow->external = t->gateways[key->gateway].external[key->external];
+    flow->remote = key->tuple.remote;
+    flow->inside_port = (uint16_t)(e->ends >> 16);
+    flow->external_port =
+        key->from_inside ? nat_port_of(t, key, at->group * SLOTS + at->slot)
+                         : key->tuple.port;
+    flow->remote_port = key->tuple.remote_port;
+    flow->tenant = nat_tenant(e->rest);
+    flow->protocol = key->tuple.protocol;
+    flow->state = (uint8_t)(code >= CODE_TCP ? code - CODE_TCP : 0);
+    flow->id = (uint32_t)(at->b * SLOTS + at->slot);
+    flow->deadline_ns = nat_deadline(e->rest, t->epochs[nat_epoch_of(bucket)]);
+}
+
+void
+nat_flow_at(const struct hg_nat_compact *t, uint64_t b, unsigned slot,
+            struct hg_nat_compact_flow *flow)
+{
+    struct hg_nat_compact_key key;
+    struct nat_spot at = {.b = b, .slot = slot};
+
+    at.group = nat_key_of(t, b, slot, &key);
+    nat_fill_flow(t, &key, &at, flow);
+}
+
+/* ---- Looking ---------------------------------------------------------- */
+
+bool
+nat_lives(struct hg_nat_compact *t, const struct nat_spot *at)
+{
+    const struct nat_entry *e = &t->buckets[at->b].e[at->slot];
+
+    if (t->clock_ns < nat_deadline(e->rest, t->epoch_ns))
+        return true;
+    nat_run_out(t, at->b, at->slot);
+    return false;
+}
+
+/* Goes through the candidates from the first one on. */
+static bool
+search(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
+       struct nat_spot *at)
+{
+    uint64_t hash = key->bucket_hash;
+
+    at->group = key->group;
+    for (at->k = 0; at->k < t->n_candidates; at->k++) {
+        const struct nat_bucket *bucket;
+
+        at->b = nat_bucket_at(t, hash, key->tuple.remote);
+        bucket = nat_bucket(t, at->b);
+        if (nat_is_at(bucket, key, at))
+            return true;
+        if (!nat_passed(t, bucket, key))
+            return false;
+        at->group = nat_next_group(t, at->group, key->step);
+        hash = nat_bucket_hash(t, key->dest_hash, at->group);
+    }
+    return false;
+}
+
+static bool
+find_out(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
+         struct nat_spot *at)
+{
+    const struct nat_bucket *bucket;
+
+    at->b = nat_bucket_at(t, key->near_hash, key->tuple.remote);
+    at->k = key->near;
+    at->group = key->near_group;
+    bucket = nat_bucket(t, at->b);
+    if (nat_is_at(bucket, key, at))
+        return nat_lives(t, at);
+    if (!at->k && !nat_passed(t, bucket, key))
+        return false;
+    return search(t, key, at) && nat_lives(t, at);
+}
+
+static bool
+find_in(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
+        struct nat_spot *at)
+{
+    const struct nat_bucket *bucket;
+
+    if (key->group == NOWHERE)
+        return false;
+    at->b = nat_bucket_at(t, key->bucket_hash, key->tuple.remote);
+    at->slot = key->slot;
+    at->group = key->group;
+    bucket = nat_bucket(t, at->b);
+    return nat_is_of(t, &bucket->e[at->slot], key, key->group) &&
+           nat_lives(t, at);
+}
+
+bool
+hg_nat_compact_lookup(struct hg_nat_compact *t,
+                      const struct hg_nat_compact_key *key, uint64_t now_ns,
+                      struct hg_nat_compact_flow *flow)
+{
+    struct nat_spot at;
+    uint32_t i;
+
+    nat_set_clock(t, now_ns);
+    if (!key->valid)
+        return false;
+    if (key->from_inside ? find_out(t, key, &at) : find_in(t, key, &at)) {
+        nat_fill_flow(t, key, &at, flow);
+        return true;
+    }
+    i = nat_others_find(t, key);
+    if (i == NOWHERE)
+        return false;
+    nat_others_flow(t, i, flow);
+    return true;
+}
+
+bool
+hg_nat_compact_find(struct hg_nat_compact *t,
+                    const struct hg_nat_compact_tuple *tuple, bool from_inside,
+                    uint64_t now_ns, struct hg_nat_compact_flow *flow)
+{
+    struct hg_nat_compact_key key = {.tuple = *tuple,
+                                     .from_inside = from_inside};
+
+    nat_prepare(t, &key);
+    return hg_nat_compact_lookup(t, &key, now_ns, flow);
+}
+
+/* What a key will want next is begun to be fetched; false if that is nothing,
+ * as the flow is here, or neither it nor a free entry can be further away. */
+static bool
+fetch_next(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
+{
+    struct nat_spot at = {.k = key->near};
+    const struct nat_bucket *bucket =
+        &t->buckets[nat_bucket_at(t, key->near_hash, key->tuple.remote)];
+    unsigned i;
+
+    if (nat_is_at(bucket, key, &at) || at.k + 1 == t->n_candidates)
+        return false;
+    if (!nat_passed(t, bucket, key))
+        for (i = 0; i < SLOTS; i++)
+            if (nat_code(bucket->e[i].rest) == CODE_FREE)
+                return false;
+    key->near++;
+    key->near_group = nat_next_group(t, key->near_group, key->step);
+    key->near_hash = nat_bucket_hash(t, key->dest_hash, key->near_group);
+    __builtin_prefetch(
+        &t->buckets[nat_bucket_at(t, key->near_hash, key->tuple.remote)]);
+    return true;
+}
+
+static void
+prepare_some(const struct hg_nat_compact *t, struct hg_nat_compact_key *key,
+             unsigned n)
+{
+    struct hg_nat_compact_key *left[PREPARED];
+    unsigned n_left = 0, i, m, stage;
+
+    for (i = 0; i < n; i++) {
+        nat_prepare(t, &key[i]);
+        if (!key[i].valid || key[i].group == NOWHERE)
+            continue;
+        __builtin_prefetch(&t->buckets[nat_bucket_at(t, key[i].bucket_hash,
+                                                     key[i].tuple.remote)]);
+        if (key[i].from_inside)
+            left[n_left++] = &key[i];
+    }
+    for (stage = 0; n_left && stage < STAGES; stage++) {
+        for (i = 0, m = 0; i < n_left; i++)
+            if (fetch_next(t, left[i]))
+                left[m++] = left[i];
+        n_left = m;
+    }
+}
+
+void
+hg_nat_compact_prepare(const struct hg_nat_compact *t,
+                       struct hg_nat_compact_key *key, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i += PREPARED)
+        prepare_some(t, key + i, n - i < PREPARED ? n - i : PREPARED);
+}

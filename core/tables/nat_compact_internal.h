@@ -1,0 +1,539 @@
+/* nat_compact_internal.h: what the files of headgate/nat_compact.h share.
+ *
+ *     nat_compact.c        creating, adding, removing, walking
+ *     nat_compact_find.c   keys, and finding flows by them
+ *     nat_compact_grow.c   memory, splitting, the hand, epochs
+ *     nat_compact_else.c   the second table
+ *     nat_compact_crowd.c  crowded destinations, and finding a free port
+ *
+ * The header explains the scheme. */
+#ifndef NAT_COMPACT_INTERNAL_H
+#define NAT_COMPACT_INTERNAL_H 1
+
+#include <stdlib.h>
+
+#include <headgate/headers.h>
+#include <headgate/nat_compact.h>
+
+#include "hash_index.h"
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum {
+    SLOTS = 4,     /* Entries of a bucket, and places of a group. */
+    LOW_BITS = 12, /* Of a remote address, found from the bucket's number. */
+    ROW = 1 << LOW_BITS, /* Buckets with the same hash but for these. */
+    MAX_CANDIDATES = 31, /* Groups that an inside endpoint tries. */
+    N_EPOCHS = 1 << 12,  /* Tags of buckets. */
+    EPOCH_SECONDS = 32,
+    TICK_BITS = 13,
+    N_SCALES = 4
+};
+
+#define LOW_MASK (ROW - 1u)
+#define EPOCH_NS (EPOCH_SECONDS * HG_SEC)
+#define NOWHERE UINT32_MAX
+#define ELSEWHERE                                                             \
+    (UINT32_C(1) << 31) /* Bit of an id: in the second table.                 \
+                         */
+
+/* An entry:
+ *     ends   inside address 32 | inside port 16 | remote port 16
+ *     rest   remote address 20 | tenant 12 | code 4 | candidate 5 | time 15 |
+ *            share 8
+ * 'code' is 0 if the entry is free, else protocol and state.  The shares of
+ * the four entries are the bucket's: which of 8 kinds of flows passed it by,
+ * twice (one is what counts, in the other they are noted anew), and its
+ * epoch. */
+struct nat_entry {
+    uint64_t ends;
+    uint64_t rest;
+};
+
+struct nat_bucket {
+    _Alignas(64) struct nat_entry e[SLOTS];
+};
+_Static_assert(sizeof(struct nat_bucket) == 64, "a bucket is a cache line");
+
+enum {
+    TIME_SHIFT = 8,
+    CANDIDATE_SHIFT = 23,
+    CODE_SHIFT = 28,
+    TENANT_SHIFT = 32,
+    REMOTE_SHIFT = 44
+};
+
+#define SHARE_MASK UINT64_C(0xff)
+#define CANDIDATE_ONE (UINT64_C(1) << CANDIDATE_SHIFT)
+#define CANDIDATE_MASK (UINT64_C(31) << CANDIDATE_SHIFT)
+#define CODE_MASK (UINT64_C(15) << CODE_SHIFT)
+#define STATE_MASK (CODE_MASK | UINT64_C(0x7fff) << TIME_SHIFT)
+#define TENANT_MASK (UINT64_C(0xfff) << TENANT_SHIFT)
+#define REMOTE_MASK (UINT64_C(0xfffff) << REMOTE_SHIFT)
+
+enum { CODE_FREE, CODE_ICMP, CODE_UDP, CODE_TCP = 8 }; /* TCP: plus state. */
+
+/* Memory that grows in place within addresses reserved for it. */
+struct nat_area {
+    uint8_t *at;
+    uint8_t *map;
+    size_t map_size;
+    size_t reserved; /* Bytes from 'at' on. */
+    size_t usable;
+};
+
+struct nat_gateway {
+    uint32_t external[HG_NAT_COMPACT_EXTERNAL_MAX];
+    unsigned n;
+};
+
+/* A flow of the second table. */
+struct nat_other {
+    uint32_t inside;
+    uint32_t remote;
+    uint16_t inside_port;
+    uint16_t remote_port;
+    uint16_t port; /* External. */
+    uint16_t tenant;
+    uint8_t protocol; /* 0: free. */
+    uint8_t state;
+    uint8_t external;
+    uint8_t zero;
+    uint32_t next_out; /* Number + 1; of a free one: the next free one. */
+    uint32_t next_in;
+    uint64_t deadline_ns;
+};
+_Static_assert(sizeof(struct nat_other) == 40, "as the header says");
+
+struct nat_others {
+    struct nat_area flows, out_heads, in_heads;
+    uint32_t n, n_used, free, hand;
+    uint32_t n_heads, mask, split; /* Linear hashing of both. */
+};
+
+/* A destination of which nearly all places were taken. */
+struct nat_crowd {
+    struct hg_nat_compact_key key; /* Whose inside endpoint does not matter. */
+    uint32_t n;                    /* Places taken. */
+    uint64_t due_ns;               /* No deadline is earlier than this. */
+    uint64_t *taken;               /* A bit for each place. */
+};
+
+struct nat_crowds {
+    struct hash_index index;
+    struct nat_crowd **v;
+    uint32_t n, capacity, hand;
+};
+
+/* Noting anew who passed by: not now; the hand clears the other notes, or
+ * makes them. */
+enum nat_renew { RENEW_IDLE, RENEW_CLEAR, RENEW_NOTE };
+
+struct hg_nat_compact {
+    struct nat_bucket *buckets;
+    uint64_t split;    /* Buckets below this are split already. */
+    uint64_t row_mask; /* Bits of the hash that all buckets use. */
+    uint32_t unit;     /* Rows at the beginning. */
+    uint32_t n_ports, n_places, n_groups, n_candidates;
+    uint64_t clock_ns;
+    uint64_t epoch_ns; /* When the present epoch began. */
+    uint32_t epoch;
+    unsigned noting; /* The share with the notes that count: 0 or 1. */
+    uint64_t seed_dest, seed_inside, seed_group, seed_bucket, seed_rotation,
+        seed_pair, seed_other;
+    uint16_t tenant[HG_NAT_COMPACT_TENANTS]; /* Its gateway. */
+    unsigned n_tenants, n_gateways;
+    struct nat_gateway *gateways;
+
+    uint64_t n;
+    uint64_t random;
+    struct nat_others others;
+    struct nat_crowds crowds;
+
+    uint64_t n_buckets, max_buckets;
+    uint64_t hand;
+    enum nat_renew renew;
+    uint64_t n_stale; /* Notes that mean nothing, about. */
+    uint64_t n_renewed;
+    struct nat_area area;
+    struct hg_nat_compact_config config;
+    uint64_t epochs[N_EPOCHS]; /* When each began. */
+};
+
+/* ---- Hashes ----------------------------------------------------------- */
+
+static inline uint32_t
+nat_below(uint64_t hash, uint32_t n) /* Of its upper half. */
+{
+    return (uint32_t)((hash >> 32) * n >> 32);
+}
+
+static inline uint64_t
+nat_mix(uint64_t a, uint64_t b)
+{
+    return XXH3_mul128_fold64(a, b);
+}
+
+/* Where four places of a destination are.  The lower bits are exclusive-ored
+ * with the remote address's to find the bucket. */
+static inline uint64_t
+nat_bucket_hash(const struct hg_nat_compact *t, uint64_t dest_hash,
+                uint32_t group)
+{
+    return XXH3_avalanche(
+        nat_mix(dest_hash ^ t->seed_bucket, t->seed_group + group));
+}
+
+/* Linear hashing over rows: bits 44 and up of the hash choose one of 'unit'
+ * rows, those from LOW_BITS on which copy of it. */
+static inline uint64_t
+nat_bucket_at(const struct hg_nat_compact *t, uint64_t hash, uint32_t remote)
+{
+    uint64_t part = (hash >> 44) * t->unit >> 20;
+    uint64_t low = (hash ^ remote) & LOW_MASK;
+    uint64_t copy = hash >> LOW_BITS;
+    uint64_t b = ((copy & t->row_mask) * t->unit + part) << LOW_BITS | low;
+
+    if (b >= t->split)
+        return b;
+    return ((copy & (t->row_mask * 2 + 1)) * t->unit + part) << LOW_BITS | low;
+}
+
+static inline uint8_t
+nat_pair(const struct hg_nat_compact *t, uint16_t tenant, uint32_t inside)
+{
+    uint32_t n = t->gateways[t->tenant[tenant]].n;
+
+    if (n == 1)
+        return 0;
+    return (uint8_t)nat_below(
+        nat_mix(((uint64_t)tenant << 32 | inside) ^ t->seed_pair,
+                t->seed_group),
+        n);
+}
+
+static inline uint32_t
+nat_next_group(const struct hg_nat_compact *t, uint32_t group, uint32_t step)
+{
+    group += step;
+    return group >= t->n_groups ? group - t->n_groups : group;
+}
+
+static inline uint32_t
+nat_rotation(const struct hg_nat_compact *t,
+             const struct hg_nat_compact_key *key)
+{
+    return nat_below(nat_mix(key->dest_hash ^ t->seed_rotation,
+                             t->seed_group + (key->tuple.remote & LOW_MASK)),
+                     t->n_ports);
+}
+
+static inline uint16_t
+nat_port_of(const struct hg_nat_compact *t,
+            const struct hg_nat_compact_key *key, uint32_t place)
+{
+    uint32_t at = place + nat_rotation(t, key);
+
+    if (at >= t->n_ports)
+        at -= t->n_ports;
+    return (uint16_t)(t->config.ports.low + at);
+}
+
+/* The place of an external port, n_places or more if it is none. */
+static inline uint32_t
+nat_place_of(const struct hg_nat_compact *t,
+             const struct hg_nat_compact_key *key, uint16_t port)
+{
+    uint32_t at = (uint32_t)port - t->config.ports.low;
+
+    if (at >= t->n_ports)
+        return NOWHERE;
+    at += t->n_ports - nat_rotation(t, key);
+    return at >= t->n_ports ? at - t->n_ports : at;
+}
+
+/* ---- Entries ---------------------------------------------------------- */
+
+static inline uint32_t
+nat_code(uint64_t rest)
+{
+    return (uint32_t)(rest >> CODE_SHIFT) & 15;
+}
+
+static inline uint16_t
+nat_tenant(uint64_t rest)
+{
+    return (uint16_t)(rest >> TENANT_SHIFT & 0xfff);
+}
+
+static inline unsigned
+nat_candidate(uint64_t rest)
+{
+    return (unsigned)(rest >> CANDIDATE_SHIFT) & 31;
+}
+
+static inline uint8_t
+nat_protocol(uint32_t code)
+{
+    return code >= CODE_TCP   ? HG_PROTO_TCP
+           : code == CODE_UDP ? HG_PROTO_UDP
+                              : HG_PROTO_ICMP;
+}
+
+static inline uint32_t
+nat_epoch_of(const struct nat_bucket *bucket)
+{
+    return (uint32_t)(bucket->e[2].rest & 0xff) |
+           (uint32_t)(bucket->e[3].rest & 0xf) << 8;
+}
+
+static inline void
+nat_set_epoch(struct nat_bucket *bucket, uint32_t epoch)
+{
+    bucket->e[2].rest = (bucket->e[2].rest & ~SHARE_MASK) | (epoch & 0xff);
+    bucket->e[3].rest = (bucket->e[3].rest & ~SHARE_MASK) | (epoch >> 8 & 0xf);
+}
+
+/* Whether a flow may have passed the bucket by. */
+static inline bool
+nat_passed(const struct hg_nat_compact *t, const struct nat_bucket *bucket,
+           const struct hg_nat_compact_key *key)
+{
+    return bucket->e[t->noting].rest >> key->kind & 1;
+}
+
+static inline unsigned
+nat_scale_shift(unsigned scale)
+{
+    return 24 + 4 * scale;
+}
+
+/* The deadline of an entry in a bucket that was last looked at in an epoch
+ * that began at 'since_ns': the first time after that with these ticks. */
+static inline uint64_t
+nat_deadline(uint64_t rest, uint64_t since_ns)
+{
+    unsigned shift = nat_scale_shift((unsigned)(rest >> 21) & 3);
+    uint64_t ticks = rest >> TIME_SHIFT, since = since_ns >> shift;
+
+    return (since + ((ticks - since) & ((1u << TICK_BITS) - 1))) << shift;
+}
+
+/* Where a flow is, or could be. */
+struct nat_spot {
+    uint64_t b;
+    uint32_t group;
+    unsigned k;
+    unsigned slot;
+};
+
+/* ---- Keys and entries ------------------------------------------------- */
+
+static inline uint64_t
+nat_ends_of(const struct hg_nat_compact_tuple *inside)
+{
+    return (uint64_t)inside->addr << 32 | (uint64_t)inside->port << 16 |
+           inside->remote_port;
+}
+
+/* What 'rest' of the flow with this key has where the mask is set; the code
+ * of TCP has its state beside it. */
+static inline uint64_t
+nat_code_mask(uint8_t protocol)
+{
+    return (uint64_t)(protocol == HG_PROTO_TCP ? CODE_TCP : 15) << CODE_SHIFT;
+}
+
+static inline uint64_t
+nat_code_of(uint8_t protocol, uint8_t state)
+{
+    uint64_t code = protocol == HG_PROTO_TCP   ? CODE_TCP + (state & 7u)
+                    : protocol == HG_PROTO_UDP ? CODE_UDP
+                                               : CODE_ICMP;
+
+    return code << CODE_SHIFT;
+}
+
+static inline uint64_t
+nat_out_mask(uint8_t protocol)
+{
+    return REMOTE_MASK | TENANT_MASK | CANDIDATE_MASK |
+           nat_code_mask(protocol);
+}
+
+static inline uint64_t
+nat_out_bits(const struct hg_nat_compact_tuple *inside)
+{
+    return (uint64_t)(inside->remote >> LOW_BITS) << REMOTE_SHIFT |
+           (uint64_t)inside->realm << TENANT_SHIFT |
+           nat_code_of(inside->protocol, 0);
+}
+
+/* Bit i is set if entry i is the flow of these ends and bits. */
+static inline unsigned
+nat_match(const struct nat_bucket *bucket, uint64_t ends, uint64_t mask,
+          uint64_t bits)
+{
+    unsigned found = 0, i;
+
+    for (i = 0; i < SLOTS; i++)
+        found |= (unsigned)(bucket->e[i].ends == ends &&
+                            (bucket->e[i].rest & mask) == bits)
+                 << i;
+    return found;
+}
+
+/* Whether the flow is in this bucket, as its candidate at->k. */
+static inline bool
+nat_is_at(const struct nat_bucket *bucket,
+          const struct hg_nat_compact_key *key, struct nat_spot *at)
+{
+    unsigned found = nat_match(
+        bucket, nat_ends_of(&key->tuple), nat_out_mask(key->tuple.protocol),
+        nat_out_bits(&key->tuple) | (uint64_t)at->k << CANDIDATE_SHIFT);
+
+    if (found)
+        at->slot = (unsigned)__builtin_ctz(found);
+    return found;
+}
+
+/* ---- nat_compact_find.c ----------------------------------------------------
+ */
+
+/* Fills in all that follows from 'tuple' and 'from_inside'. */
+void nat_prepare(const struct hg_nat_compact *, struct hg_nat_compact_key *);
+
+/* Makes key->external that of another of the gateway's addresses; only
+ * dest_hash follows it. */
+void nat_set_external(const struct hg_nat_compact *,
+                      struct hg_nat_compact_key *, uint8_t external);
+
+/* The key of the flow in an entry as if from inside, prepared, but with the
+ * bucket_hash of its own candidate, whose group is returned. */
+uint32_t nat_key_of(const struct hg_nat_compact *, uint64_t b, unsigned slot,
+                    struct hg_nat_compact_key *);
+
+void nat_flow_at(const struct hg_nat_compact *, uint64_t b, unsigned slot,
+                 struct hg_nat_compact_flow *);
+
+/* Whether an entry is a flow of this destination and group. */
+bool nat_is_of(const struct hg_nat_compact *, const struct nat_entry *,
+               const struct hg_nat_compact_key *, uint32_t group);
+
+/* Whether the flow lives; takes it out if not. */
+bool nat_lives(struct hg_nat_compact *, const struct nat_spot *);
+
+/* The flow at 'at', for its key from either side. */
+void nat_fill_flow(const struct hg_nat_compact *,
+                   const struct hg_nat_compact_key *, const struct nat_spot *,
+                   struct hg_nat_compact_flow *);
+
+/* ---- nat_compact.c ---------------------------------------------------- */
+
+/* Takes an entry out, without telling anybody. */
+void nat_take_out(struct hg_nat_compact *, uint64_t b, unsigned slot);
+
+/* ---- nat_compact_grow.c ----------------------------------------------- */
+
+bool nat_area_reserve(struct nat_area *, size_t size);
+void nat_area_release(struct nat_area *);
+bool nat_area_grow(struct nat_area *, size_t size);
+size_t nat_area_bytes(const struct nat_area *, size_t used);
+
+bool nat_grow_init(struct hg_nat_compact *);
+
+/* Splits a bucket or two if the table is full enough. */
+void nat_grow(struct hg_nat_compact *);
+
+/* A new epoch, which moves the hand a little. */
+void nat_next_epoch(struct hg_nat_compact *);
+
+/* Takes out what ran out in a bucket, which is of the present epoch then. */
+void nat_clean(struct hg_nat_compact *, uint64_t b);
+
+/* Moves the hand over a bucket. */
+void nat_move_hand(struct hg_nat_compact *);
+
+/* Takes a flow that ran out, and tells. */
+void nat_run_out(struct hg_nat_compact *, uint64_t b, unsigned slot);
+
+/* Notes that a flow of candidate 'k', in bucket 'b', passed the buckets of
+ * candidates 0 to k - 1. */
+void nat_note_passing(struct hg_nat_compact *,
+                      const struct hg_nat_compact_key *, unsigned k,
+                      uint64_t b);
+
+static inline void
+nat_set_clock(struct hg_nat_compact *t, uint64_t now_ns)
+{
+    if (now_ns <= t->clock_ns)
+        return;
+    t->clock_ns = now_ns;
+    if (now_ns - t->epoch_ns >= EPOCH_NS)
+        nat_next_epoch(t);
+}
+
+/* The bucket, free of what ran out in earlier epochs. */
+static inline struct nat_bucket *
+nat_bucket(struct hg_nat_compact *t, uint64_t b)
+{
+    struct nat_bucket *bucket = &t->buckets[b];
+
+    if (nat_epoch_of(bucket) != t->epoch)
+        nat_clean(t, b);
+    return bucket;
+}
+
+/* ---- nat_compact_else.c ----------------------------------------------- */
+
+bool nat_others_init(struct hg_nat_compact *);
+void nat_others_uninit(struct hg_nat_compact *);
+
+/* Number of the living flow, or NOWHERE; keys are prepared. */
+uint32_t nat_others_find(struct hg_nat_compact *,
+                         const struct hg_nat_compact_key *);
+
+/* The same for one with this external port (key->external, any side). */
+uint32_t nat_others_find_port(struct hg_nat_compact *,
+                              const struct hg_nat_compact_key *,
+                              uint16_t port);
+
+/* Number of the new flow, or NOWHERE without memory. */
+uint32_t nat_others_add(struct hg_nat_compact *,
+                        const struct hg_nat_compact_key *, uint16_t port,
+                        uint8_t state, uint64_t deadline_ns);
+void nat_others_remove(struct hg_nat_compact *, uint32_t i);
+void nat_others_flow(const struct hg_nat_compact *, uint32_t i,
+                     struct hg_nat_compact_flow *);
+struct nat_other *nat_other(const struct hg_nat_compact *, uint32_t i);
+
+/* Looks at up to 'n' of them for those that ran out. */
+void nat_others_sweep(struct hg_nat_compact *, uint64_t n);
+
+/* ---- nat_compact_crowd.c ---------------------------------------------- */
+
+/* A free port at key->external; false if there is none. */
+bool nat_find_port(struct hg_nat_compact *, const struct hg_nat_compact_key *,
+                   uint16_t *port);
+
+/* A place of the destination was taken, until then, or is free now. */
+void nat_crowd_note(struct hg_nat_compact *, const struct hg_nat_compact_key *,
+                    uint32_t place, bool taken, uint64_t deadline_ns);
+
+/* A flow's deadline is earlier than it was. */
+void nat_crowd_sooner(struct hg_nat_compact *,
+                      const struct hg_nat_compact_flow *);
+
+/* Forgets destinations that are not crowded any more, one of them a call. */
+void nat_crowds_sweep(struct hg_nat_compact *);
+void nat_crowds_uninit(struct hg_nat_compact *);
+
+static inline uint64_t
+nat_random(struct hg_nat_compact *t)
+{
+    t->random += UINT64_C(0x9e3779b97f4a7c15);
+    return XXH3_avalanche(nat_mix(t->random, t->seed_other));
+}
+
+#endif

@@ -1,0 +1,475 @@
+/* nat_fill.c: the compact table of NAT flows (headgate/nat_compact.h) at any
+ * size: filled, looked up in both directions, churned, expired.
+ *
+ *     nat_fill [--json] [--quick]            1 M and 10 M flows
+ *     nat_fill [--json] --flows N [--full]   N flows ("100M", "1G")
+ *
+ * The table has room for 9/7 of the flows, so that it stays at its usual 70 %;
+ * with --full it has room for just as many.  Flow i is computed from i, so
+ * nothing but the table takes memory.  Keys are made before the clock starts
+ * and go through the table 64 at a time.  Every flow that is looked up must be
+ * found, and be the same from both sides; a mistake ends with status 1. */
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include <headgate/headers.h>
+#include <headgate/nat_compact.h>
+
+enum { BATCH = 64, BLOCK = 1 << 16, ROUNDS = 7 };
+
+static const uint64_t START_NS = UINT64_C(1700000000) * HG_SEC;
+static const uint64_t LIFE_NS = 6 * HG_HOUR;
+static const uint64_t EVERY_NS = HG_USEC; /* A flow begins. */
+
+static const uint32_t EXTERNAL[8] = {0xc6336401, 0xc6336402, 0xc6336403,
+                                     0xc6336404, 0xc6336405, 0xc6336406,
+                                     0xc6336407, 0xc6336408};
+
+static struct {
+    bool json, quick, full;
+    uint64_t flows;
+} options;
+
+struct run {
+    struct hg_nat_compact *table;
+    uint64_t first, end; /* Flows [first, end) live. */
+    uint64_t n_flows;
+    uint64_t now_ns;
+    uint64_t n_failed;
+    uint64_t n_expired;
+    uint64_t longest_ns; /* CPU time of 64 insertions. */
+    uint64_t random;
+    struct hg_nat_compact_key *keys; /* BLOCK of them. */
+};
+
+__attribute__((noreturn, format(printf, 2, 3))) static void
+fail(int status, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    fputs("nat_fill: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    exit(status);
+}
+
+static uint64_t
+cpu_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (uint64_t)t.tv_sec * HG_SEC + (uint64_t)t.tv_nsec;
+}
+
+static uint64_t
+mix(uint64_t x)
+{
+    x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
+    return x ^ x >> 31;
+}
+
+/* ---- Figures ---------------------------------------------------------- */
+
+struct figure {
+    const char *name, *unit;
+    double median, least;
+    uint64_t n;
+    double target; /* 0: none. */
+};
+
+static void
+print_figure(const struct run *r, const struct figure *f)
+{
+    static unsigned n;
+
+    if (!options.json) {
+        printf("%14llu flows%s  %-42s %10.1f %s",
+               (unsigned long long)r->n_flows, options.full ? ", full" : "",
+               f->name, f->median, f->unit);
+        if (f->target > 0)
+            printf("   (target %g)", f->target);
+        putchar('\n');
+        fflush(stdout);
+        return;
+    }
+    printf("%s{\"group\": \"compact NAT table\", \"name\": \"%s, %llu "
+           "flows%s\", \"ns\": %.2f, \"unit\": \"%s\", \"flows\": %llu, "
+           "\"size\": %llu",
+           n++ ? ",\n " : "", f->name, (unsigned long long)r->n_flows,
+           options.full ? ", full" : "", f->median, f->unit,
+           (unsigned long long)r->n_flows, (unsigned long long)r->n_flows);
+    if (f->least > 0)
+        printf(", \"min\": %.2f", f->least);
+    if (f->n)
+        printf(", \"n\": %llu", (unsigned long long)f->n);
+    if (f->target > 0)
+        printf(", \"target\": %g", f->target);
+    putchar('}');
+}
+
+static int
+compare(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+
+    return (x > y) - (x < y);
+}
+
+/* ---- Flows ------------------------------------------------------------ */
+
+/* 64 flows a host, 16 a remote endpoint. */
+static void
+make_key(const struct run *r, uint64_t i, struct hg_nat_compact_key *key)
+{
+    memset(key, 0, sizeof(*key));
+    key->from_inside = true;
+    key->tuple.addr = 0x0a000000 + (uint32_t)(i / 64 % (1 << 24));
+    key->tuple.port = (uint16_t)(1024 + i % 64 + (i / 64 >> 24) * 64 % 64000);
+    key->tuple.remote =
+        0x40000000 + (uint32_t)(mix(i) % (r->n_flows / 16 + 1));
+    key->tuple.remote_port = 443;
+    key->tuple.protocol = HG_PROTO_TCP;
+}
+
+static uint64_t
+draw(struct run *r)
+{
+    r->random = mix(r->random + UINT64_C(0x9e3779b97f4a7c15));
+    return r->first +
+           (uint64_t)((r->random >> 32) * (r->end - r->first) >> 32);
+}
+
+/* ---- What is measured ------------------------------------------------- */
+
+/* Adds flows [r->end, r->end + n), and takes out as many old ones if 'churn';
+ * returns the time it took. */
+static uint64_t
+insert(struct run *r, unsigned n, bool churn)
+{
+    struct hg_nat_compact_key old[BATCH];
+    uint64_t begin = cpu_ns(), took = 0;
+    unsigned i, j, m;
+
+    for (i = 0; i < n; i += m) {
+        struct hg_nat_compact_key *key = r->keys + i;
+        struct hg_nat_compact_flow flow;
+
+        m = n - i < BATCH ? n - i : BATCH;
+        for (j = 0; churn && j < m; j++)
+            make_key(r, r->first++, &old[j]);
+        begin = cpu_ns();
+        if (churn)
+            hg_nat_compact_prepare(r->table, old, m);
+        hg_nat_compact_prepare(r->table, key, m);
+        for (j = 0; j < m; j++) {
+            r->now_ns += EVERY_NS;
+            if (churn &&
+                hg_nat_compact_lookup(r->table, &old[j], r->now_ns, &flow))
+                hg_nat_compact_remove(r->table, &flow);
+            if (hg_nat_compact_insert(r->table, &key[j], 1, r->now_ns,
+                                      r->now_ns + LIFE_NS,
+                                      &flow) != HG_NAT_COMPACT_OK)
+                r->n_failed++;
+        }
+        begin = cpu_ns() - begin;
+        took += begin;
+        if (begin > r->longest_ns)
+            r->longest_ns = begin;
+    }
+    r->end += n;
+    return took;
+}
+
+static double
+add(struct run *r, uint64_t n, bool churn)
+{
+    uint64_t took = 0, done = 0;
+    unsigned i;
+
+    while (done < n) {
+        unsigned m = n - done < BLOCK ? (unsigned)(n - done) : BLOCK;
+
+        for (i = 0; i < m; i++)
+            make_key(r, r->end + i, &r->keys[i]);
+        took += insert(r, m, churn);
+        done += m;
+    }
+    return (double)took / (double)n;
+}
+
+/* Turns the keys of flows into those of their replies. */
+static void
+turn(struct run *r)
+{
+    struct hg_nat_compact_flow flow;
+    unsigned i;
+
+    for (i = 0; i < BLOCK; i++) {
+        struct hg_nat_compact_key *key = &r->keys[i];
+
+        if (!hg_nat_compact_find(r->table, &key->tuple, true, r->now_ns,
+                                 &flow))
+            fail(1, "a flow is not there");
+        key->from_inside = false;
+        key->tuple.addr = flow.external;
+        key->tuple.port = flow.external_port;
+    }
+}
+
+/* Time of looking up a block of flows drawn at random. */
+static double
+look_up(struct run *r, bool from_inside)
+{
+    uint64_t i, begin, sum = 0, expected = 0;
+    unsigned j;
+
+    for (i = 0; i < BLOCK; i++) {
+        make_key(r, draw(r), &r->keys[i]);
+        expected += r->keys[i].tuple.addr ^ r->keys[i].tuple.port;
+    }
+    if (!from_inside)
+        turn(r);
+    begin = cpu_ns();
+    for (i = 0; i < BLOCK; i += BATCH) {
+        hg_nat_compact_prepare(r->table, r->keys + i, BATCH);
+        for (j = 0; j < BATCH; j++) {
+            struct hg_nat_compact_flow flow;
+
+            if (!hg_nat_compact_lookup(r->table, &r->keys[i + j], r->now_ns,
+                                       &flow))
+                fail(1, "a flow is not there");
+            sum += flow.inside ^ flow.inside_port;
+        }
+    }
+    begin = cpu_ns() - begin;
+    if (sum != expected)
+        fail(1, "a flow is another one from this side");
+    return (double)begin / BLOCK;
+}
+
+/* Each round is several blocks of its own, drawn anew. */
+static void
+measure_lookups(struct run *r, bool from_inside, double target)
+{
+    const unsigned blocks = options.quick ? 2 : 16;
+    double round[ROUNDS];
+    unsigned i, j;
+
+    look_up(r, from_inside);
+    for (i = 0; i < ROUNDS; i++) {
+        round[i] = 0;
+        for (j = 0; j < blocks; j++)
+            round[i] += look_up(r, from_inside) / blocks;
+    }
+    qsort(round, ROUNDS, sizeof(round[0]), compare);
+    print_figure(r, &(struct figure){from_inside ? "lookup from inside"
+                                                 : "lookup from outside",
+                                     "ns/lookup", round[ROUNDS / 2], round[0],
+                                     (uint64_t)BLOCK * blocks, target});
+}
+
+/* Unknown packets from inside, which have to search the longest. */
+static void
+measure_misses(struct run *r)
+{
+    uint64_t i, begin;
+    unsigned j;
+
+    for (i = 0; i < BLOCK; i++)
+        make_key(r, r->end + r->n_flows + i, &r->keys[i]);
+    begin = cpu_ns();
+    for (i = 0; i < BLOCK; i += BATCH) {
+        hg_nat_compact_prepare(r->table, r->keys + i, BATCH);
+        for (j = 0; j < BATCH; j++) {
+            struct hg_nat_compact_flow flow;
+
+            if (hg_nat_compact_lookup(r->table, &r->keys[i + j], r->now_ns,
+                                      &flow))
+                fail(1, "a flow is there that nobody added");
+        }
+    }
+    print_figure(r, &(struct figure){"lookup of an unknown flow", "ns/lookup",
+                                     (double)(cpu_ns() - begin) / BLOCK, 0,
+                                     BLOCK, 0});
+}
+
+static void
+print_bytes(const struct run *r, const char *name, double target)
+{
+    struct hg_nat_compact_stats s;
+
+    hg_nat_compact_get_stats(r->table, &s);
+    print_figure(r, &(struct figure){name, "bytes/flow",
+                                     (double)s.bytes / (double)s.flows, 0, 0,
+                                     target});
+    if (!options.json)
+        printf("%20s  %llu bytes, %llu flows, %llu without a place, %llu "
+               "crowded destinations, %llu renewals\n",
+               "", (unsigned long long)s.bytes, (unsigned long long)s.flows,
+               (unsigned long long)s.elsewhere, (unsigned long long)s.crowded,
+               (unsigned long long)s.renewals);
+}
+
+static void
+measure_expiry(struct run *r)
+{
+    uint64_t n = hg_nat_compact_count(r->table), begin = cpu_ns();
+
+    hg_nat_compact_sweep(r->table, r->now_ns + LIFE_NS / 2, UINT64_MAX);
+    print_figure(r, &(struct figure){"sweep that finds nothing", "ns/flow",
+                                     (double)(cpu_ns() - begin) / (double)n, 0,
+                                     n, 0});
+    begin = cpu_ns();
+    hg_nat_compact_sweep(r->table, r->now_ns + 2 * LIFE_NS, UINT64_MAX);
+    print_figure(r, &(struct figure){"sweep that ends all", "ns/flow",
+                                     (double)(cpu_ns() - begin) / (double)n, 0,
+                                     n, 0});
+    if (hg_nat_compact_count(r->table) || r->n_expired != n)
+        fail(1, "%llu of %llu flows expired, %llu are still there",
+             (unsigned long long)r->n_expired, (unsigned long long)n,
+             (unsigned long long)hg_nat_compact_count(r->table));
+}
+
+/* ---- A run ------------------------------------------------------------ */
+
+static void
+count_expired(void *aux, const struct hg_nat_compact_flow *flow)
+{
+    struct run *r = aux;
+
+    (void)flow;
+    r->n_expired++;
+}
+
+static void
+check_memory(uint64_t needed)
+{
+    FILE *in = fopen("/proc/meminfo", "r");
+    unsigned long long available = 0;
+    char line[128];
+
+    while (in && fgets(line, sizeof(line), in))
+        if (sscanf(line, "MemAvailable: %llu kB", &available) == 1)
+            break;
+    if (in)
+        fclose(in);
+    if (available && needed > available * 1024)
+        fail(77, "this needs %llu MiB of memory, %llu MiB are available",
+             (unsigned long long)(needed >> 20), available >> 10);
+}
+
+static void
+print_insertions(const struct run *r, const char *name, double ns, uint64_t n,
+                 const char *pause)
+{
+    /* Bytes and times of 64 are of one round, as they happen once. */
+    print_figure(r, &(struct figure){name, "ns/flow", ns, 0, n, 350});
+    print_figure(r, &(struct figure){pause, "us", (double)r->longest_ns / 1e3,
+                                     0, 0, 1000});
+}
+
+static void
+run(uint64_t n)
+{
+    uint64_t room = options.full ? n : n * 9 / 7, churn = n * 3;
+    struct run r = {.n_flows = n, .now_ns = START_NS, .random = 1};
+    struct hg_nat_compact_config config = {.ports = {1024, 65535},
+                                           .per_destination = 55000,
+                                           .max_flows = (uint32_t)room,
+                                           .seed = 1,
+                                           .expired = count_expired,
+                                           .aux = &r};
+
+    check_memory(room * 18 + (256u << 20));
+    r.keys = malloc(BLOCK * sizeof(*r.keys));
+    r.table = hg_nat_compact_create(&config);
+    if (!r.keys || !r.table)
+        fail(77, "no memory");
+    hg_nat_compact_add_gateway(r.table, EXTERNAL, 8);
+    hg_nat_compact_add_tenant(r.table, 0);
+
+    print_insertions(&r, "new flow", add(&r, n, false), n,
+                     "longest 64 new flows");
+    print_bytes(&r, "memory", options.full ? 18 : 24);
+    measure_lookups(&r, true, n <= 100000 ? 30 : n <= 1000000 ? 50 : 100);
+    measure_lookups(&r, false, 40);
+    measure_misses(&r);
+    if (churn > 30000000)
+        churn = n < 30000000 ? 30000000 : n < 100000000 ? n : 100000000;
+    if (options.quick)
+        churn = n;
+    r.longest_ns = 0;
+    print_insertions(&r, "old flow out, new flow in", add(&r, churn, true),
+                     churn, "longest 64 of these");
+    print_bytes(&r, "memory in churn", options.full ? 0 : 24);
+    measure_lookups(&r, true, n <= 100000 ? 30 : n <= 1000000 ? 50 : 100);
+    measure_lookups(&r, false, 40);
+    measure_misses(&r);
+    measure_expiry(&r);
+    print_figure(&r, &(struct figure){"flows refused", "flows",
+                                      (double)r.n_failed, 0, 0, 0});
+    hg_nat_compact_destroy(r.table);
+    free(r.keys);
+}
+
+static uint64_t
+parse_flows(const char *text)
+{
+    char *end;
+    uint64_t n = strtoull(text, &end, 10);
+
+    n *= *end == 'k'   ? 1000
+         : *end == 'M' ? 1000000
+         : *end == 'G' ? 1000000000
+                       : 1;
+    if (*text < '0' || *text > '9' || (*end && end[1]) ||
+        (*end && !strchr("kMG", *end)) || n < 1000 ||
+        (options.full ? n : n * 9 / 7) > HG_NAT_COMPACT_FLOWS)
+        fail(2,
+             "'%s' is not a number of flows such as 1000, 10M, 1G; at most "
+             "835 M, or with --full before it 1 G",
+             text);
+    return n;
+}
+
+int
+main(int argc, char **argv)
+{
+    int i;
+
+    for (i = 1; i < argc; i++) {
+        if (!strcmp(argv[i], "--json"))
+            options.json = true;
+        else if (!strcmp(argv[i], "--quick"))
+            options.quick = true;
+        else if (!strcmp(argv[i], "--full"))
+            options.full = true;
+        else if (!strcmp(argv[i], "--flows") && i + 1 < argc)
+            options.flows = parse_flows(argv[++i]);
+        else
+            fail(2,
+                 "no option '%s'; usage: nat_fill [--json] [--quick] "
+                 "[--full] [--flows N]",
+                 argv[i]);
+    }
+    if (options.json)
+        putchar('[');
+    if (options.flows) {
+        run(options.flows);
+    } else {
+        run(100000);
+        run(1000000);
+        if (!options.quick)
+            run(10000000);
+    }
+    if (options.json)
+        puts("]");
+    return 0;
+}
