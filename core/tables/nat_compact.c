@@ -180,7 +180,7 @@ hg_nat_compact_insert(struct hg_nat_compact *t,
     if (at.k == t->n_candidates)
         return insert_elsewhere(t, key, state, deadline_ns, flow);
     put(t, key, &at, state, deadline_ns);
-    nat_fill_flow(t, key, &at, flow);
+    nat_fill_flow(t, key, &at, t->epoch_ns, flow);
     return HG_NAT_COMPACT_OK;
 }
 
@@ -239,7 +239,7 @@ hg_nat_compact_install(struct hg_nat_compact *t,
         nat_set_external(t, &out, in.external);
     } else if (find_place(t, &out, flow->external_port, &at)) {
         put(t, &out, &at, flow->state, flow->deadline_ns);
-        nat_fill_flow(t, &out, &at, flow);
+        nat_fill_flow(t, &out, &at, t->epoch_ns, flow);
         return HG_NAT_COMPACT_OK;
     }
     return put_elsewhere(t, &out, flow->external_port, flow->state,

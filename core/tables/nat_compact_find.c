@@ -8,7 +8,7 @@ enum { PREPARED = 64, STAGES = 6 };
 
 /* ---- Keys ------------------------------------------------------------- */
 
-static uint64_t
+static inline __attribute__((always_inline)) uint64_t
 dest_hash(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key)
 {
     const uint64_t what[2] = {
@@ -20,7 +20,7 @@ dest_hash(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key)
 }
 
 /* The sequence of groups of an inside endpoint towards a destination. */
-static inline void
+static inline __attribute__((always_inline)) void
 set_groups(const struct hg_nat_compact *t, uint64_t ends, uint16_t tenant,
            struct hg_nat_compact_key *key)
 {
@@ -39,7 +39,7 @@ static inline uint32_t
 group_of(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
          unsigned k)
 {
-    return (uint32_t)((key->group + (uint64_t)k * key->step) % t->n_groups);
+    return (key->group + k * key->step) % t->n_groups;
 }
 
 static bool
@@ -78,8 +78,8 @@ prepare_in(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
     key->near_hash = key->bucket_hash;
 }
 
-void
-nat_prepare(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
+static inline __attribute__((always_inline)) void
+prepare(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
     key->valid = false;
     if (!is_known_protocol(key->tuple.protocol))
@@ -96,9 +96,15 @@ nat_prepare(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
     key->dest_hash = dest_hash(t, key);
     set_groups(t, nat_ends_of(&key->tuple), key->tuple.realm, key);
     key->bucket_hash = nat_bucket_hash(t, key->dest_hash, key->group);
-    key->near = 0;
+    key->near = key->slot = 0;
     key->near_group = key->group;
     key->near_hash = key->bucket_hash;
+}
+
+void
+nat_prepare(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
+{
+    prepare(t, key);
 }
 
 void
@@ -156,13 +162,12 @@ nat_is_of(const struct hg_nat_compact *t, const struct nat_entry *e,
     return group_of(t, &its, nat_candidate(e->rest)) == group;
 }
 
-void
-nat_fill_flow(const struct hg_nat_compact *t,
-              const struct hg_nat_compact_key *key, const struct nat_spot *at,
-              struct hg_nat_compact_flow *flow)
+static inline __attribute__((always_inline)) void
+fill_flow(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
+          const struct nat_spot *at, uint64_t since_ns,
+          struct hg_nat_compact_flow *flow)
 {
-    const struct nat_bucket *bucket = &t->buckets[at->b];
-    const struct nat_entry *e = &bucket->e[at->slot];
+    const struct nat_entry *e = &t->buckets[at->b].e[at->slot];
     uint32_t code = nat_code(e->rest);
 
     flow->inside = (uint32_t)(e->ends >> 32);
@@ -177,7 +182,15 @@ nat_fill_flow(const struct hg_nat_compact *t,
     flow->protocol = key->tuple.protocol;
     flow->state = (uint8_t)(code >= CODE_TCP ? code - CODE_TCP : 0);
     flow->id = (uint32_t)(at->b * SLOTS + at->slot);
-    flow->deadline_ns = nat_deadline(e->rest, t->epochs[nat_epoch_of(bucket)]);
+    flow->deadline_ns = nat_deadline(e->rest, since_ns);
+}
+
+void
+nat_fill_flow(const struct hg_nat_compact *t,
+              const struct hg_nat_compact_key *key, const struct nat_spot *at,
+              uint64_t since_ns, struct hg_nat_compact_flow *flow)
+{
+    fill_flow(t, key, at, since_ns, flow);
 }
 
 void
@@ -188,7 +201,7 @@ nat_flow_at(const struct hg_nat_compact *t, uint64_t b, unsigned slot,
     struct nat_spot at = {.b = b, .slot = slot};
 
     at.group = nat_key_of(t, b, slot, &key);
-    nat_fill_flow(t, &key, &at, flow);
+    nat_fill_flow(t, &key, &at, t->epochs[nat_epoch_of(&t->buckets[b])], flow);
 }
 
 /* ---- Looking ---------------------------------------------------------- */
@@ -227,21 +240,24 @@ search(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
     return false;
 }
 
-static bool
+static inline __attribute__((always_inline)) bool
 find_out(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
          struct nat_spot *at)
 {
     const struct nat_bucket *bucket;
+    const struct nat_entry *e;
 
     at->b = nat_bucket_at(t, key->near_hash, key->tuple.remote);
     at->k = key->near;
+    at->slot = key->slot;
     at->group = key->near_group;
     bucket = nat_bucket(t, at->b);
-    if (nat_is_at(bucket, key, at))
-        return nat_lives(t, at);
-    if (!at->k && !nat_passed(t, bucket, key))
-        return false;
-    return search(t, key, at) && nat_lives(t, at);
+    e = &bucket->e[at->slot];
+    if (e->ends == nat_ends_of(&key->tuple) &&
+        (e->rest & nat_out_mask(key->tuple.protocol)) ==
+            (nat_out_bits(&key->tuple) | (uint64_t)at->k << CANDIDATE_SHIFT))
+        return true;
+    return search(t, key, at);
 }
 
 static bool
@@ -256,8 +272,19 @@ find_in(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
     at->slot = key->slot;
     at->group = key->group;
     bucket = nat_bucket(t, at->b);
-    return nat_is_of(t, &bucket->e[at->slot], key, key->group) &&
-           nat_lives(t, at);
+    return nat_is_of(t, &bucket->e[at->slot], key, key->group);
+}
+
+static bool
+find_other(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
+           struct hg_nat_compact_flow *flow)
+{
+    uint32_t i = nat_others_find(t, key);
+
+    if (i == NOWHERE)
+        return false;
+    nat_others_flow(t, i, flow);
+    return true;
 }
 
 bool
@@ -266,20 +293,17 @@ hg_nat_compact_lookup(struct hg_nat_compact *t,
                       struct hg_nat_compact_flow *flow)
 {
     struct nat_spot at;
-    uint32_t i;
 
     nat_set_clock(t, now_ns);
     if (!key->valid)
         return false;
-    if (key->from_inside ? find_out(t, key, &at) : find_in(t, key, &at)) {
-        nat_fill_flow(t, key, &at, flow);
+    if (!(key->from_inside ? find_out(t, key, &at) : find_in(t, key, &at)))
+        return find_other(t, key, flow);
+    fill_flow(t, key, &at, t->epoch_ns, flow);
+    if (t->clock_ns < flow->deadline_ns)
         return true;
-    }
-    i = nat_others_find(t, key);
-    if (i == NOWHERE)
-        return false;
-    nat_others_flow(t, i, flow);
-    return true;
+    nat_run_out(t, at.b, at.slot);
+    return false;
 }
 
 bool
@@ -294,28 +318,33 @@ hg_nat_compact_find(struct hg_nat_compact *t,
     return hg_nat_compact_lookup(t, &key, now_ns, flow);
 }
 
-/* What a key will want next is begun to be fetched; false if that is nothing,
- * as the flow is here, or neither it nor a free entry can be further away. */
-static bool
-fetch_next(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
+/* Looks for a key's flow in the bucket that was fetched; whether it, or a
+ * free entry, may be further away.  No branches: nothing can be foretold. */
+static inline bool
+wants_more(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
-    struct nat_spot at = {.k = key->near};
     const struct nat_bucket *bucket =
         &t->buckets[nat_bucket_at(t, key->near_hash, key->tuple.remote)];
-    unsigned i;
+    unsigned found = nat_match(
+        bucket, nat_ends_of(&key->tuple), nat_out_mask(key->tuple.protocol),
+        nat_out_bits(&key->tuple) | (uint64_t)key->near << CANDIDATE_SHIFT);
+    unsigned is_full = 1, i;
 
-    if (nat_is_at(bucket, key, &at) || at.k + 1 == t->n_candidates)
-        return false;
-    if (!nat_passed(t, bucket, key))
-        for (i = 0; i < SLOTS; i++)
-            if (nat_code(bucket->e[i].rest) == CODE_FREE)
-                return false;
+    for (i = 0; i < SLOTS; i++)
+        is_full &= (bucket->e[i].rest & CODE_MASK) != 0;
+    key->slot = (uint8_t)(__builtin_ctz(found | 1u << SLOTS) % SLOTS);
+    return (found == 0) & (is_full | nat_passed(t, bucket, key)) &
+           (key->near + 1u < t->n_candidates);
+}
+
+static inline void
+fetch_next(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
+{
     key->near++;
     key->near_group = nat_next_group(t, key->near_group, key->step);
     key->near_hash = nat_bucket_hash(t, key->dest_hash, key->near_group);
     __builtin_prefetch(
         &t->buckets[nat_bucket_at(t, key->near_hash, key->tuple.remote)]);
-    return true;
 }
 
 static void
@@ -326,7 +355,7 @@ prepare_some(const struct hg_nat_compact *t, struct hg_nat_compact_key *key,
     unsigned n_left = 0, i, m, stage;
 
     for (i = 0; i < n; i++) {
-        nat_prepare(t, &key[i]);
+        prepare(t, &key[i]);
         if (!key[i].valid || key[i].group == NOWHERE)
             continue;
         __builtin_prefetch(&t->buckets[nat_bucket_at(t, key[i].bucket_hash,
@@ -335,10 +364,13 @@ prepare_some(const struct hg_nat_compact *t, struct hg_nat_compact_key *key,
             left[n_left++] = &key[i];
     }
     for (stage = 0; n_left && stage < STAGES; stage++) {
-        for (i = 0, m = 0; i < n_left; i++)
-            if (fetch_next(t, left[i]))
-                left[m++] = left[i];
+        for (i = 0, m = 0; i < n_left; i++) {
+            left[m] = left[i];
+            m += wants_more(t, left[i]);
+        }
         n_left = m;
+        for (i = 0; i < n_left; i++)
+            fetch_next(t, left[i]);
     }
 }
 

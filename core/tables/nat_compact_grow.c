@@ -226,17 +226,17 @@ nat_clean(struct hg_nat_compact *t, uint64_t b)
         nat_set_epoch(bucket, t->epoch);
 }
 
-/* A tag may be used again when the hand has been everywhere since: it goes
- * round twice in N_EPOCHS, however seldom it is moved otherwise. */
+/* A tag may be used again when the hand has been everywhere since.  So it has
+ * to go round in N_EPOCHS / 2 of them; what it owes is paid by whoever moves
+ * it, and at once only if nobody did for long. */
 void
 nat_next_epoch(struct hg_nat_compact *t)
 {
-    uint64_t n = t->n_buckets / (N_EPOCHS / 2 - 8) + 1;
-
     t->epoch = (t->epoch + 1) % N_EPOCHS;
     t->epoch_ns = t->clock_ns;
     t->epochs[t->epoch] = t->clock_ns;
-    while (n--)
+    t->owed += t->n_buckets / (N_EPOCHS / 2) + 1;
+    while (t->owed > t->n_buckets / 8)
         nat_move_hand(t);
 }
 
@@ -268,6 +268,8 @@ nat_move_hand(struct hg_nat_compact *t)
 {
     uint64_t b = t->hand++;
 
+    if (t->owed)
+        t->owed--;
     __builtin_prefetch(&t->buckets[b + 8]);
     nat_clean(t, b);
     if (t->renew == RENEW_CLEAR)

@@ -153,6 +153,7 @@ struct hg_nat_compact {
 
     uint64_t n_buckets, max_buckets;
     uint64_t hand;
+    uint64_t owed; /* Buckets that it has to go over soon. */
     enum nat_renew renew;
     uint64_t n_stale; /* Notes that mean nothing, about. */
     uint64_t n_renewed;
@@ -194,10 +195,10 @@ nat_bucket_at(const struct hg_nat_compact *t, uint64_t hash, uint32_t remote)
     uint64_t low = (hash ^ remote) & LOW_MASK;
     uint64_t copy = hash >> LOW_BITS;
     uint64_t b = ((copy & t->row_mask) * t->unit + part) << LOW_BITS | low;
+    uint64_t one_more = copy & (t->row_mask + 1);
 
-    if (b >= t->split)
-        return b;
-    return ((copy & (t->row_mask * 2 + 1)) * t->unit + part) << LOW_BITS | low;
+    /* No branch: which it is can't be foretold. */
+    return b + ((one_more & -(uint64_t)(b < t->split)) * t->unit << LOW_BITS);
 }
 
 static inline uint8_t
@@ -378,8 +379,8 @@ nat_match(const struct nat_bucket *bucket, uint64_t ends, uint64_t mask,
     unsigned found = 0, i;
 
     for (i = 0; i < SLOTS; i++)
-        found |= (unsigned)(bucket->e[i].ends == ends &&
-                            (bucket->e[i].rest & mask) == bits)
+        found |= (unsigned)(((bucket->e[i].ends ^ ends) |
+                             ((bucket->e[i].rest & mask) ^ bits)) == 0)
                  << i;
     return found;
 }
@@ -424,10 +425,11 @@ bool nat_is_of(const struct hg_nat_compact *, const struct nat_entry *,
 /* Whether the flow lives; takes it out if not. */
 bool nat_lives(struct hg_nat_compact *, const struct nat_spot *);
 
-/* The flow at 'at', for its key from either side. */
+/* The flow at 'at', for its key from either side; its bucket was last looked
+ * at in an epoch that began at 'since_ns'. */
 void nat_fill_flow(const struct hg_nat_compact *,
                    const struct hg_nat_compact_key *, const struct nat_spot *,
-                   struct hg_nat_compact_flow *);
+                   uint64_t since_ns, struct hg_nat_compact_flow *);
 
 /* ---- nat_compact.c ---------------------------------------------------- */
 

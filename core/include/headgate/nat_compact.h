@@ -118,10 +118,10 @@ struct hg_nat_compact_key {
     /* For the table: */
     bool valid;
     uint8_t external; /* Which one of the gateway's. */
-    uint8_t slot;     /* From outside: in the bucket. */
+    uint8_t slot;     /* In the bucket where it was last seen. */
     uint16_t gateway;
     uint8_t kind; /* One of 8. */
-    uint8_t near; /* Candidate, group and hash where it was last seen. */
+    uint8_t near; /* Candidate, group and hash of that bucket. */
     uint32_t group, step, near_group;
     uint64_t dest_hash, bucket_hash, near_hash;
 };
@@ -146,7 +146,8 @@ struct hg_nat_compact;
 struct hg_nat_compact_config {
     struct hg_port_range ports; /* Of external endpoints. */
     uint32_t per_destination;   /* At least 1. */
-    uint32_t max_flows;         /* 1 to HG_NAT_COMPACT_FLOWS. */
+    uint32_t max_flows;         /* 1 to HG_NAT_COMPACT_FLOWS, counted as by
+                                 * hg_nat_compact_count. */
     uint64_t seed;
     /* Called for each flow that ran out, as it is taken out; may be NULL.  It
      * must not change the table. */
@@ -202,7 +203,10 @@ HG_API bool hg_nat_compact_find(struct hg_nat_compact *,
  * external endpoint: the address that the tenant's inside address is paired
  * with (RFC 4787 REQ-2), or one of the next where that one is exhausted for
  * this destination, and a port.  OK, NO_PORT, FULL, EXISTS or FOREIGN; only
- * with OK is '*flow' set. */
+ * with OK is '*flow' set.  A table that seems full looks for flows that ran
+ * out in 1,024 buckets before it refuses.  Where a destination is nearly
+ * exhausted, all of its places are looked at now and then, some 20 ns for
+ * each group. */
 HG_API enum hg_nat_compact_result hg_nat_compact_insert(
     struct hg_nat_compact *, const struct hg_nat_compact_key *, uint8_t state,
     uint64_t now_ns, uint64_t deadline_ns, struct hg_nat_compact_flow *);
