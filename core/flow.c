@@ -12,36 +12,9 @@
 
 #include "flow_table.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
-/* ---- Keys ----------------------------------------------------------------
- */
-
-/* Returns whether the source became 'high'. */
-static bool
-normalise(const struct hg_flow_key *key, struct normal_key *out)
-{
-    int order = memcmp(key->src.byte, key->dst.byte, sizeof key->src.byte);
-    bool swap = order > 0 || (!order && key->sport > key->dport);
-    const struct hg_addr *low = swap ? &key->dst : &key->src;
-    const struct hg_addr *high = swap ? &key->src : &key->dst;
-
-    *out = (struct normal_key){.low_port = swap ? key->dport : key->sport,
-                               .high_port = swap ? key->sport : key->dport,
-                               .vpc = key->vpc,
-                               .family = key->src.family,
-                               .protocol = key->protocol};
-    memcpy(out->low, low->byte, sizeof out->low);
-    memcpy(out->high, high->byte, sizeof out->high);
-    return swap;
-}
-
-static uint32_t
-hash_key(const struct flow_table *t, const struct normal_key *key)
-{
-    return (uint32_t)XXH3_64bits_withSeed(key, sizeof *key, t->graph->seed);
-}
+/* Packets of a batch looked up at once: few enough that what was fetched for
+ * them is still in the first caches when its turn comes. */
+enum { LOOKUP_MAX = 64 };
 
 static struct flow_table *
 table_of(const void *self)
@@ -89,27 +62,33 @@ is_remembered(const struct hg_packet *p)
            p->flow_generation >> 1 == (p->flow->generation & INT32_MAX);
 }
 
-/* Looks up and remembers a packet's record. */
+/* Looks up and remembers a packet's record; 'guess' is a link that is probably
+ * right, or 0. */
 static struct hg_flow *
 look_up(const struct flow_table *t, struct hg_packet *p,
-        const struct normal_key *key, uint32_t hash, bool swapped)
+        const struct flow_tuple *key, uint32_t guess)
 {
+    struct hg_flow *flow = NULL;
     unsigned k;
-    struct hg_flow *flow = flow_table_find(t, key, hash, p->time_ns, &k);
 
+    if (guess)
+        flow = flow_table_check(t, guess, key, p->time_ns, &k);
+    if (!flow)
+        flow = flow_index_find(t, key, p->time_ns, &k);
     p->flow = NULL;
     if (flow)
-        remember(p, flow, swapped != flow->swapped[k]);
+        remember(p, flow, key->swapped != flow_table_swapped(flow, k));
     return flow;
 }
 
 /* The packet's record for a user that is interested in it. */
 static struct hg_flow *
-for_user(struct hg_packet *p, struct hg_flow *flow, unsigned user)
+for_user(const struct flow_table *t, struct hg_packet *p, unsigned user)
 {
-    bool against = p->flow_generation & 1;
+    struct hg_flow *flow = p->flow;
+    uint32_t against = p->flow_generation & 1;
 
-    if (flow->deadline[user] <= p->time_ns)
+    if (*flow_table_deadline(t, flow, user) <= p->time_ns)
         return NULL;
     p->flags &= ~(uint32_t)HG_PACKET_REPLY;
     if (against != (flow->against >> user & 1))
@@ -121,68 +100,73 @@ struct hg_flow *
 hg_flow_find(void *self, struct hg_packet *p)
 {
     struct flow_table *t = table_of(self);
-    struct hg_flow_key key;
-    struct normal_key normal;
-    bool swapped;
+    struct flow_tuple key;
 
-    if (!is_remembered(p)) {
-        if (!hg_flow_key_of(p, &key))
-            return NULL;
-        swapped = normalise(&key, &normal);
-        if (!look_up(t, p, &normal, hash_key(t, &normal), swapped))
-            return NULL;
-    }
-    return for_user(p, p->flow, user_of(self));
+    if (!is_remembered(p) &&
+        (!flow_tuple_of_packet(p, t->seed, &key) || !look_up(t, p, &key, 0)))
+        return NULL;
+    return for_user(t, p, user_of(self));
 }
 
 struct hg_flow *
 hg_flow_find_key(void *self, const struct hg_flow_key *key, uint64_t now_ns)
 {
     struct flow_table *t = table_of(self);
-    struct normal_key normal;
+    struct flow_tuple tuple;
     struct hg_flow *flow;
     unsigned k;
 
-    normalise(key, &normal);
-    flow = flow_table_find(t, &normal, hash_key(t, &normal), now_ns, &k);
-    return flow && flow->deadline[user_of(self)] > now_ns ? flow : NULL;
+    flow_tuple_of_key(key, t->seed, &tuple);
+    flow = flow_index_find(t, &tuple, now_ns, &k);
+    return flow && *flow_table_deadline(t, flow, user_of(self)) > now_ns
+               ? flow
+               : NULL;
+}
+
+/* Looks up at most LOOKUP_MAX packets.  Each loop fetches for all of them what
+ * the next one reads, and those that fetch do nothing else: a processor waits
+ * for several page walks at once only if they stand close together. */
+static void
+find_many(const struct flow_table *t, unsigned user, struct hg_packet **p,
+          unsigned n)
+{
+    struct flow_tuple key[LOOKUP_MAX];
+    uint32_t link[LOOKUP_MAX];
+    struct hg_packet *wanted[LOOKUP_MAX];
+    const struct hg_flow *known[LOOKUP_MAX];
+    unsigned n_wanted = 0, n_known = 0, i;
+
+    for (i = 0; i < n; i++) {
+        if (p[i]->flow) {
+            known[n_known++] = p[i]->flow;
+            continue;
+        }
+        wanted[n_wanted] = p[i];
+        n_wanted += flow_tuple_of_packet(p[i], t->seed, &key[n_wanted]);
+    }
+    for (i = 0; i < n_wanted; i++)
+        flow_index_fetch(&t->index, key[i].hash);
+    for (i = 0; i < n_known; i++)
+        flow_table_fetch(t, known[i], user);
+    for (i = 0; i < n_wanted; i++)
+        link[i] = flow_index_guess(&t->index, key[i].hash);
+    for (i = 0; i < n_wanted; i++)
+        if (link[i])
+            flow_table_fetch_link(t, link[i], key[i].family, user);
+    for (i = 0; i < n_wanted; i++)
+        look_up(t, wanted[i], &key[i], link[i]);
 }
 
 void
 hg_flow_find_batch(void *self, struct hg_batch *batch)
 {
-    struct flow_table *t = table_of(self);
-    struct normal_key normal[HG_BATCH_MAX];
-    uint32_t hash[HG_BATCH_MAX];
-    bool swapped[HG_BATCH_MAX], wanted[HG_BATCH_MAX];
-    struct hg_flow_key key;
-    unsigned i;
+    const struct flow_table *t = table_of(self);
+    unsigned user = user_of(self), at, n;
 
-    for (i = 0; i < batch->n; i++) {
-        struct hg_packet *p = batch->p[i];
-
-        wanted[i] = !is_remembered(p) && hg_flow_key_of(p, &key);
-        if (!wanted[i])
-            continue;
-        swapped[i] = normalise(&key, &normal[i]);
-        hash[i] = hash_key(t, &normal[i]);
-        __builtin_prefetch(&t->heads[hash[i] & (t->n_heads - 1)]);
+    for (at = 0; at < batch->n; at += n) {
+        n = batch->n - at < LOOKUP_MAX ? batch->n - at : LOOKUP_MAX;
+        find_many(t, user, &batch->p[at], n);
     }
-    for (i = 0; i < batch->n; i++)
-        if (wanted[i]) {
-            uint32_t link = t->heads[hash[i] & (t->n_heads - 1)];
-
-            if (link) {
-                const struct hg_flow *flow =
-                    flow_table_record(t, (link - 1) / 2);
-
-                __builtin_prefetch(flow);
-                __builtin_prefetch(&flow->number);
-            }
-        }
-    for (i = 0; i < batch->n; i++)
-        if (wanted[i])
-            look_up(t, batch->p[i], &normal[i], hash[i], swapped[i]);
 }
 
 /* ---- Making --------------------------------------------------------------
@@ -201,7 +185,7 @@ begin_interest(struct flow_table *t, struct hg_flow *flow, unsigned user,
         flow->first_against = against;
         flow_table_queue(t, flow);
     }
-    if (flow->deadline[user])
+    if (*flow_table_deadline(t, flow, user))
         flow_table_end_interest(t, flow, user, p->time_ns, true);
     memset(flow_table_bytes(t, flow, user), 0, t->users[user].size);
     flow->against &= ~(UINT32_C(1) << user);
@@ -215,22 +199,23 @@ hg_flow_create(void *self, struct hg_packet *p)
 {
     struct flow_table *t = table_of(self);
     unsigned user = user_of(self);
-    struct hg_flow *flow = hg_flow_find(self, p);
-    struct hg_flow_key key;
+    struct flow_tuple key;
+    struct hg_flow *flow;
 
+    if (!is_remembered(p)) {
+        if (!flow_tuple_of_packet(p, t->seed, &key))
+            return NULL;
+        if (!look_up(t, p, &key, 0)) {
+            flow = flow_table_take(t, p->time_ns);
+            if (!flow)
+                return NULL;
+            flow_table_set_key(t, flow, 0, &key);
+            remember(p, flow, false);
+        }
+    }
+    flow = for_user(t, p, user);
     if (flow)
         return flow;
-    if (!is_remembered(p)) {
-        if (!hg_flow_key_of(p, &key))
-            return NULL;
-        flow = flow_table_take(t, p->time_ns);
-        if (!flow)
-            return NULL;
-        flow->swapped[0] = normalise(&key, &flow->key);
-        flow->hash[0] = hash_key(t, &flow->key);
-        flow_table_link(t, flow, 0);
-        remember(p, flow, false);
-    }
     begin_interest(t, p->flow, user, p);
     return p->flow;
 }
@@ -241,12 +226,12 @@ hg_flow_add_key(void *self, struct hg_flow *flow,
 {
     struct flow_table *t = table_of(self);
     unsigned user = user_of(self);
-    struct normal_key normal;
-    bool swapped = normalise(key, &normal);
-    uint32_t hash = hash_key(t, &normal);
+    struct flow_tuple tuple;
+    struct hg_flow *other;
     unsigned k = 0;
-    struct hg_flow *other = flow_table_find(t, &normal, hash, now_ns, &k);
 
+    flow_tuple_of_key(key, t->seed, &tuple);
+    other = flow_index_find(t, &tuple, now_ns, &k);
     if (other && other != flow) {
         if (k || flow_table_is_wanted(t, other, now_ns))
             return false;
@@ -255,12 +240,9 @@ hg_flow_add_key(void *self, struct hg_flow *flow,
     flow_table_drop_second(t, flow);
     if (other == flow && k == 0)
         return true;
-    *flow_table_key(t, flow, 1) = normal;
-    flow->hash[1] = hash;
-    flow->swapped[1] = swapped != (flow->against >> user & 1);
-    flow->second_user = user;
-    flow->has_second = true;
-    flow_table_link(t, flow, 1);
+    tuple.swapped = tuple.swapped != (flow->against >> user & 1);
+    flow->second_user = (uint8_t)user;
+    flow_table_set_key(t, flow, 1, &tuple);
     return true;
 }
 
@@ -270,33 +252,45 @@ hg_flow_add_key(void *self, struct hg_flow *flow,
 bool
 hg_flow_is_reply(const struct hg_flow *flow, const struct hg_packet *p)
 {
-    struct hg_flow_key key;
-    struct normal_key normal;
-    bool swapped;
+    struct flow_tuple key;
 
     if (p->flow == flow && is_remembered(p))
         return p->flags & HG_PACKET_REPLY;
-    if (!hg_flow_key_of(p, &key))
+    if (!flow_tuple_of_packet(p, 0, &key))
         return false;
-    swapped = normalise(&key, &normal);
-    if (!memcmp(&normal, &flow->key, sizeof normal))
-        return (swapped != flow->swapped[0]) != flow->first_against;
+    if (key.family == flow->family && key.protocol == flow->protocol &&
+        flow_tuple_is(&key, &flow->ends))
+        return (key.swapped != flow->swapped) != flow->first_against;
     return flow->has_second &&
-           (swapped != flow->swapped[1]) != flow->first_against;
+           (key.swapped != flow->swapped2) != flow->first_against;
+}
+
+static struct hg_addr
+address(const struct hg_flow *flow, bool high)
+{
+    const struct flow_ends *ends = &flow->ends;
+    struct hg_addr a = {.family = flow->family};
+
+    if (flow->family == 4)
+        hg_store32(a.byte, high ? ends->high : ends->low);
+    else
+        memcpy(a.byte, high ? ends->wide->high : ends->wide->low, 16);
+    return a;
 }
 
 void
 hg_flow_first_key(const struct hg_flow *flow, struct hg_flow_key *out)
 {
-    const struct normal_key *key = &flow->key;
-    bool swapped = flow->swapped[0] != flow->first_against;
+    const struct flow_ends *ends = &flow->ends;
+    bool swapped = flow->swapped != flow->first_against;
 
-    *out = (struct hg_flow_key){.vpc = key->vpc, .protocol = key->protocol};
-    out->src.family = out->dst.family = key->family;
-    memcpy(out->src.byte, swapped ? key->high : key->low, 16);
-    memcpy(out->dst.byte, swapped ? key->low : key->high, 16);
-    out->sport = swapped ? key->high_port : key->low_port;
-    out->dport = swapped ? key->low_port : key->high_port;
+    *out = (struct hg_flow_key){
+        .vpc = ends->vpc,
+        .src = address(flow, swapped),
+        .dst = address(flow, !swapped),
+        .sport = swapped ? ends->high_port : ends->low_port,
+        .dport = swapped ? ends->low_port : ends->high_port,
+        .protocol = flow->protocol};
 }
 
 void *
@@ -304,8 +298,9 @@ hg_flow_state(void *self, struct hg_flow *flow, uint64_t now_ns)
 {
     struct flow_table *t = table_of(self);
     unsigned user = user_of(self);
+    uint64_t deadline = *flow_table_deadline(t, flow, user);
 
-    if (flow->deadline[user] && flow->deadline[user] <= now_ns)
+    if (deadline && deadline <= now_ns)
         flow_table_end_interest(t, flow, user, now_ns, true);
     return flow_table_bytes(t, flow, user);
 }
@@ -313,12 +308,13 @@ hg_flow_state(void *self, struct hg_flow *flow, uint64_t now_ns)
 void
 hg_flow_keep(void *self, struct hg_flow *flow, uint64_t until_ns)
 {
+    struct flow_table *t = table_of(self);
     unsigned user = user_of(self);
 
     if (until_ns)
-        flow->deadline[user] = until_ns;
+        *flow_table_deadline(t, flow, user) = until_ns;
     else
-        flow_table_end_interest(table_of(self), flow, user, 0, false);
+        flow_table_end_interest(t, flow, user, 0, false);
 }
 
 void
@@ -338,10 +334,11 @@ hg_flow_foreach(void *self, uint64_t now_ns,
 
     for (i = 0; i < t->n_begun; i++) {
         struct hg_flow *flow = flow_table_record(t, i);
+        uint64_t deadline = *flow_table_deadline(t, flow, user);
 
-        if (!flow->used || !flow->deadline[user])
+        if (!flow->used || !deadline)
             continue;
-        if (flow->deadline[user] <= now_ns)
+        if (deadline <= now_ns)
             flow_table_end_interest(t, flow, user, now_ns, true);
         else if (!fn(aux, flow, flow_table_bytes(t, flow, user)))
             return;

@@ -1,22 +1,22 @@
 /* flow_table.c: where the records of the flow service live (flow_table.h):
- * memory, chains, eviction and the sweep.  flow.c is what elements call.
+ * memory, eviction and the sweep.  flow.c is what elements call.
  *
- * Records live in chunks and never move.  A hash table with chains leads to
- * them by either of their two keys; a link is a record's number times two plus
- * the number of the key plus one, so that zero ends a chain.  Behind the
- * record's header lie the deadline of each user (an element that declared
- * state), the users' bytes, and the second key. */
+ * Records never move and are numbered from 0 as they are first used.  None is
+ * looked at without bound: the sweep takes a part of the table at a time, and
+ * who makes room looks at a few. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "flow_table.h"
 
 enum {
-    CANDIDATES = 8,   /* Unconfirmed flows compared to evict one. */
+    CANDIDATES = 8,   /* Unconfirmed flows compared to evict one, */
+    QUEUE_LOOKS = 64, /* ... out of so many of the queue. */
     QUICK_LOOKS = 8,  /* Records looked at for one that has run out, */
     LOOKS = 64,       /* ... before and after unconfirmed ones. */
     MAX_USERS = 32,   /* Bits of hg_flow.against. */
-    SWEEP_ROUNDS = 16 /* Timer rounds until every record was looked at. */
+    SWEEP_MAX = 8192, /* Records looked at in one round of the sweep. */
+    SWEEP_ROUNDS = 16 /* Seconds until every record was looked at. */
 };
 
 #define SWEEP_INTERVAL HG_SEC
@@ -30,85 +30,61 @@ flow_table_is_wanted(const struct flow_table *t, const struct hg_flow *flow,
     size_t i;
 
     for (i = 0; i < t->n_users; i++)
-        if (flow->deadline[i] > now_ns)
+        if (*flow_table_deadline(t, flow, i) > now_ns)
             return true;
     return false;
 }
 
-void
-flow_table_link(struct flow_table *t, struct hg_flow *flow, unsigned k)
+static void
+note_used(uint64_t *n, const struct hg_flow *flow)
 {
-    uint32_t *head = &t->heads[flow->hash[k] & (t->n_heads - 1)];
-
-    flow->next[k] = *head;
-    *head = flow->number * 2 + k + 1;
+    if (*n <= flow->number)
+        *n = (uint64_t)flow->number + 1;
 }
 
-static void
-unlink_key(struct flow_table *t, struct hg_flow *flow, unsigned k)
+void
+flow_table_set_key(struct flow_table *t, struct hg_flow *flow, unsigned k,
+                   const struct flow_tuple *key)
 {
-    uint32_t *link = &t->heads[flow->hash[k] & (t->n_heads - 1)];
+    struct flow_ends ends = key->ends;
 
-    while (*link != flow->number * 2 + k + 1)
-        link = &flow_table_record(t, (*link - 1) / 2)->next[(*link - 1) & 1];
-    *link = flow->next[k];
+    if (key->family == 6) {
+        ends.wide = &t->wide[k][flow->number];
+        t->wide[k][flow->number] = key->wide;
+        note_used(&t->n_wide, flow);
+    }
+    if (k) {
+        t->second[flow->number] =
+            (struct second_key){ends, key->protocol, key->family};
+        note_used(&t->n_second, flow);
+        flow->has_second = true;
+        flow->swapped2 = key->swapped;
+    } else {
+        flow->ends = ends;
+        flow->protocol = key->protocol;
+        flow->family = key->family;
+        flow->swapped = key->swapped;
+    }
+    flow_index_add(t, flow, k, key->hash);
 }
 
 void
 flow_table_drop_second(struct flow_table *t, struct hg_flow *flow)
 {
     if (flow->has_second)
-        unlink_key(t, flow, 1);
+        flow_index_remove(t, flow, 1);
     flow->has_second = false;
-}
-
-static void
-grow_heads(struct flow_table *t)
-{
-    uint64_t i;
-
-    free(t->heads);
-    t->n_heads = t->n_heads ? t->n_heads * 2 : FLOW_CHUNK;
-    t->heads = xcalloc(t->n_heads, sizeof *t->heads);
-    for (i = 0; i < t->n_begun; i++) {
-        struct hg_flow *flow = flow_table_record(t, i);
-
-        if (!flow->used)
-            continue;
-        flow_table_link(t, flow, 0);
-        if (flow->has_second)
-            flow_table_link(t, flow, 1);
-    }
-}
-
-/* One more chunk of records; false without memory. */
-static bool
-grow(struct flow_table *t)
-{
-    uint64_t n_chunks = t->n_made / FLOW_CHUNK;
-    uint8_t *chunk = aligned_alloc(64, FLOW_CHUNK * t->record_size);
-
-    if (!chunk)
-        return false;
-    memset(chunk, 0, FLOW_CHUNK * t->record_size);
-    t->chunks = xrealloc(t->chunks, (n_chunks + 1) * sizeof *t->chunks);
-    t->chunks[n_chunks] = chunk;
-    t->n_made += FLOW_CHUNK;
-    t->free = xrealloc(t->free, t->n_made * sizeof *t->free);
-    if (t->n_made > t->n_heads)
-        grow_heads(t);
-    return true;
 }
 
 void
 flow_table_end_interest(struct flow_table *t, struct hg_flow *flow,
                         unsigned user, uint64_t now_ns, bool tell)
 {
-    struct user *u = &t->users[user];
-    uint64_t when = flow->deadline[user];
+    struct flow_user *u = &t->users[user];
+    uint64_t when = *flow_table_deadline(t, flow, user);
     void *bytes = flow_table_bytes(t, flow, user);
 
-    flow->deadline[user] = 0;
+    *flow_table_deadline(t, flow, user) = 0;
     if (tell && u->element->cls->flow_expired)
         u->element->cls->flow_expired(hg_element_self(u->element), bytes,
                                       when < now_ns ? when : now_ns);
@@ -123,72 +99,67 @@ flow_table_release(struct flow_table *t, struct hg_flow *flow, uint64_t now_ns)
     unsigned i;
 
     for (i = 0; i < t->n_users; i++)
-        if (flow->deadline[i])
+        if (*flow_table_deadline(t, flow, i))
             flow_table_end_interest(t, flow, i, now_ns, true);
-    unlink_key(t, flow, 0);
+    flow_index_remove(t, flow, 0);
     flow_table_drop_second(t, flow);
     flow->used = false;
     flow->generation++;
-    t->free[t->n_free++] = flow->number;
+    flow->ends.low = t->free;
+    t->free = flow->number + 1;
     t->n_used--;
-}
-
-struct hg_flow *
-flow_table_find(const struct flow_table *t, const struct normal_key *key,
-                uint32_t hash, uint64_t now_ns, unsigned *which)
-{
-    uint32_t link = t->heads[hash & (t->n_heads - 1)];
-
-    while (link) {
-        struct hg_flow *flow = flow_table_record(t, (link - 1) / 2);
-        unsigned k = (link - 1) & 1;
-
-        link = flow->next[k];
-        if (flow->hash[k] != hash ||
-            memcmp(flow_table_key(t, flow, k), key, sizeof *key) != 0)
-            continue;
-        /* A second key ends with the interest of who added it. */
-        if (k && flow->deadline[flow->second_user] <= now_ns)
-            continue;
-        *which = k;
-        return flow;
-    }
-    return NULL;
 }
 
 /* ---- Room ------------------------------------------------------------- */
 
+static uint32_t
+queue_at(const struct flow_table *t, uint32_t i)
+{
+    uint64_t at = (uint64_t)t->queue_head + i;
+
+    return t->queue[at < t->limit ? at : at - t->limit];
+}
+
 void
 flow_table_queue(struct flow_table *t, struct hg_flow *flow)
 {
-    uint32_t link = flow->number + 1;
+    uint64_t at = (uint64_t)t->queue_head + t->queue_length;
 
     if (flow->queued)
         return;
     flow->queued = true;
-    flow->queue_next = 0;
-    if (t->queue_tail)
-        flow_table_record(t, t->queue_tail - 1)->queue_next = link;
-    else
-        t->queue_head = link;
-    t->queue_tail = link;
+    t->queue[at < t->limit ? at : at - t->limit] = flow->number;
+    t->queue_length++;
 }
 
-/* The unconfirmed flow that was queued longest, or NULL. */
+/* Takes the first record off the queue. */
 static struct hg_flow *
 dequeue(struct flow_table *t)
 {
-    while (t->queue_head) {
-        struct hg_flow *flow = flow_table_record(t, t->queue_head - 1);
+    struct hg_flow *flow = flow_table_record(t, queue_at(t, 0));
 
-        t->queue_head = flow->queue_next;
-        if (!t->queue_head)
-            t->queue_tail = 0;
-        flow->queued = false;
-        if (flow->used && !flow->confirmed)
-            return flow;
-    }
-    return NULL;
+    if (++t->queue_head == t->limit)
+        t->queue_head = 0;
+    t->queue_length--;
+    flow->queued = false;
+    return flow;
+}
+
+static bool
+is_candidate(const struct hg_flow *flow)
+{
+    return flow->used && !flow->confirmed;
+}
+
+/* Takes off the queue up to 'n' first records that are no candidates. */
+static void
+clear_queue(struct flow_table *t, uint64_t n)
+{
+    while (t->queue_length && n-- &&
+           !is_candidate(flow_table_record(t, queue_at(t, 0))))
+        dequeue(t);
+    if (t->queue_length) /* For the next time. */
+        __builtin_prefetch(flow_table_record(t, queue_at(t, 0)), 1);
 }
 
 static uint64_t
@@ -197,9 +168,12 @@ last_deadline(const struct flow_table *t, const struct hg_flow *flow)
     uint64_t latest = 0;
     size_t i;
 
-    for (i = 0; i < t->n_users; i++)
-        if (flow->deadline[i] > latest)
-            latest = flow->deadline[i];
+    for (i = 0; i < t->n_users; i++) {
+        uint64_t deadline = *flow_table_deadline(t, flow, i);
+
+        if (deadline > latest)
+            latest = deadline;
+    }
     return latest;
 }
 
@@ -207,10 +181,21 @@ last_deadline(const struct flow_table *t, const struct hg_flow *flow)
 static struct hg_flow *
 choose_victim(struct flow_table *t)
 {
-    struct hg_flow *victim = NULL, *flow;
-    unsigned i;
+    struct hg_flow *victim = NULL;
+    uint32_t length = t->queue_length, looks, i, n = 0;
 
-    for (i = 0; i < CANDIDATES && (flow = dequeue(t)) != NULL; i++) {
+    looks = length < QUEUE_LOOKS ? length : QUEUE_LOOKS;
+    for (i = 0; i < CANDIDATES && i < looks; i++)
+        __builtin_prefetch(flow_table_record(t, queue_at(t, i)), 1);
+    for (i = 0; i < looks && n < CANDIDATES; i++) {
+        struct hg_flow *flow = dequeue(t);
+
+        if (i + CANDIDATES < looks)
+            __builtin_prefetch(
+                flow_table_record(t, queue_at(t, CANDIDATES - 1)), 1);
+        if (!is_candidate(flow))
+            continue;
+        n++;
         if (!victim || last_deadline(t, flow) < last_deadline(t, victim)) {
             struct hg_flow *other = victim;
 
@@ -223,6 +208,15 @@ choose_victim(struct flow_table *t)
     return victim;
 }
 
+/* The next record in turn. */
+static struct hg_flow *
+next_in_turn(struct flow_table *t)
+{
+    if (t->hand >= t->n_begun)
+        t->hand = 0;
+    return flow_table_record(t, t->hand++);
+}
+
 /* Ends one of the next 'n' records if it has run out. */
 static bool
 release_expired(struct flow_table *t, unsigned n, uint64_t now_ns)
@@ -230,7 +224,7 @@ release_expired(struct flow_table *t, unsigned n, uint64_t now_ns)
     unsigned i;
 
     for (i = 0; i < n && i < t->n_begun; i++) {
-        struct hg_flow *flow = flow_table_record(t, t->hand++ % t->n_begun);
+        struct hg_flow *flow = next_in_turn(t);
 
         if (flow->used && !flow_table_is_wanted(t, flow, now_ns)) {
             flow_table_release(t, flow, now_ns);
@@ -263,13 +257,16 @@ flow_table_take(struct flow_table *t, uint64_t now_ns)
     struct hg_flow *flow;
     uint64_t number;
 
-    if ((t->n_used >= t->limit && !make_room(t, now_ns)) ||
-        (!t->n_free && t->n_begun == t->n_made && !grow(t))) {
+    if (t->n_used >= t->limit && !make_room(t, now_ns)) {
         t->refused++;
         return NULL;
     }
-    number = t->n_free ? t->free[--t->n_free] : t->n_begun++;
+    number = t->free ? t->free - 1 : t->n_begun++;
     flow = flow_table_record(t, number);
+    if (t->free)
+        t->free = flow->ends.low;
+    if (t->free)
+        __builtin_prefetch(flow_table_record(t, t->free - 1), 1);
     /* An empty table is not swept. */
     if (!t->sweep.pending || t->sweep.deadline_ns > now_ns + SWEEP_INTERVAL)
         hg_wheel_set(t->graph->wheel, &t->sweep, now_ns + SWEEP_INTERVAL);
@@ -280,6 +277,7 @@ flow_table_take(struct flow_table *t, uint64_t now_ns)
     flow->has_second = false;
     flow->first_against = false;
     flow->against = 0;
+    clear_queue(t, 2);
     flow_table_queue(t, flow);
     return flow;
 }
@@ -311,7 +309,7 @@ hg_flow_declare(void *self, size_t size)
                                "leave one out",
                                MAX_USERS);
     t->users = xrealloc(t->users, (t->n_users + 1) * sizeof *t->users);
-    t->users[t->n_users++] = (struct user){e, 0, (size + 7) & ~(size_t)7};
+    t->users[t->n_users++] = (struct flow_user){e, 0, (size + 7) & ~(size_t)7};
     e->flow_user = (uint32_t)t->n_users;
     return true;
 }
@@ -339,8 +337,20 @@ hg_flow_get_stats(const void *self, struct hg_flow_stats *out)
         .limit = t->limit,
         .evicted = t->evicted,
         .refused = t->refused,
-        .bytes = t->n_made * (t->record_size + sizeof *t->free) +
-                 t->n_heads * sizeof *t->heads};
+        .bytes = t->n_begun * (t->record_size + sizeof *t->queue) +
+                 t->n_second * sizeof *t->second +
+                 t->n_wide * 2 * sizeof *t->wide[0] +
+                 flow_index_bytes(&t->index)};
+}
+
+/* How long after a round of the sweep the next is due. */
+static uint64_t
+sweep_interval(const struct flow_table *t)
+{
+    uint64_t rounds = t->n_begun / SWEEP_MAX + 1;
+
+    return rounds < SWEEP_ROUNDS ? SWEEP_INTERVAL
+                                 : SWEEP_ROUNDS * SWEEP_INTERVAL / rounds;
 }
 
 /* Looks at a share of the table in each round and frees what has expired. */
@@ -350,49 +360,66 @@ sweep(void *owner, struct hg_timer *timer, uint64_t now_ns)
     struct flow_table *t = owner;
     uint64_t share = t->n_begun / SWEEP_ROUNDS + 1, i;
 
+    if (share > SWEEP_MAX)
+        share = SWEEP_MAX;
+    clear_queue(t, share);
     for (i = 0; i < share && t->n_begun; i++) {
-        struct hg_flow *flow = flow_table_record(t, t->hand++ % t->n_begun);
+        struct hg_flow *flow = next_in_turn(t);
 
         if (flow->used && !flow_table_is_wanted(t, flow, now_ns))
             flow_table_release(t, flow, now_ns);
     }
     if (t->n_used)
-        hg_wheel_set(t->graph->wheel, timer, now_ns + SWEEP_INTERVAL);
+        hg_wheel_set(t->graph->wheel, timer, now_ns + sweep_interval(t));
 }
 
-void
-flow_table_start(struct hg_graph *g)
+bool
+flow_table_start(struct hg_graph *g, struct hg_error *error)
 {
     struct flow_table *t = g->flows;
-    size_t i, size;
+    size_t i, size = sizeof(struct hg_flow);
 
     if (!t)
-        return;
-    size = sizeof(struct hg_flow) + t->n_users * sizeof(uint64_t);
+        return true;
     for (i = 0; i < t->n_users; i++) {
         t->users[i].offset = size;
-        size += t->users[i].size;
+        size += sizeof(uint64_t) + t->users[i].size;
     }
-    t->second_offset = size;
-    t->record_size = (size + sizeof(struct normal_key) + 63) & ~(size_t)63;
-    grow_heads(t);
+    /* Whole halves of cache lines: none that could be spared is touched. */
+    t->record_size = (size + 31) & ~(size_t)31;
+    t->seed = g->seed;
+    t->n_reserved = t->limit;
     t->sweep = (struct hg_timer){
         .fn = sweep, .owner = t, .deadline_ns = HG_NEVER, .order = UINT32_MAX};
+    t->records = flow_reserve(t->n_reserved * t->record_size);
+    t->queue = flow_reserve(t->n_reserved * sizeof *t->queue);
+    t->second = flow_reserve(t->n_reserved * sizeof *t->second);
+    t->wide[0] = flow_reserve(t->n_reserved * sizeof *t->wide[0]);
+    t->wide[1] = flow_reserve(t->n_reserved * sizeof *t->wide[1]);
+    if (flow_index_init(&t->index, t->n_reserved) && t->records && t->queue &&
+        t->second && t->wide[0] && t->wide[1])
+        return true;
+    return hg_error_set(error,
+                        "there is no address space for %llu flows; lower "
+                        "their limit",
+                        (unsigned long long)t->limit);
 }
 
 void
 flow_table_destroy(struct hg_graph *g)
 {
     struct flow_table *t = g->flows;
-    uint64_t i;
+    uint64_t n;
 
     if (!t)
         return;
-    for (i = 0; i < t->n_made / FLOW_CHUNK; i++)
-        free(t->chunks[i]);
-    free(t->chunks);
-    free(t->free);
-    free(t->heads);
+    n = t->n_reserved;
+    flow_index_uninit(&t->index, n);
+    flow_unreserve(t->records, n * t->record_size);
+    flow_unreserve(t->queue, n * sizeof *t->queue);
+    flow_unreserve(t->second, n * sizeof *t->second);
+    flow_unreserve(t->wide[0], n * sizeof *t->wide[0]);
+    flow_unreserve(t->wide[1], n * sizeof *t->wide[1]);
     free(t->users);
     free(t);
 }

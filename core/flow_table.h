@@ -1,76 +1,100 @@
-/* flow_table.h: the records of the flow service and what holds them, between
- * flow.c (what elements call) and flow_table.c. */
+/* flow_table.h: the records of the flow service and what leads to them:
+ * flow.c is what elements call, flow_table.c the records' life, flow_index.c
+ * the way from keys to records, flow_tuple.h the keys. */
 #ifndef FLOW_TABLE_H
 #define FLOW_TABLE_H 1
 
 #include <headgate/flow.h>
 
+#include "flow_tuple.h"
 #include "graph_internal.h"
 
-enum { FLOW_CHUNK = 4096 /* Records allocated at once. */ };
-
-/* A key with its ends in a fixed order; no padding, so that it can be hashed
- * and compared as bytes. */
-struct normal_key {
-    uint8_t low[16];
-    uint8_t high[16];
-    uint16_t low_port;
-    uint16_t high_port;
-    uint32_t vpc;
-    uint8_t family;
-    uint8_t protocol;
-    uint8_t zero[2];
-};
-
-_Static_assert(sizeof(struct normal_key) == 44, "keys must have no padding");
-
-/* The first cache line is all that a lookup needs. */
+/* A record's own part; behind it lies a block for each user: its deadline (8
+ * bytes; 0: no interest) and its bytes.  With IPv4 and one small user all that
+ * a packet needs is one cache line. */
 struct hg_flow {
-    uint32_t next[2]; /* Links of the chains of both keys. */
-    uint32_t hash[2];
-    struct normal_key key;
+    struct flow_ends ends;
+    uint8_t protocol;
+    uint8_t family;
+    uint8_t second_user;    /* Who added the second key, */
+    bool has_second : 1;    /* if there is one. */
+    bool swapped : 1;       /* The source of 'against' 0 is 'high', */
+    bool swapped2 : 1;      /* ... in the second key. */
+    bool first_against : 1; /* As 'against', of the flow as a whole. */
+    bool confirmed : 1;
+    bool queued : 1; /* Is in the queue of unconfirmed flows. */
+    bool used : 1;
     uint32_t generation; /* Advances when the record is used anew. */
     uint32_t number;
-    uint32_t against;     /* Bit u: the first packet of user u travelled
-                           * against the one that made the record. */
-    uint32_t second_user; /* Who added the second key, */
-    bool has_second;      /* if there is one. */
-    bool queued;          /* Is in the queue of unconfirmed flows, */
-    uint32_t queue_next;  /* before this one, + 1. */
-    bool swapped[2];      /* The source of 'against' 0 is 'high'. */
-    bool first_against;   /* As 'against', of the flow as a whole. */
-    bool confirmed;
-    bool used;
-    uint64_t deadline[]; /* By user; 0: no interest. */
+    uint32_t against; /* Bit u: the first packet of user u travelled against
+                       * the one that made the record. */
 };
 
-struct user {
+_Static_assert(sizeof(struct hg_flow) == 32, "half a cache line");
+
+/* The second key of a record, in an array beside the records: those of whom
+ * nobody translates flows cost no memory. */
+struct second_key {
+    struct flow_ends ends;
+    uint8_t protocol;
+    uint8_t family;
+};
+
+/* Entries of the index: a cache line.  A link is a record's number times two
+ * plus the number of its key plus one; 0: nothing. */
+enum { BUCKET_SLOTS = 10 };
+
+struct flow_bucket {
+    uint16_t tag[BUCKET_SLOTS]; /* Upper half of the key's hash. */
+    uint32_t next;              /* In the overflow, + 1. */
+    uint32_t link[BUCKET_SLOTS];
+};
+
+_Static_assert(sizeof(struct flow_bucket) == 64, "a cache line");
+
+struct flow_index {
+    struct flow_bucket *buckets;
+    uint32_t n_buckets;
+    uint32_t mask; /* The smallest 2^n - 1 that all their numbers fit. */
+    uint64_t n_entries;
+    struct flow_bucket *overflow;
+    uint32_t n_overflow; /* Ever used, */
+    uint32_t free;       /* ... of which this and what is behind its 'next' are
+                          * free; + 1. */
+};
+
+struct flow_user {
     struct hg_element *element;
-    size_t offset; /* Of its bytes in the record. */
-    size_t size;
+    size_t offset; /* Of its block in the record. */
+    size_t size;   /* Of its bytes. */
 };
 
+/* Large arrays have their address space from the start and get memory when
+ * it is used, so that they grow without moving. */
 struct flow_table {
     struct hg_graph *graph;
-    uint8_t **chunks;
+    uint64_t seed;
+    uint8_t *records;
     size_t record_size;
-    size_t second_offset; /* Of the second key in a record. */
-    uint64_t n_made;      /* Records there is memory for, */
-    uint64_t n_begun;     /* ... of which these were ever used, */
-    uint64_t n_used;      /* ... and these are now. */
+    struct flow_index index;
+    struct second_key *second; /* By record. */
+    struct flow_wide *wide[2]; /* By record: IPv6 addresses of its keys. */
+    uint32_t *queue;           /* Unconfirmed flows, a ring; those that ended
+                                * or were confirmed leave it as they come up. */
+    uint32_t queue_head;       /* Oldest. */
+    uint32_t queue_length;
+    uint32_t free;    /* Records no longer used, + 1; linked by ends.low. */
+    uint64_t n_begun; /* Records ever used, */
+    uint64_t n_used;  /* ... and now. */
     uint64_t limit;
-    bool limited;   /* Somebody set the limit. */
-    uint32_t *free; /* Numbers of records no longer used, a stack. */
-    uint64_t n_free;
-    uint32_t *heads;
-    uint64_t n_heads;    /* A power of two. */
+    uint64_t n_reserved; /* Records there is address space for. */
+    uint64_t n_second;   /* Up to here 'second' was used, */
+    uint64_t n_wide;     /* ... and 'wide'. */
+    bool limited;        /* Somebody set the limit. */
     uint64_t hand;       /* Sweep and eviction go round from here. */
-    uint32_t queue_head; /* Unconfirmed flows, + 1; those that have ended or
-                          * were confirmed leave it when they come up. */
-    uint32_t queue_tail;
     uint64_t evicted;
     uint64_t refused;
-    struct user *users;
+    struct flow_user *users;
     size_t n_users;
     struct hg_timer sweep;
 };
@@ -78,28 +102,38 @@ struct flow_table {
 static inline struct hg_flow *
 flow_table_record(const struct flow_table *t, uint64_t number)
 {
-    return (struct hg_flow *)(void *)(t->chunks[number / FLOW_CHUNK] +
-                                      number % FLOW_CHUNK * t->record_size);
+    return (struct hg_flow *)(void *)(t->records + number * t->record_size);
+}
+
+static inline uint64_t *
+flow_table_deadline(const struct flow_table *t, const struct hg_flow *flow,
+                    size_t user)
+{
+    return (uint64_t *)(void *)((uint8_t *)(uintptr_t)flow +
+                                t->users[user].offset);
 }
 
 static inline void *
-flow_table_bytes(const struct flow_table *t, struct hg_flow *flow, size_t user)
+flow_table_bytes(const struct flow_table *t, const struct hg_flow *flow,
+                 size_t user)
 {
-    return (uint8_t *)flow + t->users[user].offset;
+    return flow_table_deadline(t, flow, user) + 1;
 }
 
-static inline struct normal_key *
-flow_table_key(const struct flow_table *t, struct hg_flow *flow, unsigned k)
+/* Which way key 'k' lies. */
+static inline bool
+flow_table_swapped(const struct hg_flow *flow, unsigned k)
 {
-    return k ? (void *)((uint8_t *)flow + t->second_offset) : &flow->key;
+    return k ? flow->swapped2 : flow->swapped;
 }
 
 /* Whether anybody is interested in the record. */
 bool flow_table_is_wanted(const struct flow_table *, const struct hg_flow *,
                           uint64_t now_ns);
 
-/* Puts the record into the chain of its key 'k', whose hash is set. */
-void flow_table_link(struct flow_table *, struct hg_flow *, unsigned k);
+/* Gives the record, which has none, its first or second key. */
+void flow_table_set_key(struct flow_table *, struct hg_flow *, unsigned k,
+                        const struct flow_tuple *);
 void flow_table_drop_second(struct flow_table *, struct hg_flow *);
 
 /* Ends one user's interest; 'now_ns' is when, if that is before its deadline.
@@ -111,16 +145,94 @@ void flow_table_end_interest(struct flow_table *, struct hg_flow *,
 void flow_table_release(struct flow_table *, struct hg_flow *,
                         uint64_t now_ns);
 
-/* The record of this key, whoever is still interested in it, and which of its
- * keys that is; or NULL. */
-struct hg_flow *flow_table_find(const struct flow_table *,
-                                const struct normal_key *, uint32_t hash,
-                                uint64_t now_ns, unsigned *which);
-
-/* A record that is in no chain yet; NULL if there is no room. */
+/* A record without keys; NULL if there is no room. */
 struct hg_flow *flow_table_take(struct flow_table *, uint64_t now_ns);
 
 /* Lets an unconfirmed record be evicted. */
 void flow_table_queue(struct flow_table *, struct hg_flow *);
+
+/* ---- The index (flow_index.c) ----------------------------------------- */
+
+/* Address space for 'size' bytes that are zero, in huge pages if it comes to
+ * them; NULL if there is none.  flow_unreserve(NULL, ...) does nothing. */
+void *flow_reserve(uint64_t size);
+void flow_unreserve(void *, uint64_t size);
+
+/* For keys of 'max' records; false without address space. */
+bool flow_index_init(struct flow_index *, uint64_t max);
+void flow_index_uninit(struct flow_index *, uint64_t max);
+uint64_t flow_index_bytes(const struct flow_index *);
+
+void flow_index_add(struct flow_table *, const struct hg_flow *, unsigned k,
+                    uint32_t hash);
+void flow_index_remove(struct flow_table *, const struct hg_flow *,
+                       unsigned k);
+
+/* The record of this key, whoever is still interested in it, and which of its
+ * keys that is; or NULL. */
+struct hg_flow *flow_index_find(const struct flow_table *,
+                                const struct flow_tuple *, uint64_t now_ns,
+                                unsigned *which);
+
+/* The same in steps, for many keys at once: fetches the bucket of a hash; what
+ * link the key probably has, 0 if none, once that is there; fetches the record
+ * of that, with the user's block, or only these; whether the record has this
+ * key, and as which of its keys. */
+void flow_index_fetch(const struct flow_index *, uint32_t hash);
+uint32_t flow_index_guess(const struct flow_index *, uint32_t hash);
+
+/* GCC takes a function that only prefetches for one without effect and drops
+ * calls of it, unless it is inlined before it looks. */
+#define FLOW_FETCH __attribute__((always_inline)) static inline void
+
+FLOW_FETCH
+flow_table_fetch(const struct flow_table *t, const struct hg_flow *flow,
+                 unsigned user)
+{
+    uintptr_t at = (uintptr_t)flow_table_deadline(t, flow, user);
+    uintptr_t end = at + sizeof(uint64_t) + t->users[user].size;
+
+    __builtin_prefetch(flow, 1);
+    for (at &= ~(uintptr_t)63; at < end; at += 64)
+        if (at > (uintptr_t)flow)
+            __builtin_prefetch((const void *)at, 1);
+}
+
+FLOW_FETCH
+flow_table_fetch_link(const struct flow_table *t, uint32_t link,
+                      uint8_t family, unsigned user)
+{
+    uint32_t number = (link - 1) / 2, k = (link - 1) & 1;
+
+    flow_table_fetch(t, flow_table_record(t, number), user);
+    if (k)
+        __builtin_prefetch(&t->second[number]);
+    if (family == 6)
+        __builtin_prefetch(&t->wide[k][number]);
+}
+
+static inline struct hg_flow *
+flow_table_check(const struct flow_table *t, uint32_t link,
+                 const struct flow_tuple *key, uint64_t now_ns, unsigned *k)
+{
+    uint32_t number = (link - 1) / 2;
+    struct hg_flow *flow = flow_table_record(t, number);
+    const struct second_key *second = &t->second[number];
+
+    *k = (link - 1) & 1;
+    if (!*k)
+        return flow->protocol == key->protocol &&
+                       flow->family == key->family &&
+                       flow_tuple_is(key, &flow->ends)
+                   ? flow
+                   : NULL;
+    /* A second key ends with the interest of who added it. */
+    return second->protocol == key->protocol &&
+                   second->family == key->family &&
+                   flow_tuple_is(key, &second->ends) &&
+                   *flow_table_deadline(t, flow, flow->second_user) > now_ns
+               ? flow
+               : NULL;
+}
 
 #endif

@@ -329,7 +329,8 @@ hg_graph_start(struct hg_graph *g, uint64_t now_ns, struct hg_error *error)
 
     hg_graph_advance(g, now_ns);
     g->started = true;
-    flow_table_start(g);
+    if (!flow_table_start(g, error))
+        return false;
     for (i = 0; i < g->n_elements; i++) {
         struct hg_element *e = g->sorted[i];
 

@@ -110,8 +110,8 @@ void *xrealloc(void *p, size_t size);
 char *xstrdup(const char *s);
 char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* flow.c */
-void flow_table_start(struct hg_graph *);
+/* flow_table.c */
+bool flow_table_start(struct hg_graph *, struct hg_error *);
 void flow_table_destroy(struct hg_graph *);
 
 /* dispatch.c */

@@ -49,10 +49,9 @@ struct rig {
 
 /* Each keeper declares two words for each flow. */
 static void
-rig_init(struct rig *r, unsigned n_keepers, uint64_t limit)
+build(struct rig *r, unsigned n_keepers)
 {
     struct hg_graph_config config = {0};
-    struct hg_error error;
     unsigned i;
 
     *r = (struct rig){.plugins = hg_plugins_create(NULL), .now = START};
@@ -66,10 +65,24 @@ rig_init(struct rig *r, unsigned n_keepers, uint64_t limit)
         r->keeper[i] = hg_element_self(e);
         REQUIRE(hg_flow_declare(r->keeper[i], 2 * sizeof(uint64_t)));
     }
-    if (limit)
-        hg_flow_limit(r->keeper[0], limit);
+}
+
+static void
+start(struct rig *r)
+{
+    struct hg_error error;
+
     hg_graph_finish(r->graph);
     REQUIRE(hg_graph_start(r->graph, START, &error));
+}
+
+static void
+rig_init(struct rig *r, unsigned n_keepers, uint64_t limit)
+{
+    build(r, n_keepers);
+    if (limit)
+        hg_flow_limit(r->keeper[0], limit);
+    start(r);
 }
 
 static void
@@ -638,7 +651,7 @@ TEST(the_largest_limit_asked_for_counts)
 {
     struct rig r;
 
-    rig_init(&r, 1, 0);
+    build(&r, 1);
     CHECK_EQ(stats(&r).limit, 1048576);
     hg_flow_limit(r.keeper[0], 10);
     CHECK_EQ(stats(&r).limit, 10);
@@ -646,6 +659,8 @@ TEST(the_largest_limit_asked_for_counts)
     CHECK_EQ(stats(&r).limit, 10);
     hg_flow_limit(r.keeper[0], UINT64_MAX);
     CHECK_EQ(stats(&r).limit, UINT32_MAX / 4);
+    start(&r);
+    REQUIRE(open_flow(&r, 1, HG_SEC));
     rig_uninit(&r);
 }
 
