@@ -265,6 +265,21 @@ hg_flow_is_reply(const struct hg_flow *flow, const struct hg_packet *p)
            (key.swapped != flow->swapped2) != flow->first_against;
 }
 
+bool
+hg_flow_is_reply_key(void *self, const struct hg_flow *flow,
+                     const struct hg_flow_key *key)
+{
+    struct flow_tuple tuple;
+    bool is_first;
+
+    flow_tuple_of_key(key, 0, &tuple);
+    is_first = tuple.family == flow->family &&
+               tuple.protocol == flow->protocol &&
+               flow_tuple_is(&tuple, &flow->ends);
+    return (tuple.swapped != flow_table_swapped(flow, !is_first)) !=
+           (flow->against >> user_of(self) & 1);
+}
+
 static struct hg_addr
 address(const struct hg_flow *flow, bool high)
 {
@@ -315,6 +330,16 @@ hg_flow_keep(void *self, struct hg_flow *flow, uint64_t until_ns)
         *flow_table_deadline(t, flow, user) = until_ns;
     else
         flow_table_end_interest(t, flow, user, 0, false);
+}
+
+void
+hg_flow_extend(void *self, struct hg_flow *flow, uint64_t until_ns)
+{
+    uint64_t *deadline =
+        flow_table_deadline(table_of(self), flow, user_of(self));
+
+    if (*deadline < until_ns)
+        *deadline = until_ns;
 }
 
 void

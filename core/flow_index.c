@@ -11,14 +11,9 @@
 
 #include "flow_table.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 enum {
     FIRST_BUCKETS = 64,
-    LOAD = 5,       /* Keys for each bucket, on average. */
-    TAG_SHIFT = 16, /* Of hashes, to get tags. */
+    LOAD = 5, /* Keys for each bucket, on average. */
     HUGE_PAGE = 2 << 20
 };
 
@@ -90,40 +85,6 @@ flow_index_bytes(const struct flow_index *x)
 
 /* ---- Buckets ---------------------------------------------------------- */
 
-/* Bit i: slot i has this tag (and may be empty). */
-static inline unsigned
-match(const struct flow_bucket *b, uint16_t tag)
-{
-#ifdef __SSE2__
-    __m128i tags = _mm_loadu_si128((const __m128i *)(const void *)b->tag);
-    __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((int16_t)tag));
-    unsigned m = (unsigned)_mm_movemask_epi8(
-        _mm_packs_epi16(equal, _mm_setzero_si128()));
-    unsigned i = sizeof tags / sizeof tag;
-#else
-    unsigned m = 0, i = 0;
-#endif
-
-    for (; i < BUCKET_SLOTS; i++)
-        m |= (unsigned)(b->tag[i] == tag) << i;
-    return m;
-}
-
-static inline struct flow_bucket *
-bucket_of(const struct flow_index *x, uint32_t hash)
-{
-    uint32_t i = hash & x->mask;
-
-    /* The upper half is there only so far as it was split. */
-    return &x->buckets[i < x->n_buckets ? i : i & x->mask >> 1];
-}
-
-static inline struct flow_bucket *
-next_bucket(const struct flow_index *x, const struct flow_bucket *b)
-{
-    return b->next ? &x->overflow[b->next - 1] : NULL;
-}
-
 static uint32_t
 take_overflow(struct flow_index *x)
 {
@@ -150,7 +111,7 @@ put(struct flow_index *x, struct flow_bucket *b, uint16_t tag, uint32_t link)
             }
         if (!b->next)
             b->next = take_overflow(x);
-        b = next_bucket(x, b);
+        b = flow_bucket_next(x, b);
     }
 }
 
@@ -196,11 +157,11 @@ split(struct flow_table *t)
             x->free = this;
         }
         for (i = 0; i < BUCKET_SLOTS; i++) {
-            uint32_t hash = (uint32_t)old.tag[i] << TAG_SHIFT;
+            uint32_t hash = (uint32_t)old.tag[i] << FLOW_TAG_SHIFT;
 
             if (!old.link[i])
                 continue;
-            if (bit < 1u << TAG_SHIFT)
+            if (bit < 1u << FLOW_TAG_SHIFT)
                 hash = hash_of(t, old.link[i]);
             put(x, hash & bit ? to : from, old.tag[i], old.link[i]);
         }
@@ -214,7 +175,7 @@ flow_index_add(struct flow_table *t, const struct hg_flow *flow, unsigned k,
 {
     struct flow_index *x = &t->index;
 
-    put(x, bucket_of(x, hash), (uint16_t)(hash >> TAG_SHIFT),
+    put(x, flow_bucket_of(x, hash), (uint16_t)(hash >> FLOW_TAG_SHIFT),
         flow->number * 2 + k + 1);
     if (++x->n_entries > (uint64_t)x->n_buckets * LOAD)
         split(t);
@@ -231,7 +192,7 @@ fill_hole(struct flow_index *x, struct flow_bucket *first,
 
     while (last->next) {
         before = last;
-        last = next_bucket(x, last);
+        last = flow_bucket_next(x, last);
     }
     while (!last->link[i - 1])
         i--;
@@ -252,12 +213,13 @@ flow_index_remove(struct flow_table *t, const struct hg_flow *flow, unsigned k)
 {
     struct flow_index *x = &t->index;
     uint32_t link = flow->number * 2 + k + 1;
-    struct flow_bucket *first = bucket_of(x, hash_of(t, link)), *b = first;
+    struct flow_bucket *first = flow_bucket_of(x, hash_of(t, link)),
+                       *b = first;
     unsigned i = 0;
 
     while (b->link[i] != link)
         if (++i == BUCKET_SLOTS) {
-            b = next_bucket(x, b);
+            b = flow_bucket_next(x, b);
             i = 0;
         }
     fill_hole(x, first, b, i);
@@ -271,10 +233,11 @@ flow_index_find(const struct flow_table *t, const struct flow_tuple *key,
                 uint64_t now_ns, unsigned *which)
 {
     const struct flow_index *x = &t->index;
-    const struct flow_bucket *b = bucket_of(x, key->hash);
+    const struct flow_bucket *b = flow_bucket_of(x, key->hash);
 
     do {
-        unsigned m = match(b, (uint16_t)(key->hash >> TAG_SHIFT));
+        unsigned m =
+            flow_bucket_match(b, (uint16_t)(key->hash >> FLOW_TAG_SHIFT));
 
         for (; m; m &= m - 1) {
             uint32_t link = b->link[__builtin_ctz(m)];
@@ -284,26 +247,7 @@ flow_index_find(const struct flow_table *t, const struct flow_tuple *key,
             if (flow)
                 return flow;
         }
-        b = next_bucket(x, b);
+        b = flow_bucket_next(x, b);
     } while (b);
     return NULL;
-}
-
-void
-flow_index_fetch(const struct flow_index *x, uint32_t hash)
-{
-    __builtin_prefetch(bucket_of(x, hash));
-}
-
-uint32_t
-flow_index_guess(const struct flow_index *x, uint32_t hash)
-{
-    const struct flow_bucket *b = bucket_of(x, hash);
-    unsigned m = match(b, (uint16_t)(hash >> TAG_SHIFT));
-
-    if (!m) {
-        b = next_bucket(x, b);
-        m = b ? match(b, (uint16_t)(hash >> TAG_SHIFT)) : 0;
-    }
-    return m ? b->link[__builtin_ctz(m)] : 0;
 }

@@ -6,6 +6,7 @@
 
 #include <headgate/flow.h>
 
+#include "flow_index.h"
 #include "flow_tuple.h"
 #include "graph_internal.h"
 
@@ -38,29 +39,6 @@ struct second_key {
     struct flow_ends ends;
     uint8_t protocol;
     uint8_t family;
-};
-
-/* Entries of the index: a cache line.  A link is a record's number times two
- * plus the number of its key plus one; 0: nothing. */
-enum { BUCKET_SLOTS = 10 };
-
-struct flow_bucket {
-    uint16_t tag[BUCKET_SLOTS]; /* Upper half of the key's hash. */
-    uint32_t next;              /* In the overflow, + 1. */
-    uint32_t link[BUCKET_SLOTS];
-};
-
-_Static_assert(sizeof(struct flow_bucket) == 64, "a cache line");
-
-struct flow_index {
-    struct flow_bucket *buckets;
-    uint32_t n_buckets;
-    uint32_t mask; /* The smallest 2^n - 1 that all their numbers fit. */
-    uint64_t n_entries;
-    struct flow_bucket *overflow;
-    uint32_t n_overflow; /* Ever used, */
-    uint32_t free;       /* ... of which this and what is behind its 'next' are
-                          * free; + 1. */
 };
 
 struct flow_user {
@@ -151,17 +129,7 @@ struct hg_flow *flow_table_take(struct flow_table *, uint64_t now_ns);
 /* Lets an unconfirmed record be evicted. */
 void flow_table_queue(struct flow_table *, struct hg_flow *);
 
-/* ---- The index (flow_index.c) ----------------------------------------- */
-
-/* Address space for 'size' bytes that are zero, in huge pages if it comes to
- * them; NULL if there is none.  flow_unreserve(NULL, ...) does nothing. */
-void *flow_reserve(uint64_t size);
-void flow_unreserve(void *, uint64_t size);
-
-/* For keys of 'max' records; false without address space. */
-bool flow_index_init(struct flow_index *, uint64_t max);
-void flow_index_uninit(struct flow_index *, uint64_t max);
-uint64_t flow_index_bytes(const struct flow_index *);
+/* ---- Finding (flow_index.c) --------------------------------------------- */
 
 void flow_index_add(struct flow_table *, const struct hg_flow *, unsigned k,
                     uint32_t hash);
@@ -174,16 +142,9 @@ struct hg_flow *flow_index_find(const struct flow_table *,
                                 const struct flow_tuple *, uint64_t now_ns,
                                 unsigned *which);
 
-/* The same in steps, for many keys at once: fetches the bucket of a hash; what
- * link the key probably has, 0 if none, once that is there; fetches the record
- * of that, with the user's block, or only these; whether the record has this
- * key, and as which of its keys. */
-void flow_index_fetch(const struct flow_index *, uint32_t hash);
-uint32_t flow_index_guess(const struct flow_index *, uint32_t hash);
-
-/* GCC takes a function that only prefetches for one without effect and drops
- * calls of it, unless it is inlined before it looks. */
-#define FLOW_FETCH __attribute__((always_inline)) static inline void
+/* The same in steps, for many keys at once.  Where flow_index_guess() says
+ * that a key is: flow_table_fetch_link() fetches the record with the user's
+ * block, and flow_table_check() says whether it has this key, and as which. */
 
 FLOW_FETCH
 flow_table_fetch(const struct flow_table *t, const struct hg_flow *flow,

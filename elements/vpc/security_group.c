@@ -119,17 +119,19 @@ is_related(struct security_group *self, const struct passage *g)
 {
     struct hg_flow_key q;
     struct hg_flow *flow;
-    bool high;
+    uint64_t now = g->p->time_ns;
+    unsigned i = 0;
+    bool endpoint;
 
     if (!hg_flow_key_quoted(g->p, &q))
         return false;
-    flow = hg_flow_find_key(self, &q, g->p->time_ns);
+    flow = hg_flow_find_key(self, &q, now);
     if (!flow)
         return false;
-    high = source_is_high(&q.src, q.sport, &q.dst, q.dport);
-    return next_side(hg_flow_state(self, flow, g->p->time_ns), NULL,
-                     number_of(g), high == (g->direction == INGRESS),
-                     g->p->time_ns) != NULL;
+    endpoint =
+        hg_flow_is_reply_key(self, flow, &q) == (g->direction == INGRESS);
+    return next_side(self, hg_flow_state(self, flow, now), &i, number_of(g),
+                     endpoint, now) != NULL;
 }
 
 /* ---- The verdict ------------------------------------------------------ */
@@ -179,10 +181,7 @@ judge(struct security_group *self, struct passage *g)
         struct side *s = find_side(self, state, g);
 
         if (s) {
-            advance(self, s, g);
-            if (s->replied && s->kind != TCP_OPENING)
-                hg_flow_confirm(flow);
-            hg_flow_keep(self, flow, prune(self, state, p->time_ns));
+            follow(self, flow, state, s, g);
             return (int)g->direction;
         }
     }
@@ -455,6 +454,7 @@ security_group_free(void *self_)
     hg_fragment_table_destroy(self->fragments);
     hg_groups_destroy(self->rules);
     free(self->enis);
+    free(self->more);
 }
 
 /* clang-format off */

@@ -24,7 +24,8 @@ enum kind {
     UDP_STREAM,
     ICMP_QUERY,
     OTHER,
-    N_KINDS
+    N_KINDS,
+    MORE = N_KINDS
 };
 
 static const char *const kind_names[N_KINDS] = {
@@ -34,18 +35,32 @@ static const char *const kind_names[N_KINDS] = {
 
 /* What an interface knows of a flow; all zero: nothing. */
 struct side {
-    uint64_t until_ns;
-    uint32_t eni;         /* Number; 0 without an inventory. */
-    uint8_t kind;         /* enum kind */
-    uint8_t opened_by;    /* EGRESS or INGRESS. */
-    uint8_t endpoint : 1; /* Which end of the flow the interface is. */
-    uint8_t replied : 1;
-    uint8_t fin : 2; /* Bit 0: from the opener, bit 1: from the other. */
-    uint8_t answer;  /* The ICMP type that answers the query. */
-};
+    uint64_t until_ns : 62;
+    uint64_t endpoint : 1; /* Which end of the flow the interface is: 1 where
+                            * the element's first packet of it went. */
+    uint64_t replied : 1;
+    uint32_t eni : 25;      /* Number; 0 without an inventory. */
+    uint32_t opened_by : 1; /* EGRESS or INGRESS. */
+    uint32_t kind : 3;      /* enum kind */
+    uint32_t detail : 3;    /* TCP: the FINs, bit 0: from the opener, bit 1:
+                             * from the other; ICMP: which answer. */
+} __attribute__((packed, aligned(4)));
+
+#define LAST_NS ((UINT64_C(1) << 62) - 1)
+
+enum { MAX_ENI = (1 << 25) - 1 };
+
+/* One instance and another are two sides, and with them a flow's record is one
+ * cache line.  Where it has more, 'kind' of the second is MORE, and 'eni' says
+ * where the second and further ones are. */
+enum { FEW_SIDES = 2 };
 
 struct sg_flow {
-    struct side side[MAX_SIDES];
+    struct side side[FEW_SIDES];
+};
+
+struct more_sides {
+    struct side side[MAX_SIDES - 1];
 };
 
 struct rule_row {
@@ -112,6 +127,9 @@ struct security_group {
     struct hg_group_set *default_set; /* Of 'groups'. */
     struct eni_entry *enis;           /* By number. */
     size_t n_enis;
+    struct more_sides *more;
+    uint32_t n_more;
+    uint32_t free_more;  /* Those not used, + 1; linked by side[0].eni. */
     uint64_t expired_ns; /* When the limit last made it look for ended ones. */
     uint64_t timeout[N_KINDS];
     struct hg_fragment_table *fragments;

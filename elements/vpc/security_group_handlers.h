@@ -32,7 +32,7 @@ print_side(const struct walk *w, const struct hg_flow *flow,
                   hg_addr_format(&key.dst, dst), "destination-port", key.dport,
                   "opened-by", s->opened_by == EGRESS ? "egress" : "ingress",
                   "state", kind_names[s->kind], "expires-in-ms",
-                  (json_int_t)((s->until_ns - w->now) / HG_MSEC));
+                  (json_int_t)(((uint64_t)s->until_ns - w->now) / HG_MSEC));
     json_dumpf(o, w->out, JSON_COMPACT);
     fputc('\n', w->out);
     json_decref(o);
@@ -42,13 +42,12 @@ static bool
 print_flow(void *aux, struct hg_flow *flow, void *state)
 {
     const struct walk *w = aux;
-    struct sg_flow *f = state;
+    const struct side *s;
     unsigned i;
 
-    for (i = 0; i < MAX_SIDES; i++)
-        if (f->side[i].until_ns > w->now &&
-            (!w->one || f->side[i].eni == w->eni))
-            print_side(w, flow, &f->side[i]);
+    for (i = 0; (s = side_at(w->self, state, i)) != NULL; i++)
+        if (s->until_ns > w->now && (!w->one || s->eni == w->eni))
+            print_side(w, flow, s);
     return true;
 }
 
@@ -56,13 +55,13 @@ static bool
 end_flow(void *aux, struct hg_flow *flow, void *state)
 {
     const struct walk *w = aux;
-    struct sg_flow *f = state;
+    struct side *s;
     unsigned i;
 
-    for (i = 0; i < MAX_SIDES; i++)
-        if (f->side[i].until_ns && (!w->one || f->side[i].eni == w->eni))
-            end_side(w->self, &f->side[i]);
-    hg_flow_keep(w->self, flow, prune(w->self, f, w->now));
+    for (i = 0; (s = side_at(w->self, state, i)) != NULL; i++)
+        if (s->until_ns && (!w->one || s->eni == w->eni))
+            end_side(w->self, s);
+    hg_flow_keep(w->self, flow, prune(w->self, state, w->now));
     return true;
 }
 

@@ -11,20 +11,27 @@
 
 /* ---- Interfaces and their groups -------------------------------------- */
 
+static void *
+grow(void *array, size_t n, size_t size)
+{
+    void *grown = realloc(array, n * size);
+
+    if (!grown) {
+        fputs("headgate: out of memory\n", stderr);
+        exit(1);
+    }
+    return grown;
+}
+
 static struct eni_entry *
 entry_of(struct security_group *self, uint32_t number)
 {
     if (number >= self->n_enis) {
         size_t n = (size_t)number * 2 + 16, i;
-        struct eni_entry *grown = realloc(self->enis, n * sizeof *self->enis);
 
-        if (!grown) {
-            fputs("headgate: out of memory\n", stderr);
-            exit(1);
-        }
+        self->enis = grow(self->enis, n, sizeof *self->enis);
         for (i = self->n_enis; i < n; i++)
-            grown[i] = (struct eni_entry){NULL, NULL, 0};
-        self->enis = grown;
+            self->enis[i] = (struct eni_entry){NULL, NULL, 0};
         self->n_enis = n;
     }
     return &self->enis[number];
@@ -69,6 +76,73 @@ find_interface(struct security_group *self, struct passage *g)
 
 /* ---- Sides ------------------------------------------------------------ */
 
+/* Side number 'i' of a flow, which may be empty; NULL behind the last. */
+static struct side *
+side_at(const struct security_group *self, struct sg_flow *flow, unsigned i)
+{
+    struct side *last = &flow->side[FEW_SIDES - 1];
+
+    if (i < FEW_SIDES - 1)
+        return &flow->side[i];
+    if (last->kind == MORE)
+        return i < MAX_SIDES ? &self->more[last->eni].side[i - 1] : NULL;
+    return i < FEW_SIDES ? last : NULL;
+}
+
+/* Makes room for MAX_SIDES where there are few; false without memory. */
+static bool
+add_more(struct security_group *self, struct sg_flow *flow)
+{
+    struct side *last = &flow->side[FEW_SIDES - 1];
+    uint32_t i = self->free_more ? self->free_more - 1 : self->n_more;
+
+    if (i > MAX_ENI)
+        return false;
+    if (self->free_more) {
+        self->free_more = self->more[i].side[0].eni;
+    } else {
+        if (!(i & (i - 1))) /* 0 or a power of two: full. */
+            self->more =
+                grow(self->more, i ? 2 * (size_t)i : 1, sizeof *self->more);
+        self->n_more++;
+    }
+    self->more[i] = (struct more_sides){.side = {*last}};
+    *last = (struct side){.kind = MORE, .eni = i & MAX_ENI};
+    return true;
+}
+
+/* An empty side; NULL if the flow has as many as it may. */
+static struct side *
+add_side(struct security_group *self, struct sg_flow *flow)
+{
+    struct side *s;
+    unsigned i;
+
+    for (i = 0; (s = side_at(self, flow, i)) != NULL; i++)
+        if (!s->until_ns)
+            return s;
+    return i < MAX_SIDES && add_more(self, flow) ? side_at(self, flow, i)
+                                                 : NULL;
+}
+
+/* Gives back what add_more() made, if nothing is in it. */
+static void
+drop_more(struct security_group *self, struct sg_flow *flow)
+{
+    struct side *last = &flow->side[FEW_SIDES - 1];
+    uint32_t at = last->eni;
+    unsigned i;
+
+    if (last->kind != MORE)
+        return;
+    for (i = 0; i < MAX_SIDES - 1; i++)
+        if (self->more[at].side[i].until_ns)
+            return;
+    self->more[at].side[0].eni = self->free_more & MAX_ENI;
+    self->free_more = at + 1;
+    *last = (struct side){0};
+}
+
 static void
 end_side(struct security_group *self, struct side *s)
 {
@@ -77,55 +151,38 @@ end_side(struct security_group *self, struct side *s)
     *s = (struct side){0};
 }
 
-static void
-security_group_flow_expired(void *self, void *state, uint64_t when_ns)
-{
-    struct sg_flow *flow = state;
-    unsigned i;
-
-    (void)when_ns;
-    for (i = 0; i < MAX_SIDES; i++)
-        if (flow->side[i].until_ns)
-            end_side(self, &flow->side[i]);
-}
-
 /* Ends the sides that have run out; returns when the last of the others
  * will, or 0. */
 static uint64_t
 prune(struct security_group *self, struct sg_flow *flow, uint64_t now_ns)
 {
     uint64_t last = 0;
+    struct side *s;
     unsigned i;
 
-    for (i = 0; i < MAX_SIDES; i++) {
-        struct side *s = &flow->side[i];
-
+    for (i = 0; (s = side_at(self, flow, i)) != NULL; i++) {
         if (s->until_ns && s->until_ns <= now_ns)
             end_side(self, s);
         if (s->until_ns > last)
             last = s->until_ns;
     }
+    drop_more(self, flow);
     return last;
 }
 
-/* Which of the two ends of a flow comes second in a fixed order. */
-static bool
-source_is_high(const struct hg_addr *src, uint16_t sport,
-               const struct hg_addr *dst, uint16_t dport)
+static void
+security_group_flow_expired(void *self, void *state, uint64_t when_ns)
 {
-    int order = memcmp(src->byte, dst->byte, sizeof src->byte);
-
-    return order > 0 || (!order && sport > dport);
+    (void)when_ns;
+    prune(self, state, LAST_NS);
 }
 
-/* Whether the interface is at that end of the packet's flow. */
+/* Whether the interface is where the flow's first packet went; the packet's
+ * record was found or made. */
 static bool
 endpoint_of(const struct passage *g)
 {
-    struct hg_addr src = hg_packet_src(g->p), dst = hg_packet_dst(g->p);
-
-    return source_is_high(&src, hg_packet_sport(g->p), &dst,
-                          hg_packet_dport(g->p)) == (g->direction == EGRESS);
+    return ((g->p->flags & HG_PACKET_REPLY) != 0) == (g->direction == EGRESS);
 }
 
 static uint32_t
@@ -134,15 +191,15 @@ number_of(const struct passage *g)
     return g->eni ? g->eni->number : 0;
 }
 
-/* The live side of this interface at this end, behind 'after' (NULL: the
- * first); NULL if there is no other. */
+/* The live side of this interface at this end, from number '*i' on, which
+ * moves behind it; NULL if there is no other. */
 static struct side *
-next_side(struct sg_flow *flow, struct side *after, uint32_t eni,
-          bool endpoint, uint64_t now_ns)
+next_side(const struct security_group *self, struct sg_flow *flow, unsigned *i,
+          uint32_t eni, bool endpoint, uint64_t now_ns)
 {
-    struct side *s = after ? after + 1 : flow->side;
+    struct side *s;
 
-    for (; s < flow->side + MAX_SIDES; s++)
+    while ((s = side_at(self, flow, (*i)++)) != NULL)
         if (s->until_ns > now_ns && s->eni == eni && s->endpoint == endpoint)
             return s;
     return NULL;
@@ -176,19 +233,25 @@ is_icmp(const struct hg_packet *p)
            (p->flags & HG_PACKET_IP6 ? HG_PROTO_ICMP6 : HG_PROTO_ICMP);
 }
 
+/* The answers to ICMP queries, by side.detail. */
+static const uint8_t icmp_answers[] = {HG_ICMP_ECHO_REPLY, 14, 16, 18,
+                                       HG_ICMP6_ECHO_REPLY};
+
 /* Whether the connection that the side tracks covers this packet. */
 static bool
 covers(const struct side *s, const struct passage *g)
 {
-    const struct hg_icmp *icmp = hg_packet_icmp(g->p);
-    const struct hg_tcp *tcp = hg_packet_tcp(g->p);
+    const struct hg_icmp *icmp;
+    const struct hg_tcp *tcp;
 
-    if (s->kind == ICMP_QUERY)
+    if (s->kind == ICMP_QUERY) {
+        icmp = hg_packet_icmp(g->p);
         return icmp &&
-               (g->direction == s->opened_by ? answer_of(g->p) == s->answer
-                                             : icmp->type == s->answer);
+               (g->direction == s->opened_by ? answer_of(g->p) : icmp->type) ==
+                   icmp_answers[s->detail];
+    }
     /* A closed connection does not stand for a new one of its ports. */
-    if (s->kind == TCP_CLOSING && tcp)
+    if (s->kind == TCP_CLOSING && (tcp = hg_packet_tcp(g->p)) != NULL)
         return (tcp->flags & (HG_TCP_SYN | HG_TCP_ACK)) != HG_TCP_SYN;
     return true;
 }
@@ -202,15 +265,24 @@ find_side(struct security_group *self, struct sg_flow *flow,
     uint32_t eni = number_of(g);
     bool endpoint = endpoint_of(g);
     uint64_t now = g->p->time_ns;
-    struct side *s = NULL;
+    struct side *s;
+    unsigned i = 0;
 
-    while ((s = next_side(flow, s, eni, endpoint, now)) != NULL) {
+    while ((s = next_side(self, flow, &i, eni, endpoint, now)) != NULL) {
         if (covers(s, g))
             return s;
         if (s->kind == TCP_CLOSING)
             end_side(self, s);
     }
     return NULL;
+}
+
+static void
+set_until(struct security_group *self, struct side *s, uint64_t now)
+{
+    uint64_t until = now + self->timeout[s->kind];
+
+    s->until_ns = (until < LAST_NS ? until : LAST_NS) & LAST_NS;
 }
 
 static void
@@ -224,9 +296,11 @@ advance_tcp(struct side *s, bool reply, const struct hg_tcp *tcp)
         if (s->replied && !(tcp->flags & HG_TCP_SYN))
             s->kind = TCP_ESTABLISHED;
     }
+    if (!(tcp->flags & (HG_TCP_FIN | HG_TCP_RST)))
+        return;
     if (tcp->flags & HG_TCP_FIN)
-        s->fin |= reply ? 2 : 1;
-    if (tcp->flags & HG_TCP_RST || s->fin == 3)
+        s->detail |= reply ? 2 : 1;
+    if (tcp->flags & HG_TCP_RST || s->detail == 3)
         s->kind = TCP_CLOSING;
 }
 
@@ -235,7 +309,6 @@ static void
 advance(struct security_group *self, struct side *s, const struct passage *g)
 {
     bool reply = g->direction != s->opened_by;
-    uint64_t now = g->p->time_ns;
 
     switch (s->kind) {
     case TCP_CLOSING:
@@ -255,7 +328,30 @@ advance(struct security_group *self, struct side *s, const struct passage *g)
     }
     if (reply)
         s->replied = true;
-    s->until_ns = now + self->timeout[s->kind];
+    set_until(self, s, g->p->time_ns);
+}
+
+static bool
+is_established(const struct side *s)
+{
+    return s->replied && s->kind != TCP_OPENING;
+}
+
+/* A packet of a connection that is tracked. */
+static void
+follow(struct security_group *self, struct hg_flow *flow,
+       struct sg_flow *state, struct side *s, const struct passage *g)
+{
+    uint64_t before = s->until_ns;
+    bool was_established = is_established(s);
+
+    advance(self, s, g);
+    if (!was_established && is_established(s))
+        hg_flow_confirm(flow);
+    if (s->until_ns >= before)
+        hg_flow_extend(self, flow, s->until_ns);
+    else
+        hg_flow_keep(self, flow, prune(self, state, g->p->time_ns));
 }
 
 static bool
@@ -292,38 +388,45 @@ kind_of(const struct hg_packet *p)
     return is_icmp(p) ? ICMP_QUERY : OTHER;
 }
 
+static struct side
+new_side(const struct passage *g)
+{
+    struct side s = {.eni = number_of(g) & MAX_ENI,
+                     .kind = kind_of(g->p),
+                     .opened_by = g->direction == INGRESS,
+                     .endpoint = endpoint_of(g)};
+
+    if (s.kind == ICMP_QUERY)
+        while (icmp_answers[s.detail] != answer_of(g->p))
+            s.detail++;
+    return s;
+}
+
 static int
 track(struct security_group *self, struct passage *g)
 {
     struct hg_packet *p = g->p;
-    struct hg_flow *flow;
     struct sg_flow *state;
-    unsigned i = 0;
+    struct hg_flow *flow;
+    struct side *s;
     uint64_t last;
 
     if (!within_allowance(self, g))
         return hg_drop(&self->conntrack_allowance_exceeded);
-    flow = hg_flow_create(self, p);
+    flow = number_of(g) <= MAX_ENI ? hg_flow_create(self, p) : NULL;
     if (!flow)
         return hg_drop(&self->table_full);
     state = hg_flow_state(self, flow, p->time_ns);
     last = prune(self, state, p->time_ns);
-    while (i < MAX_SIDES && state->side[i].until_ns)
-        i++;
-    if (i == MAX_SIDES)
+    s = add_side(self, state);
+    if (!s)
         return hg_drop(&self->table_full);
-    state->side[i] = (struct side){.eni = number_of(g),
-                                   .kind = (uint8_t)kind_of(p),
-                                   .opened_by = (uint8_t)g->direction,
-                                   .endpoint = endpoint_of(g),
-                                   .answer = (uint8_t)answer_of(p)};
+    *s = new_side(g);
     g->entry->n_tracked++;
     self->tracked.n++;
     hg_count(&self->opened);
-    advance(self, &state->side[i], g);
-    if (state->side[i].until_ns > last)
-        last = state->side[i].until_ns;
-    hg_flow_keep(self, flow, last);
+    advance(self, s, g);
+    hg_flow_keep(self, flow, s->until_ns > last ? s->until_ns : last);
     return (int)g->direction;
 }
 

@@ -64,7 +64,8 @@ HG_API bool hg_flow_key_quoted(const struct hg_packet *p,
 HG_API bool hg_flow_declare(void *self, size_t size);
 
 /* In configure, by an element that has an option for it: at most this many
- * records; the largest that is asked for counts.  The default is 1,048,576. */
+ * records (up to 1,073,741,823); the largest that is asked for counts.  The
+ * default is 1,048,576.  Memory is taken as flows begin. */
 HG_API void hg_flow_limit(void *self, uint64_t max_flows);
 
 /* The record of the packet's flow, or NULL if this element has no interest in
@@ -93,6 +94,10 @@ HG_API bool hg_flow_add_key(void *self, struct hg_flow *,
  * this element saw, if it found or made 'flow' by this packet. */
 HG_API bool hg_flow_is_reply(const struct hg_flow *, const struct hg_packet *);
 
+/* The same for the packet that 'key' is of, for this element. */
+HG_API bool hg_flow_is_reply_key(void *self, const struct hg_flow *,
+                                 const struct hg_flow_key *key);
+
 /* The key of the flow's first packet. */
 HG_API void hg_flow_first_key(const struct hg_flow *, struct hg_flow_key *out);
 
@@ -103,6 +108,9 @@ HG_API void *hg_flow_state(void *self, struct hg_flow *, uint64_t now_ns);
 /* Moves this element's deadline; 0 ends its interest at once, zeroes its bytes
  * and does not call class.flow_expired. */
 HG_API void hg_flow_keep(void *self, struct hg_flow *, uint64_t until_ns);
+
+/* The same, but never to an earlier time. */
+HG_API void hg_flow_extend(void *self, struct hg_flow *, uint64_t until_ns);
 
 /* This flow is not pushed out any more. */
 HG_API void hg_flow_confirm(struct hg_flow *);

@@ -1,0 +1,110 @@
+/* flow_index.h: the buckets that lead from the hashes of keys to records
+ * (flow_index.c); a part of flow_table.h. */
+#ifndef FLOW_INDEX_H
+#define FLOW_INDEX_H 1
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+enum { FLOW_TAG_SHIFT = 16 /* Of hashes, to get tags. */ };
+
+/* Entries of the index: a cache line.  A link is a record's number times two
+ * plus the number of its key plus one; 0: nothing. */
+enum { BUCKET_SLOTS = 10 };
+
+struct flow_bucket {
+    uint16_t tag[BUCKET_SLOTS]; /* Upper half of the key's hash. */
+    uint32_t next;              /* In the overflow, + 1. */
+    uint32_t link[BUCKET_SLOTS];
+};
+
+_Static_assert(sizeof(struct flow_bucket) == 64, "a cache line");
+
+struct flow_index {
+    struct flow_bucket *buckets;
+    uint32_t n_buckets;
+    uint32_t mask; /* The smallest 2^n - 1 that all their numbers fit. */
+    uint64_t n_entries;
+    struct flow_bucket *overflow;
+    uint32_t n_overflow; /* Ever used, */
+    uint32_t free;       /* ... of which this and what is behind its 'next' are
+                          * free; + 1. */
+};
+
+/* Address space for 'size' bytes that are zero, in huge pages if it comes to
+ * them; NULL if there is none.  flow_unreserve(NULL, ...) does nothing. */
+void *flow_reserve(uint64_t size);
+void flow_unreserve(void *, uint64_t size);
+
+/* For keys of 'max' records; false without address space. */
+bool flow_index_init(struct flow_index *, uint64_t max);
+void flow_index_uninit(struct flow_index *, uint64_t max);
+uint64_t flow_index_bytes(const struct flow_index *);
+
+/* GCC takes a function that only prefetches for one without effect and drops
+ * calls of it, unless it is inlined before it looks. */
+#define FLOW_FETCH __attribute__((always_inline)) static inline void
+
+/* Bit i: slot i has this tag (and may be empty). */
+static inline unsigned
+flow_bucket_match(const struct flow_bucket *b, uint16_t tag)
+{
+#ifdef __SSE2__
+    __m128i tags = _mm_loadu_si128((const __m128i *)(const void *)b->tag);
+    __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((int16_t)tag));
+    unsigned m = (unsigned)_mm_movemask_epi8(
+        _mm_packs_epi16(equal, _mm_setzero_si128()));
+    unsigned i = sizeof tags / sizeof tag;
+#else
+    unsigned m = 0, i = 0;
+#endif
+
+    for (; i < BUCKET_SLOTS; i++)
+        m |= (unsigned)(b->tag[i] == tag) << i;
+    return m;
+}
+
+static inline struct flow_bucket *
+flow_bucket_of(const struct flow_index *x, uint32_t hash)
+{
+    uint32_t i = hash & x->mask;
+
+    /* The upper half is there only so far as it was split. */
+    return &x->buckets[i < x->n_buckets ? i : i & x->mask >> 1];
+}
+
+static inline struct flow_bucket *
+flow_bucket_next(const struct flow_index *x, const struct flow_bucket *b)
+{
+    return b->next ? &x->overflow[b->next - 1] : NULL;
+}
+
+/* Fetches the bucket of a hash. */
+FLOW_FETCH
+flow_index_fetch(const struct flow_index *x, uint32_t hash)
+{
+    __builtin_prefetch(flow_bucket_of(x, hash));
+}
+
+/* The link that a key of this hash probably has; 0 if there is none, as far
+ * as one or two buckets say. */
+static inline uint32_t
+flow_index_guess(const struct flow_index *x, uint32_t hash)
+{
+    const struct flow_bucket *b = flow_bucket_of(x, hash);
+    uint16_t tag = (uint16_t)(hash >> FLOW_TAG_SHIFT);
+    unsigned m = flow_bucket_match(b, tag);
+
+    if (!m) {
+        b = flow_bucket_next(x, b);
+        m = b ? flow_bucket_match(b, tag) : 0;
+    }
+    return m ? b->link[__builtin_ctz(m)] : 0;
+}
+
+#endif
