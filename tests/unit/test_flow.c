@@ -700,6 +700,171 @@ TEST(many_flows_are_all_found_again)
     rig_uninit(&r);
 }
 
+/* ---- At scale --------------------------------------------------------- */
+
+/* Makes 'p' a packet of flow 'i'. */
+static void
+set_flow(struct hg_packet *p, uint32_t i)
+{
+    uint8_t *at = hg_packet_l3(p) + (p->flags & HG_PACKET_IP6 ? 8 : 12);
+
+    hg_store32(at, 0x0a000000 + (i & 0xffffff));
+    hg_store16(hg_packet_l4(p), (uint16_t)(1 + i % 60000));
+    hg_flow_forget(p);
+}
+
+static struct hg_flow *
+open_number(struct rig *r, struct hg_packet *p, uint32_t i)
+{
+    struct hg_flow *flow;
+
+    set_flow(p, i);
+    p->time_ns = r->now;
+    flow = hg_flow_create(r->keeper[0], p);
+    if (flow) {
+        *(uint64_t *)hg_flow_state(r->keeper[0], flow, r->now) = i;
+        hg_flow_keep(r->keeper[0], flow, r->now + HG_MINUTE);
+    }
+    return flow;
+}
+
+static bool
+is_there(struct rig *r, struct hg_packet *p, uint32_t i)
+{
+    struct hg_flow *flow;
+
+    set_flow(p, i);
+    flow = hg_flow_find(r->keeper[0], p);
+    return flow && *(uint64_t *)hg_flow_state(r->keeper[0], flow, r->now) == i;
+}
+
+TEST(a_flood_leaves_a_large_table_of_established_flows_as_it_is)
+{
+    enum { LIMIT = 200000, ESTABLISHED = LIMIT - 1000, FLOOD = 600000 };
+    struct rig r;
+    struct hg_packet *p;
+    uint32_t i, n = 0, refused = 0;
+
+    rig_init(&r, 1, LIMIT);
+    p = packet(&r, "tcp 10.0.0.1:1 > 10.0.0.2:80 S");
+    for (i = 0; i < ESTABLISHED; i++)
+        REQUIRE(open_number(&r, p, i));
+    /* Not as they begin: they are all in the queue of the unconfirmed. */
+    for (i = 0; i < ESTABLISHED; i++) {
+        set_flow(p, i);
+        hg_flow_confirm(hg_flow_find(r.keeper[0], p));
+    }
+    for (; i < FLOOD; i++)
+        refused += !open_number(&r, p, i);
+    for (i = 0; i < ESTABLISHED; i++)
+        n += is_there(&r, p, i);
+    CHECK_EQ(n, ESTABLISHED);
+    CHECK_EQ(stats(&r).flows, LIMIT);
+    CHECK_EQ(stats(&r).refused, refused);
+    CHECK_EQ(stats(&r).evicted, FLOOD - LIMIT - refused);
+    /* New flows get in once the queue holds only what is not confirmed. */
+    CHECK(refused <= ESTABLISHED / 32);
+    hg_packet_free(p);
+    rig_uninit(&r);
+}
+
+TEST(flows_of_both_families_are_found_by_both_keys_while_the_table_grows)
+{
+    enum { N = 60000 };
+    static const char *const texts[] = {"udp 10.0.0.1:1 > 10.0.0.2:80",
+                                        "udp [fd00::1]:1 > [fd00::2]:80"};
+    struct rig r;
+    unsigned k;
+    uint32_t i;
+
+    rig_init(&r, 1, 0);
+    for (k = 0; k < 2; k++) {
+        struct hg_packet *p = packet(&r, texts[k]);
+
+        for (i = 0; i < N; i++) {
+            struct hg_flow *flow = open_number(&r, p, i);
+            struct hg_flow_key key;
+
+            REQUIRE(flow && hg_flow_key_of(p, &key));
+            key.vpc = 7;
+            REQUIRE(hg_flow_add_key(r.keeper[0], flow, &key, r.now));
+        }
+        hg_packet_free(p);
+    }
+    CHECK_EQ(stats(&r).flows, 2 * N);
+    for (k = 0; k < 2; k++) {
+        struct hg_packet *p = packet(&r, texts[k]);
+        uint32_t found = 0, left = 0;
+
+        for (i = 0; i < N; i++) {
+            p->vpc = 0;
+            found += is_there(&r, p, i);
+            p->vpc = 7;
+            found += is_there(&r, p, i);
+            /* One in three goes. */
+            if (i % 3 == 0)
+                hg_flow_keep(r.keeper[0], p->flow, 0);
+        }
+        CHECK_EQ(found, 2 * N);
+        rig_advance(&r, r.now + 20 * HG_SEC);
+        for (i = 0; i < N; i++) {
+            p->vpc = i % 2 ? 7 : 0;
+            left += is_there(&r, p, i);
+        }
+        CHECK_EQ(left, N - N / 3);
+        hg_packet_free(p);
+    }
+    CHECK_EQ(stats(&r).flows, 2 * (N - N / 3));
+    rig_uninit(&r);
+}
+
+TEST(a_flow_costs_little_memory)
+{
+    enum { N = 100000 };
+    struct rig r;
+    struct hg_packet *p;
+    uint32_t i;
+
+    rig_init(&r, 1, 0); /* Keeps 16 bytes. */
+    p = packet(&r, "udp 10.0.0.1:1 > 10.0.0.2:80");
+    for (i = 0; i < N; i++)
+        REQUIRE(open_number(&r, p, i));
+    CHECK(stats(&r).bytes / N <= 64 + 4 + 14);
+    hg_packet_free(p);
+    rig_uninit(&r);
+}
+
+TEST(a_batch_finds_what_packets_find_one_by_one)
+{
+    struct hg_batch *b = calloc(1, sizeof *b);
+    struct hg_packet *p;
+    struct rig r;
+    unsigned i;
+
+    rig_init(&r, 2, 0);
+    p = packet(&r, "udp 10.0.0.1:1 > 10.0.0.2:80");
+    for (i = 0; i < 1000; i += 2)
+        REQUIRE(open_number(&r, p, i));
+    for (b->n = 0; b->n < HG_BATCH_MAX; b->n++) {
+        b->p[b->n] = packet(&r, "udp 10.0.0.1:1 > 10.0.0.2:80");
+        set_flow(b->p[b->n], b->n * 3u);
+        if (b->n % 5 == 0)
+            hg_flow_find(r.keeper[0], b->p[b->n]);
+    }
+    hg_flow_find_batch(r.keeper[1], b);
+    for (i = 0; i < b->n; i++) {
+        struct hg_flow *flow = b->p[i]->flow;
+
+        CHECK((flow != NULL) == (i * 3 % 2 == 0 && i * 3 < 1000));
+        CHECK(hg_flow_find(r.keeper[0], b->p[i]) == flow);
+        CHECK(is_there(&r, p, i * 3) == (flow != NULL));
+        hg_packet_free(b->p[i]);
+    }
+    hg_packet_free(p);
+    free(b);
+    rig_uninit(&r);
+}
+
 /* ---- Translated flows ------------------------------------------------- */
 
 TEST(replies_to_a_translated_flow_find_it_by_its_second_key)
