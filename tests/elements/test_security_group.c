@@ -395,6 +395,49 @@ TEST(only_the_answer_to_an_icmp_query_passes)
         {3, "i", "icmp 203.0.113.9 > 10.0.0.5 echo 7 seq 1", false});
 }
 
+/* Queries without an identifier are of one flow; there is room for four, one
+ * after the other and again when the first have ended. */
+TEST(several_queries_at_once_each_have_their_answer)
+{
+    struct bench *b = bench_load(GROUP("inbound { protocol = icmp type = 13"
+                                       "          source = 0.0.0.0/0 }"));
+    unsigned round;
+
+    for (round = 0; round < 3; round++) {
+        static const struct step steps[] = {
+#define Q "icmp 10.0.0.5 > 203.0.113.9 type "
+#define A "icmp 203.0.113.9 > 10.0.0.5 type "
+            {0, "e", Q "13 code 0 len 16", true},
+            {1, "e", Q "15 code 0 len 4", true},
+            {2, "i", A "18 code 0 len 8", false},
+            {2, "e", Q "17 code 0 len 8", true},
+            {3, "i", A "13 code 0 len 16", true},
+            {4, "i", A "14 code 0 len 16", true},
+            {5, "i", A "16 code 0 len 4", true},
+            {6, "i", A "18 code 0 len 8", true},
+            {7, "e", Q "14 code 0 len 16", true},
+            /* The others end; one goes on. */
+            {SEC(40), "e", Q "17 code 0 len 8", true},
+            {SEC(70), "i", A "14 code 0 len 16", false},
+            {SEC(70), "i", A "18 code 0 len 8", true},
+            {SEC(71), "e", Q "15 code 0 len 4", true},
+            {SEC(72), "i", A "16 code 0 len 4", true},
+#undef Q
+#undef A
+        };
+        size_t i;
+
+        for (i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+            struct step s = steps[i];
+
+            s.at += round * SEC(1000);
+            push(b, &s);
+        }
+        CHECK_STR(bench_read(b, "count", ""), "2");
+    }
+    bench_destroy(b);
+}
+
 /* ---- Limits ----------------------------------------------------------- */
 
 static void
