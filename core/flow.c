@@ -40,26 +40,10 @@ user_of(const void *self)
 /* ---- Finding -------------------------------------------------------------
  */
 
-/* A packet remembers its record, its generation, and in the lowest bit of
- * that whether it travels against the record's own direction. */
-static void
-remember(struct hg_packet *p, struct hg_flow *flow, bool against)
-{
-    p->flow = flow;
-    p->flow_generation = flow->generation << 1 | against;
-}
-
 void
 hg_flow_forget(struct hg_packet *p)
 {
     p->flow = NULL;
-}
-
-static bool
-is_remembered(const struct hg_packet *p)
-{
-    return p->flow && p->flow->used &&
-           p->flow_generation >> 1 == (p->flow->generation & INT32_MAX);
 }
 
 /* Looks up and remembers a packet's record; 'guess' is a link that is probably
@@ -77,7 +61,7 @@ look_up(const struct flow_table *t, struct hg_packet *p,
         flow = flow_index_find(t, key, p->time_ns, &k);
     p->flow = NULL;
     if (flow)
-        remember(p, flow, key->swapped != flow_table_swapped(flow, k));
+        flow_remember(p, flow, k, key->swapped != flow_table_swapped(flow, k));
     return flow;
 }
 
@@ -86,7 +70,7 @@ static struct hg_flow *
 for_user(const struct flow_table *t, struct hg_packet *p, unsigned user)
 {
     struct hg_flow *flow = p->flow;
-    uint32_t against = p->flow_generation & 1;
+    uint32_t against = p->flow_generation & HG_FLOW_AGAINST;
 
     if (*flow_table_deadline(t, flow, user) <= p->time_ns)
         return NULL;
@@ -102,7 +86,7 @@ hg_flow_find(void *self, struct hg_packet *p)
     struct flow_table *t = table_of(self);
     struct flow_tuple key;
 
-    if (!is_remembered(p) &&
+    if (!flow_is_remembered(p) &&
         (!flow_tuple_of_packet(p, t->seed, &key) || !look_up(t, p, &key, 0)))
         return NULL;
     return for_user(t, p, user_of(self));
@@ -152,7 +136,7 @@ find_many(const struct flow_table *t, unsigned user, struct hg_packet **p,
         link[i] = flow_index_guess(&t->index, key[i].hash);
     for (i = 0; i < n_wanted; i++)
         if (link[i])
-            flow_table_fetch_link(t, link[i], key[i].family, user);
+            flow_table_fetch_link(t, link[i], &key[i], user);
     for (i = 0; i < n_wanted; i++)
         look_up(t, wanted[i], &key[i], link[i]);
 }
@@ -178,7 +162,7 @@ static void
 begin_interest(struct flow_table *t, struct hg_flow *flow, unsigned user,
                struct hg_packet *p)
 {
-    bool against = p->flow_generation & 1;
+    bool against = p->flow_generation & HG_FLOW_AGAINST;
 
     if (!flow_table_is_wanted(t, flow, p->time_ns)) {
         flow->confirmed = false;
@@ -202,7 +186,7 @@ hg_flow_create(void *self, struct hg_packet *p)
     struct flow_tuple key;
     struct hg_flow *flow;
 
-    if (!is_remembered(p)) {
+    if (!flow_is_remembered(p)) {
         if (!flow_tuple_of_packet(p, t->seed, &key))
             return NULL;
         if (!look_up(t, p, &key, 0)) {
@@ -210,7 +194,7 @@ hg_flow_create(void *self, struct hg_packet *p)
             if (!flow)
                 return NULL;
             flow_table_set_key(t, flow, 0, &key);
-            remember(p, flow, false);
+            flow_remember(p, flow, 0, false);
         }
     }
     flow = for_user(t, p, user);
@@ -254,7 +238,7 @@ hg_flow_is_reply(const struct hg_flow *flow, const struct hg_packet *p)
 {
     struct flow_tuple key;
 
-    if (p->flow == flow && is_remembered(p))
+    if (p->flow == flow && flow_is_remembered(p))
         return p->flags & HG_PACKET_REPLY;
     if (!flow_tuple_of_packet(p, 0, &key))
         return false;

@@ -277,6 +277,7 @@ flow_table_take(struct flow_table *t, uint64_t now_ns)
     flow->has_second = false;
     flow->first_against = false;
     flow->against = 0;
+    flow_verdicts_clear(t, flow);
     clear_queue(t, 2);
     flow_table_queue(t, flow);
     return flow;
@@ -284,15 +285,13 @@ flow_table_take(struct flow_table *t, uint64_t now_ns)
 
 /* ---- The table's life ------------------------------------------------- */
 
-static struct flow_table *
-get_table(struct hg_graph *g)
+struct flow_table *
+flow_table_get(struct hg_graph *g)
 {
     if (!g->flows) {
         g->flows = xcalloc(1, sizeof *g->flows);
         g->flows->graph = g;
         g->flows->limit = DEFAULT_LIMIT;
-        if (g->span_ns > SWEEP_INTERVAL)
-            g->span_ns = SWEEP_INTERVAL;
     }
     return g->flows;
 }
@@ -301,7 +300,7 @@ bool
 hg_flow_declare(void *self, size_t size)
 {
     struct hg_element *e = hg_element_of(self);
-    struct flow_table *t = get_table(e->graph);
+    struct flow_table *t = flow_table_get(e->graph);
 
     if (t->n_users == MAX_USERS)
         return hg_config_error(self, NULL, -1,
@@ -311,13 +310,15 @@ hg_flow_declare(void *self, size_t size)
     t->users = xrealloc(t->users, (t->n_users + 1) * sizeof *t->users);
     t->users[t->n_users++] = (struct flow_user){e, 0, (size + 7) & ~(size_t)7};
     e->flow_user = (uint32_t)t->n_users;
+    if (e->graph->span_ns > SWEEP_INTERVAL)
+        e->graph->span_ns = SWEEP_INTERVAL;
     return true;
 }
 
 void
 hg_flow_limit(void *self, uint64_t max_flows)
 {
-    struct flow_table *t = get_table(hg_element_of(self)->graph);
+    struct flow_table *t = flow_table_get(hg_element_of(self)->graph);
 
     if (max_flows > MAX_LIMIT)
         max_flows = MAX_LIMIT;
@@ -379,12 +380,15 @@ flow_table_start(struct hg_graph *g, struct hg_error *error)
     struct flow_table *t = g->flows;
     size_t i, size = sizeof(struct hg_flow);
 
-    if (!t)
+    if (!t || !t->n_users)
         return true;
     for (i = 0; i < t->n_users; i++) {
         t->users[i].offset = size;
         size += sizeof(uint64_t) + t->users[i].size;
     }
+    t->verdict_offset = size;
+    t->verdict_size = flow_verdicts_lay_out(t);
+    size += 2 * t->verdict_size;
     /* Whole halves of cache lines: none that could be spared is touched. */
     t->record_size = (size + 31) & ~(size_t)31;
     t->seed = g->seed;
@@ -421,5 +425,6 @@ flow_table_destroy(struct hg_graph *g)
     flow_unreserve(t->wide[0], n * sizeof *t->wide[0]);
     flow_unreserve(t->wide[1], n * sizeof *t->wide[1]);
     free(t->users);
+    free(t->verdicts);
     free(t);
 }

@@ -74,6 +74,10 @@ struct flow_table {
     uint64_t refused;
     struct flow_user *users;
     size_t n_users;
+    struct flow_verdict *verdicts;
+    size_t n_verdicts;
+    size_t verdict_offset; /* In records: of two areas, */
+    size_t verdict_size;   /* ... each of so many bytes. */
     struct hg_timer sweep;
 };
 
@@ -104,6 +108,36 @@ flow_table_swapped(const struct hg_flow *flow, unsigned k)
 {
     return k ? flow->swapped2 : flow->swapped;
 }
+
+/* A packet remembers its record, its generation, and in the lowest bits of
+ * that by which key, and whether it travels against the record's direction. */
+static inline void
+flow_remember(struct hg_packet *p, struct hg_flow *flow, unsigned k,
+              bool against)
+{
+    p->flow = flow;
+    p->flow_generation = flow->generation << 2 | (k ? HG_FLOW_NOT_FIRST : 0) |
+                         (against ? HG_FLOW_AGAINST : 0);
+}
+
+static inline bool
+flow_is_remembered(const struct hg_packet *p)
+{
+    return p->flow && p->flow->used &&
+           p->flow_generation >> 2 == (p->flow->generation & UINT32_MAX >> 2);
+}
+
+static inline void
+flow_verdicts_clear(const struct flow_table *t, struct hg_flow *flow)
+{
+    memset((uint8_t *)flow + t->verdict_offset, 0, 2 * t->verdict_size);
+}
+
+/* The size of an area for verdicts (flow_verdict.c). */
+size_t flow_verdicts_lay_out(struct flow_table *);
+
+/* The graph's table, which is made if there is none. */
+struct flow_table *flow_table_get(struct hg_graph *);
 
 /* Whether anybody is interested in the record. */
 bool flow_table_is_wanted(const struct flow_table *, const struct hg_flow *,
@@ -161,14 +195,21 @@ flow_table_fetch(const struct flow_table *t, const struct hg_flow *flow,
 
 FLOW_FETCH
 flow_table_fetch_link(const struct flow_table *t, uint32_t link,
-                      uint8_t family, unsigned user)
+                      const struct flow_tuple *key, unsigned user)
 {
     uint32_t number = (link - 1) / 2, k = (link - 1) & 1;
+    const struct hg_flow *flow = flow_table_record(t, number);
+    const uint8_t *area = (const uint8_t *)flow + t->verdict_offset +
+                          key->swapped * t->verdict_size;
 
-    flow_table_fetch(t, flow_table_record(t, number), user);
+    flow_table_fetch(t, flow, user);
+    if (t->verdict_size) {
+        __builtin_prefetch(area);
+        __builtin_prefetch(area + t->verdict_size - 1);
+    }
     if (k)
         __builtin_prefetch(&t->second[number]);
-    if (family == 6)
+    if (key->family == 6)
         __builtin_prefetch(&t->wide[k][number]);
 }
 

@@ -56,9 +56,10 @@ struct hg_element {
     struct hg_device *device;
     uint64_t seed;
     uint64_t random;
-    uint32_t index;     /* Order of declaration. */
-    uint64_t given[2];  /* Bit i: option i was given. */
-    uint32_t flow_user; /* Number among users of the flow service + 1. */
+    uint32_t index;        /* Order of declaration. */
+    uint64_t given[2];     /* Bit i: option i was given. */
+    uint32_t flow_user;    /* Number among users of the flow service + 1. */
+    uint32_t flow_verdict; /* ... among those whose verdicts flows remember. */
     const struct lang_section *section; /* While building, or NULL. */
     bool started;
     bool failed; /* Its configuration has a mistake. */

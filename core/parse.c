@@ -182,6 +182,7 @@ hg_packet_parse_l3(struct hg_packet *p, uint16_t ether_type,
                    uint16_t l3_offset)
 {
     p->flags &= ~PARSED_FLAGS;
+    p->flow = NULL; /* What it was of before, it may not be of now. */
     p->ether_type = ether_type;
     p->l3_offset = l3_offset;
     p->l4_offset = 0;

@@ -121,7 +121,7 @@ set_addr(struct hg_packet *p, unsigned ip4, unsigned ip6,
         set_addr4(p, hg_packet_l3(p) + ip4, a);
     else if (p->flags & HG_PACKET_IP6 && a->family == 6)
         set_addr6(p, hg_packet_l3(p) + ip6, a);
-    p->flags &= ~(uint32_t)HG_PACKET_HASHED;
+    hg_packet_rewritten(p);
 }
 
 void
@@ -198,7 +198,7 @@ set_port(struct hg_packet *p, hg_be16 *field, uint16_t port)
         hg_checksum_update16(&hg_packet_icmp(p)->checksum, from, port);
     else
         hg_checksum_update16(addressed_checksum(p), from, port);
-    p->flags &= ~(uint32_t)HG_PACKET_HASHED;
+    hg_packet_rewritten(p);
 }
 
 void

@@ -73,6 +73,8 @@ add_executable(rules_bench bench/rules_bench.c)
 target_link_libraries(rules_bench PRIVATE headgate PkgConfig::JANSSON)
 add_executable(nat_fill bench/nat_fill.c)
 target_link_libraries(nat_fill PRIVATE headgate_internal)
+add_executable(flow_bench bench/flow_bench.c)
+target_link_libraries(flow_bench PRIVATE headgate)
 add_script_test(test_bench ${PYTHON}
   ${CMAKE_CURRENT_SOURCE_DIR}/bench/test_bench.py $<TARGET_FILE:bench>)
 

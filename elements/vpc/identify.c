@@ -118,7 +118,9 @@ identify_packet(struct identify *self, struct hg_packet *p)
         return hg_drop(&self->spoofed_source);
     p->vpc = eni->vpc->number;
     p->src_eni = eni;
-    p->flags &= ~(uint32_t)HG_PACKET_HASHED; /* The hash covers the VPC. */
+    /* Hash and flow are those of the VPC. */
+    p->flags &= ~(uint32_t)HG_PACKET_HASHED;
+    p->flow = NULL;
     return OUT;
 }
 

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <headgate/flow.h>
+
 #include "nacl.h"
 
 static const struct hg_field rule_fields[] = {
@@ -284,6 +286,36 @@ judge(struct nacl *self, struct hg_packet *p, struct hg_acl *acl,
     return rule->allow ? allow(self, p) : deny(self, p);
 }
 
+/* What a flow remembers: the list and the place in it. */
+struct remembered {
+    uint32_t acl;
+    uint32_t found;
+};
+
+/* Judges a packet as its flow remembers; false if it does not. */
+static bool
+judge_as_before(struct nacl *self, struct hg_packet *p, struct hg_acl *acl,
+                int16_t *verdict)
+{
+    const struct remembered *r = hg_flow_verdict(self, p);
+
+    if (!r || r->acl != acl - self->set.acl)
+        return false;
+    *verdict = (int16_t)judge(self, p, acl, r->found);
+    return true;
+}
+
+static int
+judge_anew(struct nacl *self, struct hg_packet *p, struct hg_acl *acl,
+           uint32_t found)
+{
+    struct remembered r = {(uint32_t)(acl - self->set.acl), found};
+
+    if (p->flow)
+        hg_flow_remember(self, p, &r);
+    return judge(self, p, acl, found);
+}
+
 /* Runs of packets of one list are looked up together. */
 static void
 nacl_batch(struct nacl *self, struct hg_batch *batch)
@@ -300,8 +332,14 @@ nacl_batch(struct nacl *self, struct hg_batch *batch)
         forget_guards(self);
     }
     for (i = 0; i < batch->n; i++) {
-        hg_rule_key_of(batch->p[i], &key[i]);
-        verdict[i] = (int16_t)choose(self, batch->p[i], &key[i], &acl[i]);
+        struct hg_packet *p = batch->p[i];
+
+        hg_rule_key_of(p, &key[i]);
+        verdict[i] = (int16_t)choose(self, p, &key[i], &acl[i]);
+        if (!acl[i])
+            note_rule(self, p, 0);
+        else if (p->flow && judge_as_before(self, p, acl[i], &verdict[i]))
+            acl[i] = NULL;
     }
     for (i = 0; i < batch->n; i = end) {
         unsigned direction = batch->p[i]->in_port;
@@ -309,15 +347,13 @@ nacl_batch(struct nacl *self, struct hg_batch *batch)
         for (end = i + 1; end < batch->n && acl[end] == acl[i] &&
                           batch->p[end]->in_port == direction;)
             end++;
-        if (!acl[i]) {
-            for (k = i; k < end; k++)
-                note_rule(self, batch->p[k], 0);
+        if (!acl[i])
             continue;
-        }
         hg_rules_first_batch(acl[i]->list[direction].table, end - i, key + i,
                              found + i);
         for (k = i; k < end; k++)
-            verdict[k] = (int16_t)judge(self, batch->p[k], acl[k], found[k]);
+            verdict[k] =
+                (int16_t)judge_anew(self, batch->p[k], acl[k], found[k]);
     }
     hg_route(self, batch, verdict);
 }
@@ -339,6 +375,7 @@ change(void *self_, enum hg_acl_change kind, const char *value,
 {
     struct nacl *self = self_;
 
+    hg_tables_changed(self);
     return hg_acl_set_change(&self->set, kind, value, error);
 }
 
@@ -542,6 +579,7 @@ nacl_configure(void *self_)
         ok &= hg_acl_set_read(&self->set, self->file, report_mistake, self);
     choose_default(self);
     hg_acl_set_compile(&self->set);
+    hg_flow_declare_verdict(self, sizeof(struct remembered));
     return ok;
 }
 

@@ -18,13 +18,13 @@ enum { BATCH = 64, SLICE = 4096, SLICES = 400, STATE = 24 };
 
 static const uint64_t START_NS = UINT64_C(1700000000) * HG_SEC;
 
-static const struct hg_class keeper_class = {
-    .magic = HG_MAGIC,
-    .abi = HG_ABI,
-    .class_size = sizeof(struct hg_class),
-    .flags = HG_CLASS_PASSIVE,
-    .name = "Keeper",
-    .self_size = sizeof(uint64_t)};
+static const struct hg_class keeper_class = {.magic = HG_MAGIC,
+                                             .abi = HG_ABI,
+                                             .class_size =
+                                                 sizeof(struct hg_class),
+                                             .flags = HG_CLASS_PASSIVE,
+                                             .name = "Keeper",
+                                             .self_size = sizeof(uint64_t)};
 
 struct rig {
     struct hg_plugins *plugins;

@@ -196,38 +196,80 @@ TEST(what_is_denied_is_dropped_where_deny_is_not_wired)
 
 /* ---- Changes ---------------------------------------------------------- */
 
+/* The same behind an element that keeps flows, which then remember where in
+ * the list their packets were decided. */
+#define GRAPH_OF_FLOWS(options)                                               \
+    PORTS "NACL dut { " options " }\n"                                        \
+          "SecurityGroup sg { group g { inbound { source = 10.8.0.0/16 }\n"   \
+          "outbound { destination = 10.8.0.0/16 } } }\n"                      \
+          "connect(\"in -> [ingress]sg[ingress] -> [inbound]dut[inbound] "    \
+          "-> ok-in\")\n"                                                     \
+          "connect(\"out -> [egress]sg[egress] -> [outbound]dut[outbound] "   \
+          "-> ok-out\")\n"                                                    \
+          "connect(\"dut[deny] -> no\")"
+
+/* Three packets of one flow, all with this fate. */
+static void
+push_some(struct bench *b, const char *in, const char *packet,
+          const char *sink, unsigned rule)
+{
+    unsigned i;
+
+    for (i = 0; i < 3; i++) {
+        const struct hg_packet *p;
+
+        bench_push(b, in, packet, 0);
+        REQUIRE(CHECK_EQ(bench_waiting(b, sink), 1));
+        p = bench_take(b, sink);
+        CHECK_EQ(deciding_rule(p), rule);
+        bench_forget(b, NULL);
+    }
+}
+
 TEST(a_changed_rule_acts_on_the_very_next_packet)
 {
     static const char packet[] = "tcp 10.8.1.1:4000 > 10.0.1.5:22 S";
-    struct bench *b =
-        bench_load(GRAPH("inbound 100 { cidr = 0.0.0.0/0 action = allow }"));
+    static const char back[] = "tcp 10.0.1.5:22 > 10.8.1.1:4000 S.";
+    static const char *const graphs[] = {
+        GRAPH("inbound 100 { cidr = 0.0.0.0/0 action = allow }"),
+        GRAPH_OF_FLOWS("inbound 100 { cidr = 0.0.0.0/0 action = allow }")};
+    unsigned i;
 
-    bench_push(b, "in", packet, 0);
-    bench_expect(b, "ok-in", packet);
-    bench_write(b, "add-rule",
-                "default inbound 90 action=deny protocol=tcp ports=22 "
-                "cidr=0.0.0.0/0");
-    bench_push(b, "in", packet, 0);
-    bench_expect(b, "no", packet);
-    bench_write(b, "replace-rule",
-                "default inbound 90 action=deny protocol=tcp ports=23 "
-                "cidr=0.0.0.0/0");
-    bench_push(b, "in", packet, 0);
-    bench_expect(b, "ok-in", packet);
-    bench_write(b, "remove-rule", "default inbound 100");
-    bench_push(b, "in", packet, 0);
-    bench_expect(b, "no", packet);
-    CHECK_STR(bench_read(b, "rules", "default"),
-              "{\"acl\": \"default\", \"direction\": \"inbound\", \"number\": "
-              "90, \"action\": \"deny\", \"protocol\": \"tcp\", \"cidr\": "
-              "\"0.0.0.0/0\", \"ports\": \"23-23\", \"packets\": 0}\n"
-              "{\"acl\": \"default\", \"direction\": \"inbound\", \"number\": "
-              "\"*\", \"action\": \"deny\", \"protocol\": \"all\", "
-              "\"packets\": 1}\n"
-              "{\"acl\": \"default\", \"direction\": \"outbound\", "
-              "\"number\": \"*\", \"action\": \"deny\", \"protocol\": "
-              "\"all\", \"packets\": 0}");
-    bench_destroy(b);
+    for (i = 0; i < 2; i++) {
+        struct bench *b = bench_load(graphs[i]);
+
+        push_some(b, "in", packet, "ok-in", 100);
+        push_some(b, "out", back, "no", 32767);
+        bench_write(b, "add-rule",
+                    "default inbound 90 action=deny protocol=tcp ports=22 "
+                    "cidr=0.0.0.0/0");
+        push_some(b, "in", packet, "no", 90);
+        push_some(b, "out", back, "no", 32767);
+        bench_write(b, "replace-rule",
+                    "default inbound 90 action=deny protocol=tcp ports=23 "
+                    "cidr=0.0.0.0/0");
+        bench_write(b, "add-rule",
+                    "default outbound 7 action=allow cidr=0.0.0.0/0");
+        push_some(b, "in", packet, "ok-in", 100);
+        push_some(b, "out", back, "ok-out", 7);
+        bench_write(b, "remove-rule", "default inbound 100");
+        push_some(b, "in", packet, "no", 32767);
+        CHECK_STR(bench_read(b, "rules", "default"),
+                  "{\"acl\": \"default\", \"direction\": \"inbound\", "
+                  "\"number\": 90, \"action\": \"deny\", \"protocol\": "
+                  "\"tcp\", \"cidr\": \"0.0.0.0/0\", \"ports\": \"23-23\", "
+                  "\"packets\": 0}\n"
+                  "{\"acl\": \"default\", \"direction\": \"inbound\", "
+                  "\"number\": \"*\", \"action\": \"deny\", \"protocol\": "
+                  "\"all\", \"packets\": 3}\n"
+                  "{\"acl\": \"default\", \"direction\": \"outbound\", "
+                  "\"number\": 7, \"action\": \"allow\", \"protocol\": "
+                  "\"all\", \"cidr\": \"0.0.0.0/0\", \"packets\": 3}\n"
+                  "{\"acl\": \"default\", \"direction\": \"outbound\", "
+                  "\"number\": \"*\", \"action\": \"deny\", \"protocol\": "
+                  "\"all\", \"packets\": 6}");
+        bench_destroy(b);
+    }
 }
 
 TEST(changes_that_cannot_be_are_refused_and_change_nothing)

@@ -40,10 +40,27 @@ static const struct hg_class keeper_class = {
     .self_size = sizeof(struct keeper),
     .flow_expired = keeper_expired};
 
+static void
+judge_batch(struct hg_element *element, struct hg_batch *batch)
+{
+    hg_pass(hg_element_self(element), 0, batch);
+}
+
+static const struct hg_class judge_class = {.magic = HG_MAGIC,
+                                            .abi = HG_ABI,
+                                            .class_size =
+                                                sizeof(struct hg_class),
+                                            .name = "Judge",
+                                            .inputs = "a b",
+                                            .outputs = "out?",
+                                            .self_size = sizeof(uint64_t),
+                                            .batch = judge_batch};
+
 struct rig {
     struct hg_plugins *plugins;
     struct hg_graph *graph;
     struct keeper *keeper[MAX_KEEPERS];
+    void *judge; /* Lets flows remember a word for either of its inputs. */
     uint64_t now;
 };
 
@@ -65,6 +82,8 @@ build(struct rig *r, unsigned n_keepers)
         r->keeper[i] = hg_element_self(e);
         REQUIRE(hg_flow_declare(r->keeper[i], 2 * sizeof(uint64_t)));
     }
+    r->judge = hg_element_self(hg_graph_add(r->graph, &judge_class, "judge"));
+    hg_flow_declare_verdict(r->judge, sizeof(uint32_t));
 }
 
 static void
@@ -825,11 +844,11 @@ TEST(a_flow_costs_little_memory)
     struct hg_packet *p;
     uint32_t i;
 
-    rig_init(&r, 1, 0); /* Keeps 16 bytes. */
+    rig_init(&r, 1, 0); /* Keeps 16 bytes, and 4 words of verdicts. */
     p = packet(&r, "udp 10.0.0.1:1 > 10.0.0.2:80");
     for (i = 0; i < N; i++)
         REQUIRE(open_number(&r, p, i));
-    CHECK(stats(&r).bytes / N <= 64 + 4 + 14);
+    CHECK(stats(&r).bytes / N <= 96 + 4 + 14);
     hg_packet_free(p);
     rig_uninit(&r);
 }
@@ -919,6 +938,105 @@ TEST(two_live_flows_cannot_have_one_key)
     CHECK(hg_flow_add_key(r.keeper[0], b, &key, r.now + HG_SEC));
     p->time_ns = r.now + HG_SEC;
     CHECK(hg_flow_find(r.keeper[0], p) == b);
+    hg_packet_free(p);
+    rig_uninit(&r);
+}
+
+/* ---- Remembered verdicts ---------------------------------------------- */
+
+struct verdict_case {
+    const char *name;
+    const char *first; /* Its flow is made, and remembers. */
+    const char *then;
+    uint16_t first_port;
+    uint16_t then_port;
+    bool remembered;
+};
+
+static bool
+remembers(void *self, const struct hg_packet *p, uint32_t value)
+{
+    const uint32_t *v = hg_flow_verdict(self, p);
+
+    return v && *v == value;
+}
+
+TEST(a_flow_remembers_a_verdict_for_each_direction_and_input)
+{
+#define GO "udp 10.0.0.1:1 > 10.0.0.2:2"
+#define BACK "udp 10.0.0.2:2 > 10.0.0.1:1"
+#define PING "icmp 10.0.0.1 > 10.0.0.2 echo 7 seq 1"
+#define PIECE "udp 10.0.0.1:1 > 10.0.0.2:2 len 16 frag 0+ id 7"
+    static const struct verdict_case cases[] = {
+        {"the same", GO, GO, 0, 0, true},
+        {"another input", GO, GO, 0, 1, false},
+        {"the same other input", GO, GO, 1, 1, true},
+        {"the other direction", GO, BACK, 0, 0, false},
+        {"IPv6", "tcp [fd00::2]:1 > [fd00::1]:2 S",
+         "tcp [fd00::2]:1 > [fd00::1]:2 S", 0, 0, true},
+        {"ICMP", PING, PING, 0, 0, false},
+        {"a fragment", PIECE, PIECE, 0, 0, false},
+        {"a fragment of a known flow", GO, PIECE, 0, 0, false},
+        {"another flow", GO, "udp 10.0.0.1:1 > 10.0.0.2:3", 0, 0, false},
+    };
+    size_t i;
+
+    for (i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const struct verdict_case *c = &cases[i];
+        struct hg_packet *first, *then;
+        const uint32_t verdict = 7;
+        struct hg_flow *flow;
+        struct rig r;
+
+        rig_init(&r, 1, 0);
+        first = packet(&r, c->first);
+        then = packet(&r, c->then);
+        first->in_port = c->first_port;
+        then->in_port = c->then_port;
+        hg_flow_remember(r.judge, first, &verdict);
+        CHECK(!hg_flow_verdict(r.judge, first)); /* No flow is known. */
+        flow = hg_flow_create(r.keeper[0], first);
+        REQUIRE(flow);
+        hg_flow_keep(r.keeper[0], flow, r.now + HG_SEC);
+        CHECK(!hg_flow_verdict(r.judge, first));
+        hg_flow_remember(r.judge, first, &verdict);
+        CHECK(!hg_flow_verdict(r.judge, then));
+        hg_flow_find(r.keeper[0], then);
+        if (!CHECK_EQ(remembers(r.judge, then, 7), c->remembered))
+            FAIL("%s", c->name);
+        hg_packet_free(first);
+        hg_packet_free(then);
+        rig_uninit(&r);
+    }
+}
+
+TEST(a_remembered_verdict_ends_with_tables_rewriting_and_flow)
+{
+    const uint32_t verdict = 7;
+    struct hg_packet *p;
+    struct hg_flow *flow;
+    struct hg_addr addr = {4, {10, 0, 0, 9}};
+    struct rig r;
+
+    rig_init(&r, 1, 1);
+    p = packet(&r, "udp 10.0.0.1:1 > 10.0.0.2:2");
+    flow = hg_flow_create(r.keeper[0], p);
+    REQUIRE(flow);
+    hg_flow_keep(r.keeper[0], flow, r.now + HG_SEC);
+    hg_flow_remember(r.judge, p, &verdict);
+    CHECK(remembers(r.judge, p, 7));
+    hg_tables_changed(r.judge);
+    CHECK(!hg_flow_verdict(r.judge, p));
+    hg_flow_remember(r.judge, p, &verdict);
+    CHECK(remembers(r.judge, p, 7));
+    hg_packet_set_dst(p, &addr);
+    CHECK(!hg_flow_verdict(r.judge, p));
+
+    /* The record is used again, by another flow. */
+    hg_flow_forget(p);
+    r.now = p->time_ns += 2 * HG_SEC;
+    CHECK(hg_flow_create(r.keeper[0], p) == flow);
+    CHECK(!hg_flow_verdict(r.judge, p));
     hg_packet_free(p);
     rig_uninit(&r);
 }

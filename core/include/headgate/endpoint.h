@@ -88,7 +88,7 @@ hg_end_set_addr(struct hg_packet *p, enum hg_end end, uint32_t addr)
     *at = hg_be32_of(addr);
     ip->checksum =
         hg_be16_of(hg_checksum_changed(hg_get16(ip->checksum), delta));
-    p->flags &= ~(uint32_t)HG_PACKET_HASHED;
+    hg_packet_rewritten(p);
     return delta;
 }
 

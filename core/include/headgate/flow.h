@@ -122,6 +122,36 @@ HG_API void hg_flow_foreach(void *self, uint64_t now_ns,
                                        void *state),
                             void *aux);
 
+/* ---- Remembered verdicts ----------------------------------------------
+ *
+ * An element whose verdict on a packet of TCP or UDP depends on nothing but
+ * VPC, five-tuple, input port and its own tables may let the flow remember it,
+ * where a stateful element before it has made the packet's flow known:
+ *
+ *     configure:  hg_flow_declare_verdict(self, sizeof(struct my_verdict))
+ *     packet:     v = hg_flow_verdict(self, p)      NULL: decide yourself
+ *                 hg_flow_remember(self, p, &my_verdict)
+ *     a change:   hg_tables_changed(self)
+ *
+ * What it also depends on (the ENI that the packet came from) belongs into
+ * the verdict and is compared.  Flows are neither looked up nor made for this:
+ * where no flow is known both calls do nothing.  Fragments, ICMP, packets that
+ * are known by the second key of a flow and such as were rewritten since their
+ * flow became known (hg_packet_rewritten) have no verdict. */
+
+/* In configure: this element remembers 'size' bytes, aligned to 4, for either
+ * direction of a flow and each of its inputs. */
+HG_API void hg_flow_declare_verdict(void *self, size_t size);
+
+/* What was remembered for packets like this one since the tables changed, or
+ * NULL.  It belongs to the service; it holds until the next call of it. */
+HG_API const void *hg_flow_verdict(void *self, const struct hg_packet *p);
+HG_API void hg_flow_remember(void *self, const struct hg_packet *p,
+                             const void *verdict);
+
+/* What this element let flows remember is not to be used any more. */
+HG_API void hg_tables_changed(void *self);
+
 /* Records now there (those not swept yet included), pushed out so far, and
  * refused because the table was full. */
 struct hg_flow_stats {

@@ -41,6 +41,12 @@ enum {
     HG_PACKET_REPLY = 1 << 10   /* Against the first packet of 'flow'. */
 };
 
+/* The lowest bits of hg_packet.flow_generation. */
+enum {
+    HG_FLOW_AGAINST = 1 << 0,  /* Against the direction of the record. */
+    HG_FLOW_NOT_FIRST = 1 << 1 /* Known by the second key, or rewritten. */
+};
+
 struct hg_packet {
     /* First cache line: what every element looks at. */
     uint8_t *data;       /* First byte of the frame. */
@@ -70,7 +76,7 @@ struct hg_packet {
     uint8_t size_class;     /* Of the slot. */
     uint8_t pad[3];
     struct hg_flow *flow;     /* Flow service (flow.h): its record, */
-    uint32_t flow_generation; /* valid while this equals the record's. */
+    uint32_t flow_generation; /* valid while this is the record's. */
     uint32_t pad2;
     uint8_t meta[HG_PACKET_META]; /* hg_metadata(); zero when it enters. */
 };
@@ -136,6 +142,16 @@ static inline uint32_t
 hg_packet_hash(struct hg_packet *p)
 {
     return p->flags & HG_PACKET_HASHED ? p->hash : hg_packet_hash_slow(p);
+}
+
+/* To be called by whoever rewrites addresses, ports or the VPC in place: the
+ * hash and what the flow remembers (flow.h) are of what was there before.
+ * hg_packet_set_src() and the like do. */
+static inline void
+hg_packet_rewritten(struct hg_packet *p)
+{
+    p->flags &= ~(uint32_t)HG_PACKET_HASHED;
+    p->flow_generation |= HG_FLOW_NOT_FIRST;
 }
 
 static inline bool
