@@ -324,7 +324,7 @@ hg_graph_inject(struct hg_graph *g, struct hg_element *source, unsigned port,
     for (i = 0; i < n; i++) {
         struct hg_packet *p = packets[i];
 
-        p->seq = ++g->seq;
+        p->seq = g->seq += g->seq_stride;
         hg_packet_parse(p);
         batch_add(b, p);
         if (b->n == HG_BATCH_MAX && i + 1 < n) {
@@ -334,6 +334,29 @@ hg_graph_inject(struct hg_graph *g, struct hg_element *source, unsigned port,
     }
     if (b->n)
         hg_pass(hg_element_self(source), port, b);
+    else
+        batch_put(g, b);
+}
+
+void
+hg_graph_enter(struct hg_graph *g, struct hg_element *e, unsigned port,
+               struct hg_packet *const *packets, unsigned n)
+{
+    struct hg_batch *b = batch_get(g);
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        if (b->n == HG_BATCH_MAX) {
+            enqueue(e, b);
+            b = batch_get(g);
+        }
+        packets[i]->in_port = (uint16_t)port;
+        if (packets[i]->seq > g->seq)
+            g->seq = packets[i]->seq;
+        batch_add(b, packets[i]);
+    }
+    if (b->n)
+        enqueue(e, b);
     else
         batch_put(g, b);
 }
@@ -550,5 +573,18 @@ hg_graph_next_timer(const struct hg_graph *g)
 uint64_t
 hg_graph_span(const struct hg_graph *g)
 {
-    return g->span_ns;
+    uint64_t span_ns = HG_NEVER;
+    size_t i;
+
+    for (i = 0; i < g->n_elements; i++) {
+        const struct hg_element *e = g->elements[i];
+
+        if (e->is_away)
+            continue;
+        if (e->span_ns < span_ns)
+            span_ns = e->span_ns;
+        if (e->flow_user && g->span_ns < span_ns)
+            span_ns = g->span_ns;
+    }
+    return span_ns;
 }

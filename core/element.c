@@ -45,11 +45,26 @@ hg_reference(struct hg_element *e, const char *class_name)
     return e && !strcmp(e->cls->name, class_name) ? hg_element_self(e) : NULL;
 }
 
+/* Passive elements of the first instance serve all workers. */
+static struct hg_element *
+serving(struct hg_element *e)
+{
+    return e->graph->kin && e->cls->flags & HG_CLASS_PASSIVE
+               ? e->graph->kin->elements[e->index]
+               : e;
+}
+
 static void *
 service_of(struct hg_element *e, const char *interface)
 {
-    return e->cls->service ? e->cls->service(hg_element_self(e), interface)
-                           : NULL;
+    void *offered =
+        e->cls->service
+            ? e->cls->service(hg_element_self(serving(e)), interface)
+            : NULL;
+
+    if (offered && e->is_away && !(e->cls->flags & HG_CLASS_PASSIVE))
+        e->graph->torn = e;
+    return offered;
 }
 
 void *
@@ -98,10 +113,10 @@ hg_timer_cancel(void *self, struct hg_timer *t)
 void
 hg_promise_delay(void *self, uint64_t ns)
 {
-    struct hg_graph *g = hg_element_of(self)->graph;
+    struct hg_element *e = hg_element_of(self);
 
-    if (ns < g->span_ns)
-        g->span_ns = ns ? ns : 1;
+    if (ns < e->span_ns)
+        e->span_ns = ns ? ns : 1;
 }
 
 uint64_t

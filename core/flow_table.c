@@ -392,6 +392,7 @@ flow_table_start(struct hg_graph *g, struct hg_error *error)
     /* Whole halves of cache lines: none that could be spared is touched. */
     t->record_size = (size + 31) & ~(size_t)31;
     t->seed = g->seed;
+    t->limit = (t->limit + g->n_workers - 1) / g->n_workers;
     t->n_reserved = t->limit;
     t->sweep = (struct hg_timer){
         .fn = sweep, .owner = t, .deadline_ns = HG_NEVER, .order = UINT32_MAX};
@@ -407,6 +408,20 @@ flow_table_start(struct hg_graph *g, struct hg_error *error)
                         "there is no address space for %llu flows; lower "
                         "their limit",
                         (unsigned long long)t->limit);
+}
+
+void
+flow_table_settle(struct hg_graph *g)
+{
+    struct flow_table *t = g->flows;
+    uint64_t now_ns = hg_graph_now(g), i;
+
+    for (i = 0; t && i < t->n_begun; i++) {
+        struct hg_flow *flow = flow_table_record(t, i);
+
+        if (flow->used && !flow_table_is_wanted(t, flow, now_ns))
+            flow_table_release(t, flow, now_ns);
+    }
 }
 
 void

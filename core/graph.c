@@ -20,12 +20,17 @@ hg_graph_create(const struct hg_graph_config *config)
     g->seed = config->seed;
     g->live = config->live;
     g->span_ns = HG_NEVER;
+    g->kin = config->kin;
+    g->n_workers = config->n_workers > 1 ? config->n_workers : 1;
+    g->seq_stride = 1;
     g->wheel = hg_wheel_create();
     g->pool = hg_pool_create(config->max_packets);
     if (!g->wheel || !g->pool) {
         fputs("headgate: out of memory\n", stderr);
         exit(1);
     }
+    if (g->kin)
+        hg_pool_join(g->pool, g->kin->pool);
     hg_pool_set_seed(g->pool, config->seed);
     return g;
 }
@@ -82,6 +87,7 @@ hg_graph_destroy(struct hg_graph *g)
     if (g->free_building)
         g->free_building(g->building);
     flow_table_destroy(g);
+    diversions_free(g);
     hg_wheel_destroy(g->wheel);
     hg_pool_destroy(g->pool);
     free(g->metadata);
@@ -139,6 +145,7 @@ hg_graph_add(struct hg_graph *g, const struct hg_class *cls, const char *name)
     e->seed = XXH3_64bits_withSeed(name, strlen(name), g->seed);
     e->random = e->seed;
     e->index = (uint32_t)g->n_elements;
+    e->span_ns = HG_NEVER;
     options_default(hg_element_self(e), cls->fields, cls->n_fields);
     declare_ports(e, cls->inputs, false);
     declare_ports(e, cls->outputs, true);
@@ -334,9 +341,17 @@ hg_graph_start(struct hg_graph *g, uint64_t now_ns, struct hg_error *error)
     for (i = 0; i < g->n_elements; i++) {
         struct hg_element *e = g->sorted[i];
 
+        if (e->is_away)
+            continue;
         if (e->cls->start && !e->cls->start(hg_element_self(e), &why))
             return hg_error_set(error, "'%s': %s", e->name, why.text);
         e->started = true;
+        if (g->torn)
+            return hg_error_set(error,
+                                "'%s' needs '%s', but several workers run "
+                                "them in different places; leave --workers "
+                                "out",
+                                e->name, g->torn->name);
     }
     hg_graph_dispatch(g);
     return true;
@@ -347,6 +362,8 @@ hg_graph_stop(struct hg_graph *g)
 {
     size_t i;
 
+    if (g->started)
+        flow_table_settle(g);
     for (i = 0; i < g->n_elements; i++) {
         struct hg_element *e = g->sorted[i];
 

@@ -61,12 +61,23 @@ struct hg_element {
     uint32_t flow_user;    /* Number among users of the flow service + 1. */
     uint32_t flow_verdict; /* ... among those whose verdicts flows remember. */
     const struct lang_section *section; /* While building, or NULL. */
+    uint64_t span_ns; /* Its smallest promise, or HG_NEVER. */
     bool started;
-    bool failed; /* Its configuration has a mistake. */
+    bool is_away;       /* Not at work in this instance. */
+    bool is_one_worker; /* Asked for one instance. */
+    bool failed;        /* Its configuration has a mistake. */
 };
 
 _Static_assert(sizeof(struct hg_element) <= HG_ELEMENT_SIZE,
                "the element's own struct follows at HG_ELEMENT_SIZE");
+
+/* An element's class with another batch function (parts.c). */
+struct diversion {
+    struct hg_class cls;
+    hg_divert_fn *fn;
+    void *aux;
+    struct diversion *next;
+};
 
 struct metadata {
     char *name;
@@ -80,7 +91,8 @@ struct hg_graph {
     struct hg_element **sorted; /* In topological order. */
     uint64_t *pending_bits;     /* Bit i: sorted[i] has a pending batch. */
     size_t n_words;
-    uint64_t seq; /* Of the packet that arrived last. */
+    uint64_t seq;        /* Of the packet that arrived last. */
+    uint64_t seq_stride; /* Between packets that arrive. */
     struct hg_batch *free_batches;
     const struct hg_batch *current; /* Now in the hands of an element. */
     struct hg_packet **scratch;     /* For restoring the order. */
@@ -91,7 +103,13 @@ struct hg_graph {
     struct hg_plugins *plugins;
     struct hg_diags *diags;
     uint64_t seed;
-    uint64_t span_ns;
+    uint64_t span_ns;              /* Of the flow service. */
+    const struct hg_element *torn; /* Not at work here, but asked to serve. */
+    struct hg_graph *kin;          /* NULL: this is the first or only one. */
+    unsigned n_workers;
+    hg_report_fn *report;
+    void *report_aux;
+    struct diversion *diversions;
     bool live;
     bool started;
     struct metadata *metadata;
@@ -113,7 +131,12 @@ char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* flow_table.c */
 bool flow_table_start(struct hg_graph *, struct hg_error *);
+/* Ends what has run out by now, whatever the sweep has seen. */
+void flow_table_settle(struct hg_graph *);
 void flow_table_destroy(struct hg_graph *);
+
+/* parts.c */
+void diversions_free(struct hg_graph *);
 
 /* dispatch.c */
 struct hg_batch *batch_get(struct hg_graph *);

@@ -9,6 +9,7 @@
 #include <headgate/packet.h>
 
 #include <assert.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "pool.h"
@@ -37,6 +38,8 @@
 #define IS_ODD_LINES(capacity)                                                \
     (STRIDE(capacity) % CACHE_LINE == 0 && STRIDE(capacity) / CACHE_LINE % 2)
 
+enum { GLIMPSE = 128 }; /* Bytes that a glimpse has behind L3. */
+
 #define SMALL 2048
 #define MEDIUM 16384
 #define GIANT (HG_PACKET_MAX + HG_HEADROOM + 512)
@@ -55,15 +58,25 @@ static const struct size_class {
     unsigned per_chunk;
 } classes[N_CLASSES] = {{SMALL, 64}, {MEDIUM, 8}, {GIANT, 1}};
 
+/* Pools of one family: a packet of one may end in another, so memory belongs
+ * to the first, the head, and whoever frees a packet has a pool of his own. */
 struct hg_pool {
     struct hg_packet *free[N_CLASSES];
-    uint32_t in_use;
+    uint32_t n_free[N_CLASSES];
+    int64_t in_use;       /* In a family less than 0 where more end. */
     uint32_t max_packets; /* UINT32_MAX: no limit. */
     size_t meta_size;
     uint64_t seed;
+    struct hg_pool *head; /* Of the family; itself if it has none. */
+    bool has_family;
+    pthread_mutex_t growing; /* Head: for what follows. */
     void **chunk;
     size_t n_chunks;
 };
+
+/* Where this thread frees packets of a family. */
+static _Thread_local struct hg_pool *here
+    __attribute__((tls_model("initial-exec")));
 
 struct hg_pool *
 hg_pool_create(uint32_t max_packets)
@@ -73,8 +86,24 @@ hg_pool_create(uint32_t max_packets)
     if (pool) {
         pool->max_packets = max_packets ? max_packets : UINT32_MAX;
         pool->meta_size = HG_PACKET_META;
+        pool->head = pool;
+        pthread_mutex_init(&pool->growing, NULL);
     }
     return pool;
+}
+
+void
+hg_pool_join(struct hg_pool *pool, struct hg_pool *head)
+{
+    assert(!pool->n_chunks && head->head == head);
+    pool->head = head;
+    pool->has_family = head->has_family = true;
+}
+
+void
+hg_pool_enter(struct hg_pool *pool)
+{
+    here = pool;
 }
 
 void
@@ -87,13 +116,16 @@ hg_pool_destroy(struct hg_pool *pool)
     for (i = 0; i < pool->n_chunks; i++)
         free(pool->chunk[i]);
     free(pool->chunk);
+    pthread_mutex_destroy(&pool->growing);
+    if (here == pool)
+        here = NULL;
     free(pool);
 }
 
 uint32_t
 hg_pool_in_use(const struct hg_pool *pool)
 {
-    return pool->in_use;
+    return (uint32_t)pool->in_use;
 }
 
 void
@@ -115,6 +147,13 @@ hg_pool_set_meta(struct hg_pool *pool, size_t size)
     pool->meta_size = size;
 }
 
+/* The pool that this thread takes packets like 'p' from, and gives to. */
+static inline struct hg_pool *
+pool_of(const struct hg_packet *p)
+{
+    return p->pool->has_family && here ? here : p->pool;
+}
+
 static inline uint8_t *
 slot_start(const struct hg_packet *p)
 {
@@ -132,7 +171,28 @@ push_free(struct hg_pool *pool, struct hg_packet *p, unsigned size_class)
 {
     p->next = pool->free[size_class];
     pool->free[size_class] = p;
+    pool->n_free[size_class]++;
     POISON(p, STRIDE(classes[size_class].capacity));
+}
+
+/* A new chunk of the family's memory, or NULL. */
+static uint8_t *
+add_chunk(struct hg_pool *head, size_t size)
+{
+    uint8_t *chunk = aligned_alloc(CACHE_LINE, size);
+    void **chunks;
+
+    pthread_mutex_lock(&head->growing);
+    chunks = realloc(head->chunk, (head->n_chunks + 1) * sizeof *chunks);
+    if (chunks)
+        head->chunk = chunks;
+    if (chunks && chunk)
+        chunks[head->n_chunks++] = chunk;
+    pthread_mutex_unlock(&head->growing);
+    if (chunks)
+        return chunk;
+    free(chunk);
+    return NULL;
 }
 
 static bool
@@ -140,18 +200,11 @@ pool_grow(struct hg_pool *pool, unsigned size_class)
 {
     const struct size_class *c = &classes[size_class];
     size_t stride = STRIDE(c->capacity);
-    void **chunks;
-    uint8_t *slot;
+    uint8_t *slot = add_chunk(pool->head, c->per_chunk * stride);
     unsigned i;
 
-    chunks = realloc(pool->chunk, (pool->n_chunks + 1) * sizeof *chunks);
-    if (!chunks)
-        return false;
-    pool->chunk = chunks;
-    slot = aligned_alloc(CACHE_LINE, c->per_chunk * stride);
     if (!slot)
         return false;
-    chunks[pool->n_chunks++] = slot;
     for (i = c->per_chunk; i-- > 0;)
         push_free(pool, (void *)(slot + i * stride), size_class);
     return true;
@@ -163,13 +216,14 @@ pool_take(struct hg_pool *pool, unsigned size_class)
 {
     struct hg_packet *p;
 
-    if (pool->in_use >= pool->max_packets)
+    if (pool->in_use >= (int64_t)pool->max_packets)
         return NULL;
     if (!pool->free[size_class] && !pool_grow(pool, size_class))
         return NULL;
     p = pool->free[size_class];
     UNPOISON(p, STRIDE(classes[size_class].capacity));
     pool->free[size_class] = p->next;
+    pool->n_free[size_class]--;
     pool->in_use++;
     return p;
 }
@@ -177,7 +231,7 @@ pool_take(struct hg_pool *pool, unsigned size_class)
 static void
 set_slot(struct hg_packet *p, struct hg_pool *pool, unsigned size_class)
 {
-    p->pool = pool;
+    p->pool = pool->head;
     p->capacity = classes[size_class].capacity;
     p->size_class = (uint8_t)size_class;
     p->next = NULL;
@@ -208,23 +262,45 @@ hg_packet_alloc(struct hg_pool *pool, uint32_t len)
 struct hg_packet *
 hg_packet_copy(const struct hg_packet *from)
 {
-    struct hg_packet *p = pool_take(from->pool, from->size_class);
+    struct hg_pool *pool = pool_of(from);
+    struct hg_packet *p = pool_take(pool, from->size_class);
 
     if (!p)
         return NULL;
     memcpy(p, from, offsetof(struct hg_packet, meta));
-    memcpy(p->meta, from->meta, from->pool->meta_size);
-    set_slot(p, from->pool, from->size_class);
+    memcpy(p->meta, from->meta, pool->meta_size);
+    set_slot(p, pool, from->size_class);
     p->flags &= ~(uint32_t)HG_PACKET_HELD;
     p->data = slot_start(p) + headroom(from);
     memcpy(p->data, from->data, from->len);
     return p;
 }
 
+struct hg_packet *
+packet_glimpse(struct hg_pool *pool, const struct hg_packet *from)
+{
+    uint32_t wanted = from->l4_offset + (uint32_t)GLIMPSE;
+    uint32_t len = from->len < wanted ? from->len : wanted;
+    struct hg_packet *p = hg_packet_alloc(pool, len);
+    unsigned size_class;
+
+    if (!p)
+        return NULL;
+    size_class = p->size_class;
+    memcpy(p, from, offsetof(struct hg_packet, meta));
+    memcpy(p->meta, from->meta, pool->meta_size);
+    set_slot(p, pool, size_class);
+    p->flags &= ~(uint32_t)HG_PACKET_HELD;
+    p->data = slot_start(p) + HG_HEADROOM;
+    p->len = len;
+    memcpy(p->data, from->data, len);
+    return p;
+}
+
 void
 hg_packet_free(struct hg_packet *p)
 {
-    struct hg_pool *pool = p->pool;
+    struct hg_pool *pool = pool_of(p);
 
     pool->in_use--;
     push_free(pool, p, p->size_class);
@@ -317,4 +393,44 @@ hg_packet_trim(struct hg_packet *p, uint32_t len)
     p->wire_len -= p->len - len;
     p->len = len;
     hg_packet_parse_l3(p, p->ether_type, p->l3_offset);
+}
+
+/* ---- Spare slots ------------------------------------------------------ */
+
+void
+hg_pool_export(struct hg_pool *pool, const uint32_t *keep,
+               struct hg_spares *out)
+{
+    unsigned i;
+
+    for (i = 0; i < N_CLASSES; i++)
+        while (pool->n_free[i] > keep[i]) {
+            struct hg_packet *p = pool->free[i];
+
+            UNPOISON(p, sizeof *p);
+            pool->free[i] = p->next;
+            pool->n_free[i]--;
+            p->next = out->first[i];
+            out->first[i] = p;
+        }
+}
+
+void
+hg_pool_import(struct hg_pool *pool, struct hg_spares *in)
+{
+    unsigned i;
+
+    for (i = 0; i < N_CLASSES; i++)
+        while (in->first[i]) {
+            struct hg_packet *p = in->first[i];
+
+            in->first[i] = p->next;
+            push_free(pool, p, i);
+        }
+}
+
+void
+hg_pool_count_free(const struct hg_pool *pool, uint32_t *out)
+{
+    memcpy(out, pool->n_free, sizeof pool->n_free);
 }

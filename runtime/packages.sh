@@ -3,7 +3,7 @@
 
 BUILD_PACKAGES="gcc libc6-dev cmake ninja-build pkg-config libconfuse-dev
     libevent-dev libpcap-dev libjansson-dev libxxhash-dev zlib1g-dev
-    libzstd-dev"
+    libzstd-dev libck-dev"
 TEST_PACKAGES="libcunit1-dev clang clang-format clang-tidy cppcheck g++
     python3 python3-scapy tshark tcpdump nftables iproute2 iputils-ping
     ethtool curl graphviz gzip zstd kmod"

@@ -108,6 +108,7 @@ HG_ELEMENT(Classifier, struct classifier, classifier_packet,
                "connect(\"lan -> kind\")\n"
                "connect(\"kind[web] -> lan\")\n"
                "connect(\"kind[dns] -> Discard\")\n",
+    .flags = HG_CLASS_ANY_WORKER,
     .inputs = "in", .outputs = "rest? *", .configure = classifier_configure,
     .free = classifier_free,
     .fields = HG_FIELDS(HG_ROWS(match, match_fields, .min_n = 1, .max_n = 1024,

@@ -65,7 +65,7 @@ HG_BATCH_ELEMENT(Counter, struct counter, counter_batch,
     .example = "Interface lan { }\n"
                "Counter   all { }\n"
                "connect(\"lan -> all -> lan\")\n",
-    .inputs = "in", .outputs = "out",
+    .flags = HG_CLASS_ANY_WORKER, .inputs = "in", .outputs = "out",
     .fields = HG_FIELDS(HG_COUNTER(packets, .doc = "packets that passed"),
                         HG_COUNTER(bytes,
                                    .doc = "bytes they had on the wire")),

@@ -19,5 +19,5 @@ HG_ELEMENT(Discard, struct discard, discard_packet,
            .summary = "drops every packet",
            .example = "Interface lan { }\n"
                       "connect(\"lan -> Discard\")\n",
-           .inputs = "in",
+           .flags = HG_CLASS_ANY_WORKER, .inputs = "in",
            .fields = HG_FIELDS(HG_REASON(discarded, .doc = "came here")))

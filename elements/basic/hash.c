@@ -33,7 +33,8 @@ HG_ELEMENT(Hash, struct hash, hash_packet,
                       "connect(\"lan -> spread\")\n"
                       "connect(\"spread[0] -> left -> lan\")\n"
                       "connect(\"spread[1] -> right -> lan\")\n",
-           .inputs = "in", .outputs = "*", .configure = hash_configure,
+           .flags = HG_CLASS_ANY_WORKER, .inputs = "in", .outputs = "*",
+           .configure = hash_configure,
            .fields = HG_FIELDS(
                HG_OPTION(outputs, .def = "2", .min = 1, .max = 1024,
                          .doc = "number of outputs, called 0, 1 and so on")))

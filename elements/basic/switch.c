@@ -80,6 +80,7 @@ HG_BATCH_ELEMENT(Switch, struct switch_, switch_batch,
                "connect(\"lan -> uplink\")\n"
                "connect(\"uplink[main] -> main\")\n"
                "connect(\"uplink[spare] -> spare\")\n",
+    .flags = HG_CLASS_ANY_WORKER,
     .inputs = "in", .outputs = "*", .configure = switch_configure,
     .fields = HG_FIELDS(
         HG_OPTION(outputs, .required = true, .min_n = 1, .max_n = 1024,

@@ -41,7 +41,8 @@ HG_ELEMENT(Tee, struct tee, tee_packet,
                       "connect(\"lan -> tee\")\n"
                       "connect(\"tee[0] -> tap\")\n"
                       "connect(\"tee[1] -> lan\")\n",
-           .inputs = "in", .outputs = "*", .configure = tee_configure,
+           .flags = HG_CLASS_ANY_WORKER, .inputs = "in", .outputs = "*",
+           .configure = tee_configure,
            .fields = HG_FIELDS(
                HG_OPTION(outputs, .def = "2", .min = 1, .max = 64,
                          .doc = "number of outputs, called 0, 1 and so on"),

@@ -197,7 +197,7 @@ HG_ELEMENT(CheckIP, struct check_ip, check_ip_packet,
                "CheckIP   check { l4-checksums = true }\n"
                "connect(\"lan -> check -> lan\")\n"
                "connect(\"check[other] -> Discard\")\n",
-    .inputs = "in", .outputs = "out other?", .provides = "ip",
+    .flags = HG_CLASS_ANY_WORKER, .inputs = "in", .outputs = "out other?", .provides = "ip",
     .configure = check_ip_configure, .free = check_ip_free,
     .fields = HG_FIELDS(
         HG_OPTION(martians, .def = MARTIANS,

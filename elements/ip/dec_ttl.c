@@ -38,7 +38,8 @@ HG_ELEMENT(DecTTL, struct dec_ttl, dec_ttl_packet,
                       "source = 10.0.0.1 }\n"
                       "connect(\"lan -> CheckIP -> ttl -> wan\")\n"
                       "connect(\"ttl[expired] -> late -> lan\")\n",
-           .inputs = "in", .outputs = "out expired?", .needs = "ip",
+           .flags = HG_CLASS_ANY_WORKER, .inputs = "in",
+           .outputs = "out expired?", .needs = "ip",
            .fields = HG_FIELDS(
                HG_OPTION(floor, .def = "1", .max = 254, .live = true,
                          .doc = "expire packets at or below this TTL"),

@@ -64,7 +64,7 @@ HG_ELEMENT(EtherRewrite, struct ether_rewrite, ether_rewrite_packet,
                       "    dst = 02:00:00:00:00:fe\n"
                       "}\n"
                       "connect(\"lan -> hop -> wan\")\n",
-           .inputs = "in", .outputs = "out",
+           .flags = HG_CLASS_ANY_WORKER, .inputs = "in", .outputs = "out",
            .configure = ether_rewrite_configure,
            .fields = HG_FIELDS(
                HG_OPTION(src, .live = true,

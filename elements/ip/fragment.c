@@ -163,7 +163,8 @@ HG_ELEMENT(Fragment, struct fragment, fragment_packet,
                "source = 10.0.0.1 }\n"
                "connect(\"lan -> CheckIP -> cut -> wan\")\n"
                "connect(\"cut[too-big] -> big -> lan\")\n",
-    .flags = HG_CLASS_RESIZES, .inputs = "in", .outputs = "out too-big?",
+    .flags = HG_CLASS_RESIZES | HG_CLASS_PARALLEL,
+    .inputs = "in", .outputs = "out too-big?",
     .needs = "ip",
     .fields = HG_FIELDS(
         HG_OPTION(mtu, .def = "1500", .min = 68, .live = true,

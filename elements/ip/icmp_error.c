@@ -287,7 +287,7 @@ HG_ELEMENT(IcmpError, struct icmp_error, icmp_error_packet,
                "}\n"
                "connect(\"lan -> CheckIP -> ttl -> wan\")\n"
                "connect(\"ttl[expired] -> late -> lan\")\n",
-    .inputs = "in", .outputs = "out", .needs = "ip",
+    .flags = HG_CLASS_UNANSWERED, .inputs = "in", .outputs = "out", .needs = "ip",
     .configure = icmp_error_configure, .start = icmp_error_start,
     .fields = HG_FIELDS(
         HG_OPTION(type, .required = true,

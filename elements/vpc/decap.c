@@ -136,6 +136,7 @@ decap_configure(void *self_)
         .local = &self->local};
     if (!self->preserve)
         return ok;
+    hg_one_worker(self); /* One store for all. */
     self->meta = hg_metadata(self, HG_TUNNEL_META, sizeof(uint64_t));
     hg_promise_delay(self, HG_TUNNEL_SLACK_NS);
     self->store =
@@ -445,7 +446,8 @@ HG_BATCH_ELEMENT(Decap, struct decap, decap_batch,
                "}\n"
                "connect(\"hosts -> decap -> vms\")\n"
                "connect(\"decap[other] -> Counter -> hosts\")\n",
-    .flags = HG_CLASS_RESIZES, .inputs = "in", .outputs = "out other?",
+    .flags = HG_CLASS_RESIZES | HG_CLASS_PARALLEL,
+    .inputs = "in", .outputs = "out other?",
     .provides = "identity", .revokes = "ip",
     .configure = decap_configure, .start = decap_start, .free = decap_free,
     .service = decap_service,

@@ -212,6 +212,18 @@ log_packet(struct flow_logger *self, const struct hg_packet *p)
         hg_count(&self->unlogged);
 }
 
+/* What the workers' instances hand over. */
+static void
+logger_reported(void *self_, struct hg_packet *const *packets, unsigned n)
+{
+    struct flow_logger *self = self_;
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        log_packet(self, packets[i]);
+    count_samples(self);
+}
+
 static void
 logger_batch(struct flow_logger *self, struct hg_batch *batch)
 {
@@ -220,14 +232,16 @@ logger_batch(struct flow_logger *self, struct hg_batch *batch)
     unsigned i;
 
     for (i = 0; i < batch->n; i++) {
-        log_packet(self, batch->p[i]);
+        if (!hg_report(self, batch->p[i]))
+            log_packet(self, batch->p[i]);
         if (batch->p[i]->in_port == IN)
             verdict[i] = OUT;
         else
             verdict[i] =
                 (int16_t)(passes ? OUT_REJECTED : hg_drop(&self->rejected));
     }
-    count_samples(self);
+    if (self->log)
+        count_samples(self);
     hg_route(self, batch, verdict);
 }
 
@@ -540,6 +554,7 @@ HG_BATCH_ELEMENT(FlowLogger, struct flow_logger, logger_batch,
         "${protocol} ${packets} ${tcp-flags} ${log-status}'\n"
         "}\n"
         "connect(\"lan -> log -> lan\")\n",
+    .flags = HG_CLASS_KEEPS_FLOW, .reported = logger_reported,
     .inputs = "in? rejected?", .outputs = "out rejected?",
     .configure = logger_configure, .start = logger_start,
     .stop = logger_stop, .free = logger_free,

@@ -23,6 +23,7 @@
 #include "hyperplane_nat_fragments.h"
 #include "hyperplane_nat_gateways.h"
 #include "hyperplane_nat_handlers.h"
+#include "hyperplane_nat_owner.h"
 #include "hyperplane_nat_six.h"
 #include "hyperplane_nat_table.h"
 
@@ -484,7 +485,12 @@ static bool
 write_import(void *self_, const char *value, struct hg_error *error)
 {
     struct hyperplane_nat *self = self_;
-    bool ok = import_flows(self, hg_now(self), value, error);
+    bool ok;
+
+    if (hg_n_workers(self) > 1)
+        return hg_error_set(error, "flows cannot be imported while several "
+                                   "workers run; leave --workers out");
+    ok = import_flows(self, hg_now(self), value, error);
 
     self->active_connection_count.n = self->n_flows;
     if (self->n_flows)
@@ -522,6 +528,7 @@ nat_start(void *self_, struct hg_error *error)
 
     if (!start_gateways(self, error) || !start_table(self, error))
         return false;
+    self->max_flows = (self->max_flows - 1) / hg_n_workers(self) + 1;
     self->seed = hg_seed(self);
     self->fragments = hg_fragment_table_create(
         FRAGMENT_RECORDS, self->fragment_timeout.ns, self->seed);
@@ -532,12 +539,16 @@ nat_start(void *self_, struct hg_error *error)
     return true;
 }
 
-/* Fragments that still wait have nobody left to wait for. */
+/* Fragments that still wait have nobody left to wait for; flows that have run
+ * out are counted so, whatever the last sweep saw. */
 static void
 nat_stop(void *self_)
 {
     struct hyperplane_nat *self = self_;
 
+    self->due_ns = 0;
+    nat_expire(self, hg_now(self));
+    self->active_connection_count.n = self->n_flows;
     self->at_gateway = NULL;
     discard_list(self, hg_fragment_expire(self->fragments, HG_NEVER),
                  &self->fragment_timed_out);
@@ -611,6 +622,7 @@ HG_BATCH_ELEMENT(HyperplaneNAT, struct hyperplane_nat, nat_batch,
         "}\n"
         "connect(\"inside -> CheckIP -> [inside]nat[outside] -> outside\")\n"
         "connect(\"outside -> CheckIP -> [outside]nat[inside] -> inside\")\n",
+    .owner = nat_owner,
     .inputs = "inside? outside *", .outputs = "inside outside",
     .needs = "ip",
     .configure = nat_configure, .start = nat_start, .stop = nat_stop,

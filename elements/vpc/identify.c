@@ -179,7 +179,7 @@ HG_ELEMENT(Identify, struct identify, identify_packet,
         "Interface outside { }\n"
         "Identify  who { mapping = map  vpc = vpc-1 }\n"
         "connect(\"inside -> who -> outside\")",
-    .inputs = "in", .outputs = "out", .provides = "identity",
+    .flags = HG_CLASS_ANY_WORKER, .inputs = "in", .outputs = "out", .provides = "identity",
     .start = identify_start,
     .fields = HG_FIELDS(
         HG_OPTION(mapping, .cls = "MappingService",

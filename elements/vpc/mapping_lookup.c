@@ -475,6 +475,8 @@ mapping_lookup_configure(void *self_)
 {
     struct mapping_lookup *self = self_;
 
+    if (self->on_miss != MISS_DROP) /* The cache is for everybody. */
+        hg_one_worker(self);
     if (self->on_miss == MISS_QUERY)
         hg_promise_delay(self, self->query_delay.ns);
     return true;
@@ -558,7 +560,7 @@ HG_BATCH_ELEMENT(MappingLookup, struct mapping_lookup, mapping_lookup_batch,
         "Interface     outside { }\n"
         "MappingLookup where { on-miss = query  query-delay = 100us }\n"
         "connect(\"inside -> where -> outside; where[reply] -> inside\")",
-    .flags = HG_CLASS_RESIZES,
+    .flags = HG_CLASS_RESIZES | HG_CLASS_ANY_WORKER,
     .inputs = "in", .outputs = "out reply? service?",
     .configure = mapping_lookup_configure,
     .start = mapping_lookup_start,

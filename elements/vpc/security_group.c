@@ -398,6 +398,8 @@ security_group_configure(void *self_)
             ok = hg_config_error(self, "groups", (int)i,
                                  "there is no group '%s' in this element",
                                  self->groups.v[i]);
+    if (self->max_per_eni) /* An ENI's flows are with all workers. */
+        hg_one_worker(self);
     if (hg_option_given(self, "max_flows"))
         hg_flow_limit(self, self->max_flows);
     return hg_flow_declare(self, sizeof(struct sg_flow)) && ok;
@@ -455,6 +457,24 @@ security_group_free(void *self_)
     hg_groups_destroy(self->rules);
     free(self->enis);
     free(self->more);
+}
+
+/* Both directions of a flow, its fragments and errors about it have the same
+ * pair of addresses. */
+static unsigned
+security_group_owner(void *self, struct hg_packet *p, unsigned port,
+                     unsigned n)
+{
+    struct hg_flow_key key;
+    uint64_t a[2], b[2];
+
+    (void)self;
+    (void)port;
+    if (!hg_flow_key_quoted(p, &key) && !hg_flow_key_of(p, &key))
+        return 0;
+    memcpy(a, key.src.byte, sizeof a);
+    memcpy(b, key.dst.byte, sizeof b);
+    return hg_owner_of((a[0] + 1) * (b[0] + 1) + (a[1] + 1) * (b[1] + 1), n);
 }
 
 /* clang-format off */
@@ -555,6 +575,7 @@ HG_BATCH_ELEMENT(SecurityGroup, struct security_group, security_group_batch,
         "connect(\"inside -> CheckIP -> [egress]groups[egress] -> outside\")\n"
         "connect(\"outside -> CheckIP -> [ingress]groups[ingress] -> inside\")"
         "\n",
+    .flags = HG_CLASS_KEEPS_FLOW, .owner = security_group_owner,
     .inputs = "egress ingress", .outputs = "egress ingress deny?",
     .needs = "ip",
     .configure = security_group_configure,

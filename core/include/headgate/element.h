@@ -133,6 +133,7 @@ struct hg_field {
     uint32_t min_n, max_n; /* Lists and rows: how many; 0 max: no limit. */
     bool required;
     bool live;  /* A write handler may change it while running. */
+    bool alike; /* Gauges: not a sum over workers, but the same with each. */
     bool title; /* Rows: the title of the subsection fills this member. */
     const struct hg_field *fields; /* Rows: their fields ... */
     size_t n_fields;
@@ -235,7 +236,17 @@ struct hg_handler {
 enum {
     HG_CLASS_RESIZES = 1 << 0, /* Changes len of packets it passes on. */
     HG_CLASS_DEVICE = 1 << 1,  /* Is bound to a device (Interface). */
-    HG_CLASS_PASSIVE = 1 << 2  /* Has no ports; others refer to it. */
+    HG_CLASS_PASSIVE = 1 << 2, /* Has no ports; others refer to it. */
+
+    /* About several workers (docs/writing-elements.md).  Without PARALLEL and
+     * without an owner, all packets of an element go through one instance, in
+     * the order in which they came. */
+    HG_CLASS_PARALLEL = 1 << 3,   /* Packets may go through any instance. */
+    HG_CLASS_KEEPS_FLOW = 1 << 4, /* What passes keeps its addresses, ports
+                                   * and fragments as they are. */
+    HG_CLASS_ANY_WORKER = HG_CLASS_PARALLEL | HG_CLASS_KEEPS_FLOW,
+    HG_CLASS_UNANSWERED = 1 << 5 /* Nobody answers what it sends (ICMP
+                                  * errors, RFC 1122 3.2.2). */
 };
 
 struct hg_class {
@@ -302,6 +313,18 @@ struct hg_class {
     /* A flow of the flow service (flow.h) ends, or this element's interest in
      * it; 'state' is the element's bytes, 'when_ns' the time of expiry. */
     void (*flow_expired)(void *self, void *state, uint64_t when_ns);
+
+    /* Which of 'n' workers (n > 1) has the state that the packet needs when
+     * it comes in at 'port'; a number below n, from the packet and the
+     * configuration alone, the same in every instance, which need not have
+     * been started.  Whatever comes back to a packet that left must have the
+     * same owner. */
+    unsigned (*owner)(void *self, struct hg_packet *, unsigned port,
+                      unsigned n);
+
+    /* What hg_report() handed over, in order of arrival; the framework ends
+     * the packets, of which only the headers are sure to be there. */
+    void (*reported)(void *self, struct hg_packet *const *, unsigned n);
 };
 
 /* The one symbol that a plugin exports. */
@@ -392,6 +415,31 @@ HG_API void hg_route(void *self, struct hg_batch *batch,
  * 'port'.  During a packet function it is ahead of the packet being looked
  * at. */
 HG_API void hg_emit(void *self, unsigned port, struct hg_packet *p);
+
+/* In a class with 'reported': true after handing a glimpse of the packet to
+ * the instance that keeps the account for all workers; false if it is this
+ * one. */
+HG_API bool hg_report(void *self, const struct hg_packet *p);
+
+/* In configure: as it is configured, this element needs all packets in one
+ * instance, whatever its class says. */
+HG_API void hg_one_worker(void *self);
+
+/* How many workers share the work of this element; a limit of all of them is
+ * divided by it. */
+HG_API unsigned hg_n_workers(const void *self);
+
+/* For class.owner: a number below 'n' that is the same for equal keys
+ * (multiplied and folded as in splitmix64). */
+static inline unsigned
+hg_owner_of(uint64_t key, unsigned n)
+{
+    key ^= key >> 32;
+    key *= UINT64_C(0xbf58476d1ce4e5b9);
+    key ^= key >> 29;
+    key *= UINT64_C(0x94d049bb133111eb);
+    return (unsigned)((key >> 32) * n >> 32);
+}
 
 /* Ends one packet that the element owns, for a reason that it counts. */
 HG_API void hg_discard(void *self, hg_counter *reason, struct hg_packet *p);

@@ -36,6 +36,12 @@ struct hg_graph_config {
     bool live;
     const char *const *overrides; /* "nat.idle-timeout=60s", or NULL. */
     size_t n_overrides;
+    unsigned n_workers;   /* That share the work; 0 and 1: nobody else. */
+    struct hg_graph *kin; /* The first graph made from the same file for
+                           * these workers, which is destroyed last: its
+                           * passive elements serve this one too, and both
+                           * pools are of one family (packet.h).  NULL: this
+                           * is the first. */
 };
 
 /* Reads, configures, wires and checks the graph in 'path' ("-": standard
@@ -81,6 +87,12 @@ HG_API void hg_graph_stop(struct hg_graph *);
 HG_API struct hg_pool *hg_graph_pool(struct hg_graph *);
 HG_API uint64_t hg_graph_now(const struct hg_graph *);
 
+/* The packets are from now on those of a batch at input 'port' of 'element',
+ * in order of arrival as their seq says; takes ownership. */
+HG_API void hg_graph_enter(struct hg_graph *, struct hg_element *element,
+                           unsigned port, struct hg_packet *const *,
+                           unsigned n);
+
 /* Gives the packets their place in the order of arrival, parses their headers
  * and puts them out of output 'port' of 'source'; takes ownership. */
 HG_API void hg_graph_inject(struct hg_graph *, struct hg_element *source,
@@ -100,6 +112,36 @@ HG_API uint64_t hg_graph_next_timer(const struct hg_graph *);
 /* The packets of one batch must lie less than this apart in time (the
  * smallest promise of an element, hg_promise_delay); HG_NEVER: any. */
 HG_API uint64_t hg_graph_span(const struct hg_graph *);
+
+/* ---- Parts of a graph -------------------------------------------------- */
+/* Workers run parts of the same graph, each in an instance of its own
+ * (spread.h).  All of this before hg_graph_start(). */
+
+/* An element that is not at work here is neither started nor stopped, and its
+ * promises do not count.  All are at work at first. */
+HG_API void hg_element_set_working(struct hg_element *, bool working);
+HG_API bool hg_element_is_working(const struct hg_element *);
+
+/* Packets that arrive here get numbers (seq) far apart, so that those which
+ * arrive in another instance, between packets that came from here, find room.
+ */
+HG_API void hg_graph_leave_gaps(struct hg_graph *);
+
+/* Batches that come to the element go to 'fn' instead, which takes ownership
+ * of the packets (p->in_port says where they came in). */
+typedef void hg_divert_fn(void *aux, struct hg_element *,
+                          struct hg_packet *const *, unsigned n);
+HG_API void hg_element_divert(struct hg_element *, hg_divert_fn *, void *aux);
+
+/* Glimpses that elements not at work here take (hg_report, element.h) go to
+ * 'fn', which takes ownership. */
+typedef void hg_report_fn(void *aux, struct hg_element *, struct hg_packet *);
+HG_API void hg_graph_take_reports(struct hg_graph *, hg_report_fn *,
+                                  void *aux);
+
+/* ... and are handed to the element that is at work: as a batch that ends
+ * there, once hg_element_divert_reports() was called. */
+HG_API void hg_element_divert_reports(struct hg_element *);
 
 /* ---- Looking at a graph ----------------------------------------------- */
 

@@ -74,7 +74,8 @@ struct hg_packet {
     struct hg_packet *next; /* For whoever keeps it in a list. */
     uint32_t capacity;      /* Bytes of the slot behind this header. */
     uint8_t size_class;     /* Of the slot. */
-    uint8_t pad[3];
+    uint8_t origin;         /* Number of the device that it came from. */
+    uint8_t pad[2];
     struct hg_flow *flow;     /* Flow service (flow.h): its record, */
     uint32_t flow_generation; /* valid while this is the record's. */
     uint32_t pad2;
@@ -89,6 +90,25 @@ HG_API void hg_pool_destroy(struct hg_pool *);
 
 /* Packets now out of the pool. */
 HG_API uint32_t hg_pool_in_use(const struct hg_pool *);
+
+/* Pools of one family (graphs that hg_graph_config.kin ties) share memory:
+ * a packet may go from the thread of one to the thread of another, with the
+ * usual care for order, and ends in the pool that the thread which frees it
+ * has entered.  A thread enters one before it touches any of their packets;
+ * hg_pool_in_use() is then what was taken from a pool less what ended in it.
+ * Where packets flow one way, spare slots must go the other:
+ * hg_pool_export() takes what is free beyond 'keep' (by size, smallest first)
+ * out of a pool and adds it to 'out', hg_pool_import() puts it into another.
+ */
+#define HG_POOL_SIZES 3
+struct hg_spares {
+    struct hg_packet *first[HG_POOL_SIZES];
+};
+HG_API void hg_pool_enter(struct hg_pool *);
+HG_API void hg_pool_export(struct hg_pool *, const uint32_t *keep,
+                           struct hg_spares *out);
+HG_API void hg_pool_import(struct hg_pool *, struct hg_spares *in);
+HG_API void hg_pool_count_free(const struct hg_pool *, uint32_t *out);
 
 /* A packet with HG_HEADROOM bytes of headroom and room for 'len' bytes, whose
  * data is uninitialised, len and wire_len are 'len' and everything else is

@@ -1,0 +1,66 @@
+/* headgate/spread.h: how several workers share the work of a graph.
+ *
+ * Packets cross three zones, each in an instance of the graph of its own:
+ *
+ *     HG_FRONT   one instance: what must be done before it can be said which
+ *                worker a packet belongs to, and what needs all packets
+ *     HG_SPREAD  an instance for each worker: packets are dealt by the owner
+ *                of the state that they will meet (class.owner), or by their
+ *                flow hash where no state waits for them
+ *     HG_BACK    one instance: what needs all packets and lies behind
+ *
+ * Packets go from zone to zone but never back, and enter each in order of
+ * arrival.  So FRONT and BACK do what a single worker would do, and SPREAD
+ * does for each owner and flow.  An element is in SPREAD only where its class
+ * allows it (HG_CLASS_PARALLEL, owner, reported), and one with an owner only
+ * if every packet that comes to it was dealt by that owner and has kept its
+ * addresses since; else it is in BACK, which is always right.
+ *
+ * Thread-safety: a plan is made and used by one thread, and read by any. */
+#ifndef HEADGATE_SPREAD_H
+#define HEADGATE_SPREAD_H 1
+
+#include <headgate/graph.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum hg_zone { HG_FRONT, HG_SPREAD, HG_BACK };
+
+/* Whose question it is which worker a packet belongs to: that of 'element',
+ * as if the packet came in at 'port'.  NULL: by flow hash. */
+struct hg_ask {
+    const struct hg_element *element;
+    unsigned port;
+};
+
+struct hg_spread {
+    size_t n;           /* Elements, as hg_graph_element() numbers them. */
+    enum hg_zone *zone; /* Of each; meaningless for devices and passive ones.
+                         */
+    struct hg_ask *ask; /* Where packets come into SPREAD at this element. */
+    uint32_t *order;    /* Topological. */
+};
+
+/* Makes a plan for a graph that hg_graph_finish() has ordered.  'answers' has
+ * for each element whether it is bound to a device that answers (echo:); such
+ * a device is with the worker that sends to it.  False, with a sentence, if
+ * the graph cannot run on several workers or would not gain from it. */
+HG_API bool hg_spread_plan(struct hg_spread *, const struct hg_graph *,
+                           const bool *answers, struct hg_error *);
+HG_API void hg_spread_uninit(struct hg_spread *);
+
+/* The worker, of 'n', for a packet that comes into SPREAD at 'port' of an
+ * element. */
+HG_API unsigned hg_spread_worker(const struct hg_spread *,
+                                 const struct hg_element *, unsigned port,
+                                 struct hg_packet *, unsigned n);
+
+/* Number of an element, as hg_graph_element() takes it. */
+HG_API size_t hg_element_index(const struct hg_element *);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

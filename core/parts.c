@@ -1,0 +1,124 @@
+/* parts.c: instances of a graph that do only a part of its work, so that
+ * several workers share it (graph.h, "Parts of a graph"; spread.c says which
+ * parts).
+ *
+ * A batch leaves an instance where an element was diverted: the element gets a
+ * class of its own, whose batch function hands the packets over.  So nothing
+ * is asked on the way of a batch that stays. */
+#include <stdlib.h>
+
+#include "graph_internal.h"
+#include "pool.h"
+
+void
+hg_element_set_working(struct hg_element *e, bool working)
+{
+    e->is_away = !working;
+}
+
+bool
+hg_element_is_working(const struct hg_element *e)
+{
+    return !e->is_away;
+}
+
+void
+hg_graph_leave_gaps(struct hg_graph *g)
+{
+    g->seq_stride = UINT64_C(1) << 20;
+}
+
+/* ---- Diversions ------------------------------------------------------- */
+
+static void
+diverted_batch(struct hg_element *e, struct hg_batch *b)
+{
+    struct diversion *d = (struct diversion *)(uintptr_t)e->cls;
+    unsigned i;
+
+    e->graph->current = NULL;
+    if (e->n_inputs == 1) /* Ports are marked where there are several. */
+        for (i = 0; i < b->n; i++)
+            b->p[i]->in_port = 0;
+    d->fn(d->aux, e, b->p, b->n);
+    batch_put(e->graph, b);
+}
+
+void
+hg_element_divert(struct hg_element *e, hg_divert_fn *fn, void *aux)
+{
+    struct diversion *d = xcalloc(1, sizeof *d);
+
+    d->cls = *e->cls;
+    d->cls.batch = diverted_batch;
+    d->fn = fn;
+    d->aux = aux;
+    d->next = e->graph->diversions;
+    e->graph->diversions = d;
+    e->cls = &d->cls;
+}
+
+void
+diversions_free(struct hg_graph *g)
+{
+    while (g->diversions) {
+        struct diversion *d = g->diversions;
+
+        g->diversions = d->next;
+        free(d);
+    }
+}
+
+/* ---- Reports ---------------------------------------------------------- */
+
+bool
+hg_report(void *self, const struct hg_packet *p)
+{
+    struct hg_element *e = hg_element_of(self);
+    struct hg_packet *glimpse;
+
+    if (!e->is_away)
+        return false;
+    glimpse = packet_glimpse(e->graph->pool, p);
+    if (!glimpse)
+        hg_warn(self, "no memory to report a packet");
+    else
+        e->graph->report(e->graph->report_aux, e, glimpse);
+    return true;
+}
+
+void
+hg_graph_take_reports(struct hg_graph *g, hg_report_fn *fn, void *aux)
+{
+    g->report = fn;
+    g->report_aux = aux;
+}
+
+static void
+reported(void *aux, struct hg_element *e, struct hg_packet *const *packets,
+         unsigned n)
+{
+    (void)aux;
+    e->cls->reported(hg_element_self(e), packets, n);
+    hg_packet_free_many(packets, n);
+}
+
+void
+hg_element_divert_reports(struct hg_element *e)
+{
+    hg_element_divert(e, reported, NULL);
+}
+
+/* ---- What elements say and ask ---------------------------------------- */
+
+void
+hg_one_worker(void *self)
+{
+    hg_element_of(self)->is_one_worker = true;
+}
+
+unsigned
+hg_n_workers(const void *self)
+{
+    return hg_element_of((void *)(uintptr_t)self)->graph->n_workers;
+}
