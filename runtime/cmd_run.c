@@ -3,18 +3,17 @@
  *
  * What can be known to be wrong before the first packet ends the program with
  * CLI_WRONG, what goes wrong afterwards with CLI_FAILED. */
-#include <errno.h>
 #include <getopt.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/random.h>
 #include <time.h>
 
 #include "commands.h"
-#include "summary.h"
+#include "handlers.h"
+#include "workers.h"
 
 enum {
     RUN_BATCH = SETUP_N_OPTIONS,
+    RUN_WORKERS,
     RUN_SEED,
     RUN_FILTER,
     RUN_READ,
@@ -26,6 +25,9 @@ enum {
 static const struct cli_option options[] = {
     SETUP_OPTIONS,
     [RUN_BATCH] = {"batch", 0, "N", "packets at once, 1 to 256 (default 64)"},
+    [RUN_WORKERS] = {"workers", 0, "N",
+                     "threads that share the work, 1 to 64 (default 1; not "
+                     "on network interfaces)"},
     [RUN_SEED] = {"seed", 0, "N",
                   "of random choices (default 0; live: a random one)"},
     [RUN_FILTER] = {"filter", 0, "NAME=EXPRESSION",
@@ -45,6 +47,7 @@ struct run {
     struct cli_pairs reads;
     struct cli_pairs writes;
     unsigned batch;
+    unsigned n_workers;
     uint64_t seed;
     bool seed_given;
     bool json;
@@ -52,7 +55,9 @@ struct run {
     struct hg_graph *graph;
     struct bindings bindings;
     struct loop loop;
-    bool failed; /* Something after the first packet did. */
+    struct workers *workers;    /* NULL: one. */
+    struct instances instances; /* Of the graph. */
+    bool failed;                /* Something after the first packet did. */
 };
 
 /* ---- The command line ------------------------------------------------- */
@@ -83,6 +88,11 @@ take(struct run *run, int option, const char *argument)
             return false;
         run->batch = (unsigned)n;
         return true;
+    case RUN_WORKERS:
+        if (!take_number("workers", argument, 1, WORKERS_MAX, &n))
+            return false;
+        run->n_workers = (unsigned)n;
+        return true;
     case RUN_SEED:
         run->seed_given = true;
         return take_number("seed", argument, 0, INT64_MAX, &run->seed);
@@ -103,176 +113,6 @@ take(struct run *run, int option, const char *argument)
         return true;
     default:
         return setup_take(&run->setup, option, argument);
-    }
-}
-
-/* ---- Handlers --------------------------------------------------------- */
-
-static bool
-same_word(const char *a, const char *b)
-{
-    for (; *a && *b; a++, b++)
-        if ((*a == '_' ? '-' : *a) != (*b == '_' ? '-' : *b))
-            return false;
-    return *a == *b;
-}
-
-static bool
-has_handler(const struct hg_class *cls, const char *name)
-{
-    size_t i;
-
-    for (i = 0; i < cls->n_handlers; i++)
-        if (same_word(cls->handlers[i].name, name))
-            return true;
-    for (i = 0; i < cls->n_fields; i++)
-        if (same_word(cls->fields[i].name, name))
-            return true;
-    return same_word(name, "name") || same_word(name, "class");
-}
-
-static void
-report_element(const struct hg_graph *graph, const char *option,
-               const char *name)
-{
-    size_t n = hg_graph_n_elements(graph), i;
-    const char **words = cli_alloc(n, sizeof *words);
-
-    for (i = 0; i < n; i++)
-        words[i] = hg_element_name(hg_graph_element(graph, i));
-    cli_error_word(name, words, n, "'headgate graph' shows what there is",
-                   "no element '%s' for '--%s'", name, option);
-    free(words);
-}
-
-/* Splits "ELEMENT.HANDLER" and finds both; NULL after reporting that one is
- * not there. */
-static struct hg_element *
-find_handler(const struct run *run, const char *option, const char *text,
-             const char **handler)
-{
-    const char *dot = strrchr(text, '.');
-    char *name = cli_printf("%.*s", dot ? (int)(dot - text) : 0, text);
-    struct hg_element *e = hg_graph_find(run->graph, name);
-
-    if (!dot || !*name || !dot[1]) {
-        cli_error("'--%s %s': write ELEMENT.HANDLER", option, text);
-        e = NULL;
-    } else if (!e) {
-        report_element(run->graph, option, name);
-    } else if (!has_handler(hg_element_class(e), dot + 1)) {
-        struct hg_error error = {""};
-
-        /* There is no such handler, so this only makes the sentence. */
-        hg_element_read(e, dot + 1, "", stderr, &error);
-        cli_error("'--%s %s': %s", option, text, error.text);
-        e = NULL;
-    } else {
-        *handler = dot + 1;
-    }
-    free(name);
-    return e;
-}
-
-static bool
-check_handlers(const struct run *run)
-{
-    const char *handler;
-    bool right = true;
-    size_t i;
-
-    for (i = 0; i < run->reads.n; i++)
-        if (!find_handler(run, "read", run->reads.v[i].name, &handler))
-            right = false;
-    for (i = 0; i < run->writes.n; i++) {
-        const struct cli_pair *pair = &run->writes.v[i];
-
-        if (!find_handler(run, "write", pair->name, &handler)) {
-            right = false;
-        } else if (!pair->value) {
-            cli_error("'--write %s' has no value; write ELEMENT.HANDLER=VALUE",
-                      pair->name);
-            right = false;
-        }
-    }
-    return right;
-}
-
-/* The value itself, or what is in the file that "@FILE" names. */
-static char *
-load_value(const char *value)
-{
-    char *text = NULL;
-    size_t size = 0;
-    FILE *file;
-
-    if (*value != '@')
-        return cli_printf("%s", value);
-    file = fopen(value + 1, "re");
-    if (!file || (getdelim(&text, &size, '\0', file) < 0 && ferror(file))) {
-        cli_error("cannot read '%s': %s", value + 1, strerror(errno));
-        free(text);
-        text = NULL;
-    } else if (feof(file) && ftell(file) == 0) {
-        *text = '\0'; /* An empty file. */
-    }
-    if (file)
-        fclose(file);
-    return text;
-}
-
-static bool
-write_handlers(struct run *run)
-{
-    size_t i;
-
-    for (i = 0; i < run->writes.n; i++) {
-        const struct cli_pair *pair = &run->writes.v[i];
-        const char *handler;
-        struct hg_element *e =
-            find_handler(run, "write", pair->name, &handler);
-        struct hg_error error = {""};
-        char *value = load_value(pair->value);
-        bool written =
-            e && value && hg_element_write(e, handler, value, &error);
-
-        if (value && !written)
-            cli_error("'--write %s': %s", pair->name, error.text);
-        free(value);
-        if (!written)
-            return false;
-    }
-    return true;
-}
-
-static void
-read_handlers(struct run *run, struct summary *summary)
-{
-    size_t i;
-
-    for (i = 0; i < run->reads.n; i++) {
-        const struct cli_pair *pair = &run->reads.v[i];
-        const char *argument = pair->value ? pair->value : "", *handler;
-        struct hg_element *e = find_handler(run, "read", pair->name, &handler);
-        struct hg_error error = {""};
-        char *text = NULL, *name;
-        size_t size = 0;
-        FILE *out = open_memstream(&text, &size);
-        bool read =
-            e && out && hg_element_read(e, handler, argument, out, &error);
-
-        if (out)
-            fclose(out);
-        name =
-            cli_printf("%s%s%s", pair->name, pair->value ? "=" : "", argument);
-        if (read) {
-            summary_add_read(summary, name, text);
-        } else {
-            cli_error("'--read %s': %s", name, error.text);
-            run->failed = true;
-        }
-        free(name);
-        free(text);
     }
 }
 
@@ -300,9 +140,16 @@ prepare(struct run *run)
         return false;
     if (!bindings_resolve(&run->bindings, run->graph, &run->devices,
                           &run->filters) ||
-        !check_handlers(run) || !bindings_open(&run->bindings, run->seed))
+        !handlers_check(run->graph, &run->reads, &run->writes) ||
+        !bindings_open(&run->bindings, run->seed))
         return false;
     if (bindings_live(&run->bindings)) {
+        if (run->n_workers > 1) {
+            cli_error("'--workers %u': network interfaces are served by one "
+                      "worker; leave --workers out",
+                      run->n_workers);
+            return false;
+        }
         hg_graph_destroy(run->graph);
         if (!run->seed_given)
             run->seed = random_seed();
@@ -310,7 +157,16 @@ prepare(struct run *run)
     }
     if (!run->graph)
         return false;
-    bindings_attach(&run->bindings, run->graph);
+    run->instances = (struct instances){&run->graph, 1};
+    if (run->n_workers < 2) {
+        bindings_attach(&run->bindings, run->graph);
+        return true;
+    }
+    run->workers = workers_create(setup, run->seed, run->n_workers, run->graph,
+                                  &run->bindings);
+    if (!run->workers)
+        return false;
+    run->instances.graphs = workers_graphs(run->workers, &run->instances.n);
     return true;
 }
 
@@ -321,11 +177,22 @@ start(struct run *run)
 
     progress_init(&run->loop.progress, run->quiet);
     run->loop.batch = run->batch;
-    if (!loop_start(&run->loop, run->graph, &run->bindings, &error)) {
+    if (run->workers
+            ? !workers_start(run->workers, &run->loop, &error)
+            : !loop_start(&run->loop, run->graph, &run->bindings, &error)) {
         cli_error("%s", error.text);
         return false;
     }
-    return write_handlers(run);
+    return handlers_write(&run->instances, &run->writes);
+}
+
+static void
+stop(struct run *run)
+{
+    size_t i;
+
+    for (i = 0; i < run->instances.n; i++)
+        hg_graph_stop(run->instances.graphs[i]);
 }
 
 static uint64_t
@@ -346,14 +213,18 @@ run_and_account(struct run *run)
     struct summary summary;
     size_t i;
 
-    loop_run(&run->loop);
+    if (run->workers)
+        workers_run(run->workers);
+    else
+        loop_run(&run->loop);
     summary_init(&summary, run->setup.graph, run->seed);
-    read_handlers(run, &summary);
-    hg_graph_stop(run->graph);
+    if (!handlers_read(&run->instances, &run->reads, &summary))
+        run->failed = true;
+    stop(run);
     summary_add_devices(&summary, &run->bindings);
     bindings_close(&run->bindings);
     summary_add_failures(&summary, &run->bindings);
-    summary_add_elements(&summary, run->graph);
+    summary_add_elements(&summary, run->instances.graphs, run->instances.n);
     summary_add_times(&summary, &run->loop, progress_clock() - wall_ns,
                       cpu_clock() - cpu_ns);
     summary_print(&summary, out, run->json);
@@ -377,7 +248,7 @@ run_graph(struct run *run)
                 run->failed = true;
             status = run->failed ? CLI_FAILED : CLI_DONE;
         } else {
-            hg_graph_stop(run->graph);
+            stop(run);
         }
     }
     loop_uninit(&run->loop);
@@ -388,6 +259,7 @@ static void
 run_uninit(struct run *run)
 {
     bindings_uninit(&run->bindings);
+    workers_destroy(run->workers);
     hg_graph_destroy(run->graph);
     cli_pairs_uninit(&run->devices);
     cli_pairs_uninit(&run->filters);
@@ -420,7 +292,7 @@ cmd_run(int argc, char **argv)
         .argc = argc,
         .argv = argv,
     };
-    struct run run = {.batch = 64};
+    struct run run = {.batch = 64, .n_workers = 1};
     const char *argument;
     int status, o, i;
 

@@ -25,9 +25,15 @@ stop(int signal_number)
     stopped = 1;
 }
 
+bool
+loop_is_stopped(void)
+{
+    return stopped;
+}
+
 /* The first signal ends the run, the next one the program. */
-static void
-catch_signals(void)
+void
+loop_catch_signals(void)
 {
     struct sigaction action = {.sa_handler = stop,
                                .sa_flags = (int)SA_RESETHAND};
@@ -55,9 +61,8 @@ arrival(const struct loop *l, const struct source *s)
     return ns + s->shift_ns;
 }
 
-/* Asks all sources when their next packets arrive; returns the earliest. */
-static uint64_t
-look(struct loop *l)
+uint64_t
+loop_look(struct loop *l)
 {
     uint64_t first_ns = HG_NEVER;
     size_t i;
@@ -117,7 +122,10 @@ receive(struct loop *l, struct source *s, struct hg_packet **out, unsigned max,
         if (ns < l->last_ns)
             ns = l->last_ns;
         out[i]->time_ns = l->last_ns = ns;
+        if (!s->feed)
+            out[i]->origin = s->origin;
     }
+    l->n_packets += n;
     return n;
 }
 
@@ -199,8 +207,12 @@ run_batch(struct loop *l, uint64_t end_ns)
         return;
     hg_graph_advance(l->graph, l->last_ns);
     for (i = 0; i < n_runs; i++) {
-        hg_graph_inject(l->graph, runs[i].source->binding->element, 0, p,
-                        runs[i].n);
+        struct source *s = runs[i].source;
+
+        if (s->feed)
+            feed_enter(s->feed, l->graph, runs[i].n);
+        else
+            hg_graph_inject(l->graph, s->element, 0, p, runs[i].n);
         p += runs[i].n;
     }
     hg_graph_dispatch(l->graph);
@@ -226,10 +238,16 @@ step(struct loop *l, uint64_t packet_ns, uint64_t horizon_ns)
 }
 
 bool
+loop_step(struct loop *l, uint64_t horizon_ns)
+{
+    return step(l, loop_look(l), horizon_ns);
+}
+
+bool
 loop_step_live(struct loop *l, uint64_t now_ns)
 {
     l->now_ns = now_ns;
-    return step(l, look(l), now_ns);
+    return loop_step(l, now_ns);
 }
 
 void
@@ -240,7 +258,7 @@ loop_notice(struct loop *l)
     for (i = 0; i < l->n_sources; i++) {
         struct source *s = &l->sources[i];
 
-        if (!s->device->failed || s->binding->failure)
+        if (!s->binding || !s->device->failed || s->binding->failure)
             continue;
         /* A signal that ends the run also cuts what is being read. */
         if (stopped && s->device->tx_failed == 0)
@@ -252,29 +270,38 @@ loop_notice(struct loop *l)
 
 /* ---- Offline ---------------------------------------------------------- */
 
-/* At the end of all sources: whether timers may still free packets. */
-static bool
-may_drain(struct loop *l)
+bool
+loop_may_drain(struct loop *l, const struct loop *const *loops, size_t n)
 {
-    struct hg_account account;
+    uint64_t held = 0;
+    bool has_timer = false;
+    size_t i;
 
-    hg_graph_account(l->graph, &account);
-    if (account.held == 0 || hg_graph_next_timer(l->graph) == HG_NEVER)
+    for (i = 0; i < n; i++) {
+        struct hg_account account;
+
+        hg_graph_account(loops[i]->graph, &account);
+        held += account.held;
+        if (hg_graph_next_timer(loops[i]->graph) != HG_NEVER)
+            has_timer = true;
+    }
+    if (held == 0 || !has_timer)
         return false;
-    if (account.held != l->held)
+    if (held != l->held)
         l->n_idle = 0;
-    l->held = account.held;
+    l->held = held;
     return l->n_idle++ < MAX_IDLE_TIMERS;
 }
 
 static void
 run_offline(struct loop *l)
 {
-    catch_signals();
+    loop_catch_signals();
     while (!stopped) {
-        uint64_t packet_ns = look(l);
+        const struct loop *self = l;
+        uint64_t packet_ns = loop_look(l);
 
-        if (packet_ns == HG_NEVER && !may_drain(l))
+        if (packet_ns == HG_NEVER && !loop_may_drain(l, &self, 1))
             break;
         step(l, packet_ns, HG_NEVER - 1);
         loop_notice(l);
@@ -294,22 +321,44 @@ source_pace(const struct loop *l, const struct hg_device *d)
     return PACE_AT_ONCE;
 }
 
+void
+loop_add(struct loop *l, struct hg_element *element, struct hg_device *device,
+         struct feed *feed, size_t number)
+{
+    l->sources = cli_realloc(l->sources, l->n_sources + 1, sizeof *l->sources);
+    l->sources[l->n_sources++] = (struct source){
+        .element = element,
+        .device = device,
+        .feed = feed,
+        .origin = number < UINT8_MAX ? (uint8_t)number : UINT8_MAX,
+        .pace = source_pace(l, device)};
+}
+
 static void
 init_sources(struct loop *l, struct bindings *b)
 {
     size_t i;
 
-    l->sources = cli_alloc(b->n, sizeof *l->sources);
-    l->n_sources = b->n;
     for (i = 0; i < b->n; i++) {
-        struct source *s = &l->sources[i];
+        struct hg_device *device = b->v[i].device;
 
-        s->binding = &b->v[i];
-        s->device = b->v[i].device;
-        s->pace = source_pace(l, s->device);
-        if (!l->live && s->device->min_delay_ns < l->span_ns)
-            l->span_ns = s->device->min_delay_ns;
+        if (l->is_part && device->min_delay_ns != HG_NEVER)
+            continue;
+        loop_add(l, hg_graph_find(l->graph, b->v[i].name), device, NULL, i);
+        l->sources[l->n_sources - 1].binding = &b->v[i];
     }
+}
+
+/* A batch is not longer than a device takes to answer. */
+static void
+limit_span(struct loop *l)
+{
+    size_t i;
+
+    l->span_ns = l->live ? HG_NEVER : hg_graph_span(l->graph);
+    for (i = 0; i < l->n_sources && !l->live; i++)
+        if (l->sources[i].device->min_delay_ns < l->span_ns)
+            l->span_ns = l->sources[i].device->min_delay_ns;
 }
 
 /* Live, a gen: with a rate begins now. */
@@ -333,17 +382,27 @@ loop_start(struct loop *l, struct hg_graph *graph, struct bindings *b,
     l->graph = graph;
     l->bindings = b;
     l->live = bindings_live(b);
-    l->span_ns = l->live ? HG_NEVER : hg_graph_span(graph);
     init_sources(l, b);
+    limit_span(l);
     if (l->live)
         l->first_ns = loop_clock();
     else
-        l->first_ns = look(l);
+        l->first_ns = loop_look(l);
     if (l->first_ns == HG_NEVER)
         l->first_ns = 0; /* No packets at all. */
     l->last_ns = l->first_ns;
     shift_sources(l);
     return hg_graph_start(graph, l->first_ns, error);
+}
+
+bool
+loop_start_part(struct loop *l, struct hg_graph *graph, uint64_t first_ns,
+                struct hg_error *error)
+{
+    l->graph = graph;
+    l->first_ns = l->last_ns = first_ns;
+    limit_span(l);
+    return hg_graph_start(graph, first_ns, error);
 }
 
 void

@@ -14,6 +14,7 @@
 #ifndef RUNTIME_LOOP_H
 #define RUNTIME_LOOP_H 1
 
+#include "feed.h"
 #include "progress.h"
 #include "setup.h"
 
@@ -25,8 +26,11 @@ enum pace {
 };
 
 struct source {
-    struct binding *binding;
+    struct binding *binding; /* NULL: a feed, or a worker's own device. */
+    struct hg_element *element;
     struct hg_device *device;
+    struct feed *feed; /* The device, if it is one. */
+    uint8_t origin;    /* Its number, for packets (hg_packet.origin). */
     enum pace pace;
     uint64_t shift_ns; /* PACE_SHIFTED: to add. */
     uint64_t next_ns;  /* When its next packet arrives, as last asked. */
@@ -39,12 +43,14 @@ struct loop {
     size_t n_sources;
     unsigned batch; /* Packets at once, 1 to HG_BATCH_MAX. */
     bool live;
-    uint64_t span_ns;  /* Of a batch; HG_NEVER: any. */
-    uint64_t first_ns; /* When the graph was started. */
-    uint64_t last_ns;  /* Of the packet or timer that came last. */
-    uint64_t now_ns;   /* Live: the clock. */
-    uint64_t held;     /* Draining: packets held at the last look ... */
-    unsigned n_idle;   /* ... and timers fired since that changed. */
+    uint64_t span_ns;   /* Of a batch; HG_NEVER: any. */
+    uint64_t first_ns;  /* When the graph was started. */
+    uint64_t last_ns;   /* Of the packet or timer that came last. */
+    uint64_t now_ns;    /* Live: the clock. */
+    uint64_t held;      /* Draining: packets held at the last look ... */
+    unsigned n_idle;    /* ... and timers fired since that changed. */
+    uint64_t n_packets; /* Received. */
+    bool is_part;       /* Devices that answer are elsewhere (workers.h). */
     struct progress progress;
 };
 
@@ -59,6 +65,30 @@ bool loop_start(struct loop *, struct hg_graph *graph, struct bindings *,
 void loop_run(struct loop *);
 
 void loop_uninit(struct loop *);
+
+/* ---- For workers.c, which runs several loops at once -------------------- */
+
+/* Adds a source; 'number' is the origin of its packets. */
+void loop_add(struct loop *, struct hg_element *, struct hg_device *,
+              struct feed *, size_t number);
+
+/* Starts 'graph' on the sources that were added, at 'first_ns'. */
+bool loop_start_part(struct loop *, struct hg_graph *graph, uint64_t first_ns,
+                     struct hg_error *);
+
+/* Does what is due next at or before 'horizon_ns': one timer, or one batch;
+ * false if nothing is. */
+bool loop_step(struct loop *, uint64_t horizon_ns);
+
+/* Asks the sources when their next packets arrive; HG_NEVER: no more. */
+uint64_t loop_look(struct loop *);
+
+/* At the end of all sources: whether timers of these loops may still free
+ * packets that are held; 'l' keeps count. */
+bool loop_may_drain(struct loop *l, const struct loop *const *, size_t n);
+
+void loop_catch_signals(void);
+bool loop_is_stopped(void);
 
 /* ---- Between loop.c and loop_live.c ----------------------------------- */
 

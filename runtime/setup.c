@@ -112,6 +112,8 @@ setup_load(struct setup *setup, uint64_t seed, bool live, bool again)
         .live = live,
         .overrides = (const char *const *)setup->overrides,
         .n_overrides = setup->n_overrides,
+        .n_workers = setup->n_workers,
+        .kin = setup->kin,
     };
     struct hg_diags *diags;
     struct hg_graph *graph;

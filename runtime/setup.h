@@ -29,6 +29,8 @@ struct setup {
     const char **overrides;
     size_t n_overrides;
     struct hg_plugins *plugins; /* Made by setup_load(). */
+    unsigned n_workers;         /* As in hg_graph_config, for setup_load(). */
+    struct hg_graph *kin;
 };
 
 /* Takes one of the options above; false after reporting that it is wrong. */

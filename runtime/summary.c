@@ -124,67 +124,124 @@ summary_add_failures(struct summary *s, const struct bindings *b)
 
 /* ---- Elements --------------------------------------------------------- */
 
-static json_t *
-port_object(const struct hg_port_info *info)
-{
-    json_t *o = json_object();
+/* The same element in all instances. */
+struct all {
+    struct hg_graph *const *graphs;
+    size_t n;
+    size_t index;
+};
 
-    set_number(o, "packets", info->packets);
-    set_number(o, "bytes", info->bytes);
+static const struct hg_element *
+instance(const struct all *all, size_t i)
+{
+    return hg_graph_element(all->graphs[i], all->index);
+}
+
+static json_t *
+port_object(const struct all *all, unsigned port, bool is_output,
+            const char **name)
+{
+    uint64_t packets = 0, bytes = 0;
+    json_t *o = json_object();
+    size_t i;
+
+    for (i = 0; i < all->n; i++) {
+        struct hg_port_info info;
+
+        (is_output ? hg_element_output : hg_element_input)(instance(all, i),
+                                                           port, &info);
+        packets += info.packets;
+        bytes += info.bytes;
+        *name = info.name;
+    }
+    set_number(o, "packets", packets);
+    set_number(o, "bytes", bytes);
     return o;
 }
 
 static json_t *
-ports_object(const struct hg_element *e, bool outputs)
+ports_object(const struct all *all, bool outputs)
 {
+    const struct hg_element *e = instance(all, 0);
     unsigned n = outputs ? hg_element_n_outputs(e) : hg_element_n_inputs(e);
     json_t *o = json_object();
     unsigned i;
 
     for (i = 0; i < n; i++) {
-        struct hg_port_info info;
+        const char *name = "";
+        json_t *port = port_object(all, i, outputs, &name);
 
-        if (outputs)
-            hg_element_output(e, i, &info);
-        else
-            hg_element_input(e, i, &info);
-        json_object_set_new(o, info.name, port_object(&info));
+        json_object_set_new(o, name, port);
     }
     return o;
 }
 
+/* Adds what an instance says of a field; of how things are now only those
+ * speak that are at work. */
+static uint64_t
+add(const struct hg_field *f, uint64_t sum, const struct hg_element *e)
+{
+    uint64_t n = hg_element_number(e, f);
+
+    if (f->kind == HG_FIELD_GAUGE && !hg_element_is_working(e))
+        return sum;
+    return f->alike ? (n > sum ? n : sum) : sum + n;
+}
+
 /* The fields of one kind; their sum in '*sum'. */
 static json_t *
-fields_object(const struct hg_element *e, enum hg_field_kind kind,
-              uint64_t *sum)
+fields_object(const struct all *all, enum hg_field_kind kind, uint64_t *sum)
 {
-    const struct hg_class *cls = hg_element_class(e);
+    const struct hg_class *cls = hg_element_class(instance(all, 0));
     json_t *o = json_object();
-    size_t i;
+    size_t i, k;
 
     *sum = 0;
     for (i = 0; i < cls->n_fields; i++) {
-        uint64_t n;
+        uint64_t n = 0;
 
         if (cls->fields[i].kind != kind)
             continue;
-        n = hg_element_number(e, &cls->fields[i]);
+        for (k = 0; k < all->n; k++)
+            n = add(&cls->fields[i], n, instance(all, k));
         set_number(o, cls->fields[i].name, n);
         *sum += n;
     }
     return o;
 }
 
-static json_t *
-element_object(const struct hg_element *e, bool *balanced)
+static void
+add_account(struct hg_account *sum, const struct hg_account *a)
 {
-    json_t *o = json_object();
-    struct hg_account a;
-    json_t *drops;
-    uint64_t sum, unused;
+    sum->in += a->in;
+    sum->in_bytes += a->in_bytes;
+    sum->out += a->out;
+    sum->out_bytes += a->out_bytes;
+    sum->received += a->received;
+    sum->sent += a->sent;
+    sum->made += a->made;
+    sum->dropped += a->dropped;
+    sum->held += a->held;
+    sum->unwired += a->unwired;
+    sum->loop += a->loop;
+}
 
-    hg_element_account(e, &a);
-    drops = fields_object(e, HG_FIELD_REASON, &sum);
+static json_t *
+element_object(const struct all *all, struct hg_account *total, bool *balanced)
+{
+    const struct hg_element *e = instance(all, 0);
+    struct hg_account a = {0};
+    json_t *o = json_object(), *drops;
+    uint64_t sum, unused;
+    size_t i;
+
+    for (i = 0; i < all->n; i++) {
+        struct hg_account one;
+
+        hg_element_account(instance(all, i), &one);
+        add_account(&a, &one);
+    }
+    drops = fields_object(all, HG_FIELD_REASON, &sum);
     set_number(drops, "unwired", a.unwired);
     set_number(drops, "loop", a.loop);
     *balanced =
@@ -201,32 +258,35 @@ element_object(const struct hg_element *e, bool *balanced)
     set_number(o, "dropped", a.dropped);
     set_number(o, "held", a.held);
     json_object_set_new(o, "balanced", json_boolean(*balanced));
-    json_object_set_new(o, "inputs", ports_object(e, false));
-    json_object_set_new(o, "outputs", ports_object(e, true));
+    json_object_set_new(o, "inputs", ports_object(all, false));
+    json_object_set_new(o, "outputs", ports_object(all, true));
     json_object_set_new(o, "drops", drops);
     json_object_set_new(o, "counters",
-                        fields_object(e, HG_FIELD_COUNTER, &unused));
+                        fields_object(all, HG_FIELD_COUNTER, &unused));
     json_object_set_new(o, "gauges",
-                        fields_object(e, HG_FIELD_GAUGE, &unused));
+                        fields_object(all, HG_FIELD_GAUGE, &unused));
+    add_account(total, &a);
     return o;
 }
 
 void
-summary_add_elements(struct summary *s, const struct hg_graph *g)
+summary_add_elements(struct summary *s, struct hg_graph *const *graphs,
+                     size_t n)
 {
     json_t *elements = json_object(), *total = json_object();
-    struct hg_account a;
-    size_t i;
+    struct all all = {.graphs = graphs, .n = n};
+    struct hg_account a = {0};
 
-    s->balanced = hg_graph_account(g, &a);
-    for (i = 0; i < hg_graph_n_elements(g); i++) {
-        const struct hg_element *e = hg_graph_element(g, i);
+    s->balanced = true;
+    for (; all.index < hg_graph_n_elements(graphs[0]); all.index++) {
         bool balanced;
+        json_t *e = element_object(&all, &a, &balanced);
 
-        json_object_set_new(elements, hg_element_name(e),
-                            element_object(e, &balanced));
+        json_object_set_new(elements, hg_element_name(instance(&all, 0)), e);
         s->balanced = s->balanced && balanced;
     }
+    if (a.received + a.made != a.sent + a.dropped + a.held)
+        s->balanced = false;
     json_object_set_new(s->root, "elements", elements);
     set_number(total, "received", a.received);
     set_number(total, "made", a.made);

@@ -31,8 +31,10 @@ void summary_add_devices(struct summary *, const struct bindings *);
 /* Adds why devices failed, once they are closed. */
 void summary_add_failures(struct summary *, const struct bindings *);
 
-/* Adds the elements of the graph and the sum; finds whether all balances. */
-void summary_add_elements(struct summary *, const struct hg_graph *);
+/* Adds the elements of the graph, over all its 'n' instances, and the sum;
+ * finds whether all balances. */
+void summary_add_elements(struct summary *, struct hg_graph *const *,
+                          size_t n);
 
 /* Adds the span of packet time and how long it took. */
 void summary_add_times(struct summary *, const struct loop *, uint64_t wall_ns,
