@@ -15,6 +15,7 @@ endfunction()
 foreach(what graphs elements corpus)
   add_script_test(invariants_${what}
     ${PYTHON} ${CMAKE_CURRENT_SOURCE_DIR}/graphs/invariants.py ${what})
+  set_tests_properties(invariants_${what} PROPERTIES TIMEOUT 900)
 endforeach()
 add_script_test(docs_elements
   bash ${CMAKE_SOURCE_DIR}/docs/make-elements.sh --check)

@@ -10,7 +10,10 @@
     dropped + held, and every drop has its reason; what elements say they sent
     is in the files.
   - Batch independence: batches of 1, 7, 64 and 256 give the same bytes.
-  - Repeatability: so does a second run."""
+  - Repeatability: so does a second run.
+  - Worker independence: so do 2 and 3 workers, but for the ports that a NAT
+    chooses and for answers to different flows at the very same time; or they
+    refuse the graph, with a sentence."""
 import concurrent.futures
 import glob
 import json
@@ -24,6 +27,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 import support  # noqa: E402
 
 BATCHES = (64, 1, 7, 256, 64)
+WORKERS = (2, 3)
+
+# Graphs that workers must not refuse.
+SHARED = ("nat-gateway.conf", "vpc-router.conf", "HyperplaneNAT",
+          "SecurityGroup", "RouteTable", "NACL", "FlowLogger", "CheckIP")
 
 
 class Broken(Exception):
@@ -49,12 +57,12 @@ def sides(graph, capture, others):
     return arguments
 
 
-def run_once(graph, devices, batch):
+def run_once(graph, devices, batch, workers=1):
     """Everything that a run leaves behind, without what is about time."""
     with tempfile.TemporaryDirectory() as folder:
         result = subprocess.run(
             [support.HEADGATE, "run", graph, *devices, "--batch", str(batch),
-             "--json"], cwd=folder, stdin=subprocess.DEVNULL,
+             "--workers", str(workers), "--json"], cwd=folder, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=200,
             check=False)
         files = {}
@@ -133,13 +141,108 @@ def differences(a, b):
     return found
 
 
+def without_ports(data):
+    """A capture as [(time, what a NAT's choice of ports leaves alone)]."""
+    packets, at = [], 24
+    while at < len(data):
+        time = data[at:at + 8]
+        size = int.from_bytes(data[at + 8:at + 12], "little")
+        frame = data[at + 16:at + 16 + size]
+        at += 16 + size
+        l3 = 14
+        while frame[l3 - 2:l3] in (b"\x81\0", b"\x88\xa8"):
+            l3 += 4
+        l4 = l3 + 4 * (frame[l3] & 15) if frame[l3 - 2:l3] == b"\x08\0" else 0
+        first = l4 and not int.from_bytes(frame[l3 + 6:l3 + 8],
+                                          "big") & 0x1fff
+        if first and frame[l3 + 9] == 1:
+            # An error quotes a header, which ends in 8 bytes like this one.
+            keep = frame[:l4 + 2] + frame[l4 + 8:l4 + 18] + \
+                frame[l4 + 20:l4 + 28]
+        elif first and frame[l3 + 9] in (6, 17):
+            keep = frame[:l4] + frame[l4 + 4:l4 + (16 if frame[l3 + 9] == 6
+                                                   else 6)]
+        else:
+            keep = frame
+        flow = frame[l3 + 9:l3 + 10] + frame[l3 + 12:l3 + 20] + \
+            (frame[l4:l4 + 4] if first else b"later") if l4 else b""
+        packets.append((time, size, keep, flow))
+    return packets
+
+
+def by_flow(packets):
+    flows = {}
+    for time, size, keep, flow in packets:
+        flows.setdefault(flow, []).append((time, size, keep))
+    return flows
+
+
+def same_packets(a, b, with_ports):
+    """The same packets of the same times; those of a flow in the same order.
+    Answers that come at the very same time may change places."""
+    a, b = without_ports(a), without_ports(b)
+    if sorted(p[:3] for p in a) != sorted(p[:3] for p in b):
+        return False
+    a, b = by_flow(a), by_flow(b)
+    return a == b if with_ports or set(a) == set(b) else True
+
+
+def same_but_for_ties(a, b, with_ports):
+    names = set(a["files"]) | set(b["files"])
+    return all(name.endswith(".pcap") and
+               same_packets(a["files"].get(name, b""),
+                            b["files"].get(name, b""), with_ports)
+               for name in names
+               if a["files"].get(name) != b["files"].get(name))
+
+
+def forget_memory(run):
+    """Each worker has tables of its own, and a peak of its own."""
+    for e in run["summary"].get("elements", {}).values():
+        for name in ("memory", "peak_bytes_per_second",
+                     "peak_packets_per_second"):
+            e["gauges"].pop(name, None)
+    return run
+
+
+def check_workers(label, graph, devices, first):
+    """The number of runs that were not refused."""
+    forget_memory(first)
+    shared = 0
+    has_nat = any(e["class"] == "HyperplaneNAT"
+                  for e in first["summary"]["elements"].values())
+    # Captures on all sides: whether what comes from outside hits a port that
+    # the NAT has chosen is chance, and different for each number of workers.
+    by_chance = has_nat and len(devices) > 1 and \
+        not any(device.endswith("=echo:") for device in devices)
+    for n in WORKERS:
+        run = forget_memory(run_once(graph, devices, BATCHES[0], n))
+        if run["status"] == 2 and "cannot run on" in run["stderr"]:
+            if label.split(" ")[0] in SHARED:
+                raise Broken("is refused: " + run["stderr"])
+            continue
+        shared += 1
+        check_conservation(run)
+        again = first
+        if by_chance:
+            again = forget_memory(run_once(graph, devices, 7, n))
+        found = differences(again, run)
+        if same_but_for_ties(again, run, not has_nat):
+            found = [what for what in found if not what.startswith("file ")]
+        if found:
+            raise Broken("%d workers give other results: %s" % (
+                n, ", ".join(found)))
+    return shared
+
+
 def check_case(case):
-    """Returns (what is wrong, or None; packets received)."""
+    """Returns (what is wrong, or None; packets received; runs with several
+    workers)."""
     label, graph, capture, devices = case
     try:
         first = run_once(graph, devices, BATCHES[0])
         if not check_status(first, capture):
-            return None, 0
+            return None, 0, 0
         check_conservation(first)
         for n, batch in enumerate(BATCHES[1:], 1):
             found = differences(first, run_once(graph, devices, batch))
@@ -148,10 +251,11 @@ def check_case(case):
                     "batches of %d" % batch
                 raise Broken("%s gives other results: %s" % (
                     again, ", ".join(found)))
+        shared = check_workers(label, graph, devices, first)
     except (Broken, subprocess.TimeoutExpired, ValueError, KeyError) as e:
         return "%s: %s: %s\n    headgate run %s %s" % (
-            label, type(e).__name__, e, graph, " ".join(devices)), 0
-    return None, first["summary"]["total"]["received"]
+            label, type(e).__name__, e, graph, " ".join(devices)), 0, 0
+    return None, first["summary"]["total"]["received"], shared
 
 
 def graph_files():
@@ -210,14 +314,16 @@ def main():
             sys.exit(__doc__)
         with concurrent.futures.ThreadPoolExecutor(2) as pool:
             results = list(pool.map(check_case, cases))
-    failures = [why for why, _ in results if why]
+    failures = [why for why, _, _ in results if why]
     for why in failures[:8]:
         print("FAILED:", why)
-    packets = sum(n for _, n in results)
-    print("%d cases with %d runs each: %d had packets (%d), %d failed" % (
-        len(cases), len(BATCHES), sum(n > 0 for _, n in results), packets,
-        len(failures)))
-    return 1 if failures or not packets else 0
+    packets = sum(n for _, n, _ in results)
+    shared = sum(n for _, _, n in results)
+    print("%d cases with %d runs each: %d had packets (%d), %d failed; %d "
+          "runs with several workers" % (
+              len(cases), len(BATCHES), sum(n > 0 for _, n, _ in results),
+              packets, len(failures), shared))
+    return 1 if failures or not packets or not shared else 0
 
 
 if __name__ == "__main__":
