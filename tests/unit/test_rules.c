@@ -695,7 +695,7 @@ check_classbench(const char *path, bool six)
         rules[i].family = 6;
     }
     tables_init(&t, rules, n);
-    for (i = 0; i < (six ? 60 : 300); i++)
+    for (i = 0; i < (six ? 40 : 120); i++)
         check_batch(&t, true);
     tables_uninit(&t);
     free(rules);
