@@ -146,7 +146,7 @@ port_object(const struct all *all, unsigned port, bool is_output,
     size_t i;
 
     for (i = 0; i < all->n; i++) {
-        struct hg_port_info info;
+        struct hg_port_info info = {0};
 
         (is_output ? hg_element_output : hg_element_input)(instance(all, i),
                                                            port, &info);

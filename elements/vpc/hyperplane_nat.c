@@ -135,8 +135,6 @@ begin_flow(struct hyperplane_nat *self, struct hg_packet *p,
     case NAT_NO_PORT:
         gw->metrics.error_port_allocation++;
         return &self->error_port_allocation;
-    case NAT_EXISTS:
-        return &self->reversed;
     default:
         return &self->table_full;
     }

@@ -148,7 +148,6 @@ struct hyperplane_nat {
     hg_counter not_inside;
     hg_counter hairpin;
     hg_counter no_connection;
-    hg_counter reversed;
     hg_counter error_port_allocation;
     hg_counter table_full;
     hg_counter wrong_destination;
@@ -177,8 +176,9 @@ struct hyperplane_nat {
     /* Flows (hyperplane_nat_table.h). */
     struct hg_nat_ports *ports_used;
     uint64_t n_flows;
-    uint64_t tick;   /* Of the slot that is due first. */
-    uint64_t due_ns; /* No deadline is earlier than this. */
+    bool has_reversed; /* Some flow got a record of its own. */
+    uint64_t tick;     /* Of the slot that is due first. */
+    uint64_t due_ns;   /* No deadline is earlier than this. */
     struct nat_state *slots[N_SLOTS];
     struct hg_timer sweep;
 
@@ -329,7 +329,6 @@ static const struct hg_field nat_fields[] = {
     HG_REASON(no_connection,
               .doc = "TCP from inside that begins no connection and "
                      "belongs to none"),
-    HG_REASON(reversed, .doc = "from inside, against a flow from inside"),
     HG_REASON(error_port_allocation,
               .doc = "all external addresses are exhausted for the "
                      "destination"),

@@ -2,6 +2,10 @@
  * service (headgate/flow.h).  The tuple that inside sees is the record's
  * first key, the one that outside sees its second.
  *
+ * Two flows from inside, one against the other, as a capture of both sides of
+ * a conversation has them, would share a record.  The second one gets a record
+ * of its own, in a VPC that only this element knows (REVERSED_VPC).
+ *
  * The rest of the element knows flows only by the functions at the end and
  * by copies, struct nat_flow, so that another table could take this one's
  * place.
@@ -20,10 +24,10 @@
 #include "hyperplane_nat.h"
 #include "hyperplane_nat_gateways.h"
 
-enum {
-    SLOT_SHIFT = 28
-}; /* 268 ms; what is later than 18 minutes waits in
-    * the last. */
+/* 268 ms; what is later than 18 minutes waits in the last. */
+enum { SLOT_SHIFT = 28 };
+
+#define REVERSED_VPC (UINT32_C(1) << 31)
 
 /* The element's bytes in the record. */
 struct nat_state {
@@ -190,6 +194,7 @@ inside_key(const struct hyperplane_nat *self, const struct hg_flow *record,
     uint32_t remote = 0;
 
     hg_flow_first_key(record, key);
+    key->vpc &= ~REVERSED_VPC;
     k = *key;
     if (k.dst.family == 4)
         remote = hg_addr_ip4(&k.dst);
@@ -264,25 +269,13 @@ nat_find_batch(struct hyperplane_nat *self, struct hg_batch *batch)
             __builtin_prefetch(hg_flow_state(self, batch->p[i]->flow, 0));
 }
 
-/* The flow of a packet, of a batch that was looked up at once. */
 static bool
-nat_find(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
-         struct nat_flow *out)
+find_in(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
+        struct nat_flow *out)
 {
     struct hg_flow *record = hg_flow_find(self, p);
     struct nat_state *s;
 
-    if (record) {
-        s = hg_flow_state(self, record, p->time_ns);
-        if (is_of_flow(self, s, p, from_inside)) {
-            view(self, record, s, out);
-            return true;
-        }
-    }
-    if (!p->flow)
-        return false;
-    hg_flow_forget(p); /* Flows begin and end in a batch: look again. */
-    record = hg_flow_find(self, p);
     if (!record)
         return false;
     s = hg_flow_state(self, record, p->time_ns);
@@ -292,12 +285,41 @@ nat_find(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
     return true;
 }
 
-/* The flow of a packet that an ICMP error quotes; 'ours' is the end of 'key'
- * that belongs to this side: inside or external. */
+/* The packet as one of a flow with a record of its own. */
+static struct hg_packet
+as_reversed(const struct hg_packet *p)
+{
+    struct hg_packet q = *p;
+
+    q.vpc ^= REVERSED_VPC;
+    hg_flow_forget(&q);
+    return q;
+}
+
+/* The flow of a packet, of a batch that was looked up at once. */
 static bool
-nat_find_key(struct hyperplane_nat *self, const struct hg_flow_key *key,
-             const struct hg_addr *ours, uint16_t port, bool is_inside,
-             uint64_t now_ns, struct nat_flow *out)
+nat_find(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
+         struct nat_flow *out)
+{
+    struct hg_packet q;
+
+    if (find_in(self, p, from_inside, out))
+        return true;
+    if (p->flow) {
+        hg_flow_forget(p); /* Flows begin and end in a batch: look again. */
+        if (find_in(self, p, from_inside, out))
+            return true;
+    }
+    if (!from_inside || !self->has_reversed)
+        return false;
+    q = as_reversed(p);
+    return find_in(self, &q, true, out);
+}
+
+static bool
+find_key_in(struct hyperplane_nat *self, const struct hg_flow_key *key,
+            const struct hg_addr *ours, uint16_t port, bool is_inside,
+            uint64_t now_ns, struct nat_flow *out)
 {
     struct hg_flow *record = hg_flow_find_key(self, key, now_ns);
     struct nat_state *s;
@@ -315,6 +337,21 @@ nat_find_key(struct hyperplane_nat *self, const struct hg_flow_key *key,
         return false;
     return out->is_six ? !memcmp(ours->byte, out->inside6, 16)
                        : hg_addr_ip4(ours) == out->inside;
+}
+
+/* The flow of a packet that an ICMP error quotes; 'ours' is the end of 'key'
+ * that belongs to this side: inside or external. */
+static bool
+nat_find_key(struct hyperplane_nat *self, const struct hg_flow_key *key,
+             const struct hg_addr *ours, uint16_t port, bool is_inside,
+             uint64_t now_ns, struct nat_flow *out)
+{
+    struct hg_flow_key reversed = *key;
+
+    reversed.vpc ^= REVERSED_VPC;
+    return find_key_in(self, key, ours, port, is_inside, now_ns, out) ||
+           (is_inside && self->has_reversed &&
+            find_key_in(self, &reversed, ours, port, true, now_ns, out));
 }
 
 /* ---- Beginning and ending --------------------------------------------- */
@@ -418,6 +455,22 @@ choose_port(struct hyperplane_nat *self, struct hg_flow *record,
     return false;
 }
 
+/* A record for a flow from inside that has none; NULL if there is no room. */
+static struct hg_flow *
+new_record(struct hyperplane_nat *self, struct hg_packet *p)
+{
+    struct hg_flow *record = hg_flow_create(self, p);
+    struct nat_state *s =
+        record ? hg_flow_state(self, record, p->time_ns) : NULL;
+    struct hg_packet q;
+
+    if (!s || !s->dest)
+        return record;
+    q = as_reversed(p);
+    self->has_reversed = true;
+    return hg_flow_create(self, &q);
+}
+
 /* Makes a flow for a packet from inside that has none, towards 'remote', and
  * gives it an external endpoint: the address that the inside address is
  * paired with (RFC 4787 REQ-2), or the next one where that is exhausted for
@@ -446,12 +499,10 @@ nat_begin(struct hyperplane_nat *self, struct hg_packet *p,
         if (!dest)
             continue;
         if (!record)
-            record = hg_flow_create(self, p);
-        if (!record ||
-            ((struct nat_state *)hg_flow_state(self, record, p->time_ns))
-                ->dest) {
+            record = new_record(self, p);
+        if (!record) {
             hg_nat_dest_close(self->ports_used, dest);
-            return record ? NAT_EXISTS : NAT_FULL;
+            return NAT_FULL;
         }
         if (!choose_port(self, record, &inside, dest, p->time_ns))
             continue;
@@ -575,13 +626,13 @@ nat_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
         return NAT_FULL;
     make_first_packet(self, f, now_ns, frame, &p);
     hg_flow_key_of(&p, &inside);
-    if (hg_flow_find(self, &p))
+    if (nat_find(self, &p, true, out))
         return NAT_EXISTS;
     key = dest_key(&inside, (uint32_t)(a - self->addresses), f->remote);
     dest = open_dest(self, &key, &result);
     if (!dest)
         return result;
-    record = hg_flow_create(self, &p);
+    record = new_record(self, &p);
     if (record &&
         take_port(self, record, &inside, dest, f->external_port, now_ns)) {
         begin_life(self, record, f->state, now_ns, f->deadline_ns, out);

@@ -297,14 +297,29 @@ TEST(ports_are_accounted_for_by_address)
     bench_destroy(b);
 }
 
-TEST(two_inside_hosts_do_not_share_a_flow_turned_round)
+/* A capture of both sides of a conversation comes from inside. */
+TEST(a_flow_and_one_against_it_are_two)
 {
-    struct bench *b = bench_create("HyperplaneNAT", "public=198.51.100.1");
+    struct bench *b =
+        bench_create("HyperplaneNAT", "public=198.51.100.1", "ports=7-8");
+    char flows[1024];
 
     bench_push(b, "inside", "udp 10.0.0.5:1 > 10.0.0.6:2", 0);
     bench_expect(b, "outside", "udp 198.51.100.1:* > 10.0.0.6:2");
     bench_push(b, "inside", "udp 10.0.0.6:2 > 10.0.0.5:1", 0);
-    CHECK_EQ(bench_counter(b, "reversed"), 1);
+    bench_expect(b, "outside", "udp 198.51.100.1:* > 10.0.0.5:1");
+    bench_push(b, "inside", "udp 10.0.0.6:2 > 10.0.0.5:1", 200 * S);
+    bench_expect(b, "outside", "udp 198.51.100.1:* > 10.0.0.5:1");
+    CHECK_EQ(bench_counter(b, "active_connection_count"), 2);
+    snprintf(flows, sizeof flows, "%s", bench_read(b, "export", ""));
+    bench_write(b, "delete", "all");
+    bench_write(b, "import", flows);
+    CHECK_STR(bench_read(b, "export", ""), flows);
+
+    /* The first one is over, the other goes on as it was. */
+    bench_push(b, "inside", "udp 10.0.0.6:2 > 10.0.0.5:1", 400 * S);
+    bench_expect(b, "outside", "udp 198.51.100.1:* > 10.0.0.5:1");
+    CHECK_EQ(bench_counter(b, "active_connection_count"), 1);
     bench_destroy(b);
 }
 
