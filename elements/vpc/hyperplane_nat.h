@@ -2,7 +2,9 @@
  * hyperplane_nat.c is what it does, with the help of
  *
  *     hyperplane_nat_gateways.h   which gateway a packet is for
- *     hyperplane_nat_table.h      where flows are
+ *     hyperplane_nat_table.h      where flows are:
+ *     hyperplane_nat_service.h    in the flow service,
+ *     hyperplane_nat_compact.h    or 16 bytes each
  *     hyperplane_nat_answers.h    RSTs, "too big", MSS
  *     hyperplane_nat_six.h        IPv6 inside (NAT64)
  *     hyperplane_nat_fragments.h  fragments of UDP
@@ -21,7 +23,8 @@ enum { INSIDE, OUTSIDE, FIRST_OWN_INPUT }; /* Outputs: the first two. */
 enum {
     ADDRESSES_MAX = 8, /* Of a gateway: 1 primary + 7 secondary. */
     GATEWAYS_MAX = 8191,
-    PEAK_SECONDS = 10, /* As CloudWatch averages its peaks. */
+    FLOWS_MAX = 1 << 30, /* HG_NAT_COMPACT_FLOWS */
+    PEAK_SECONDS = 10,   /* As CloudWatch averages its peaks. */
     SLOT_BITS = 12,
     N_SLOTS = 1 << SLOT_BITS
 };
@@ -88,9 +91,13 @@ struct address {
     uint32_t ip;
     uint32_t vpc; /* In which packets from outside come; 0: public. */
     struct gateway *gateway;
+    uint64_t n_flows; /* In the compact table. */
 };
 
+enum nat_table { TABLE_FLOW_SERVICE, TABLE_COMPACT };
+
 struct nat_state;
+struct nat_compact;
 
 struct hyperplane_nat {
     struct hg_addr_list public;
@@ -102,6 +109,7 @@ struct hyperplane_nat {
     struct hg_port_range ports;
     uint32_t connections_per_destination;
     uint32_t max_flows;
+    unsigned table; /* enum nat_table */
     struct hg_prefix nat64_prefix;
     uint16_t mtu;
     uint16_t inside_mtu;
@@ -173,7 +181,9 @@ struct hyperplane_nat {
     uint32_t address_mask;
     struct gateway_row only; /* Without sections: what the element says. */
 
-    /* Flows (hyperplane_nat_table.h). */
+    /* Flows (hyperplane_nat_table.h): in the compact table, or else what
+     * the element keeps beside the flow service. */
+    struct nat_compact *compact;
     struct hg_nat_ports *ports_used;
     uint64_t n_flows;
     bool has_reversed; /* Some flow got a record of its own. */
@@ -245,9 +255,11 @@ static const struct hg_field nat_fields[] = {
               .max = 65535,
               .doc = "flows for each external address, remote endpoint and "
                      "protocol"),
-    HG_OPTION(max_flows, .def = "16777216", .min = 1, .max = 1 << 29,
+    HG_OPTION(max_flows, .def = "16777216", .min = 1, .max = FLOWS_MAX,
               .doc = "flows altogether; a new one is refused when there "
                      "are so many, and pushes none out"),
+    HG_OPTION(table, .def = "flow-service", .choices = "flow-service compact",
+              .doc = "where flows are kept; see above"),
     HG_OPTION(nat64_prefix, .def = "64:ff9b::/96",
               .doc = "IPv4 addresses as IPv6 inside sees them (RFC 6052)"),
     HG_OPTION(mtu, .def = "1500",
@@ -314,7 +326,8 @@ static const struct hg_field nat_fields[] = {
     HG_GAUGE(peak_packets_per_second, .doc = "the same of packets"),
     HG_GAUGE(fragments_held, .doc = "fragments that wait for their first"),
     HG_REASON(not_ipv4,
-              .doc = "neither IPv4 nor IPv6 towards nat64-prefix"),
+              .doc = "neither IPv4 nor IPv6 towards nat64-prefix (with the "
+                     "compact table: not IPv4)"),
     HG_REASON(unsupported_protocol, .doc = "not TCP, UDP or ICMP"),
     HG_REASON(truncated, .doc = "without its whole transport header"),
     HG_REASON(tcp_fragment, .doc = "a fragment of TCP"),
@@ -332,7 +345,9 @@ static const struct hg_field nat_fields[] = {
     HG_REASON(error_port_allocation,
               .doc = "all external addresses are exhausted for the "
                      "destination"),
-    HG_REASON(table_full, .doc = "max-flows, or no memory"),
+    HG_REASON(table_full,
+              .doc = "max-flows, or no memory; with the compact table also "
+                     "more than 4,096 pairs of a VPC and a gateway"),
     HG_REASON(wrong_destination,
               .doc = "from outside to none of the external addresses"),
     HG_REASON(unknown_inbound, .doc = "from outside, of no flow"),

@@ -20,7 +20,7 @@ struct selection {
 
 static bool
 select_flow(void *selection_, const struct hg_nat_flow *f,
-            struct hg_flow *record, struct nat_state *s)
+            const struct nat_flow *flow)
 {
     struct selection *selection = selection_;
 
@@ -30,7 +30,7 @@ select_flow(void *selection_, const struct hg_nat_flow *f,
     if (selection->out && !hg_nat_flow_print(f, selection->out))
         selection->failed = true;
     if (selection->end)
-        nat_end(selection->self, record, s);
+        nat_end(selection->self, flow);
     return !selection->failed;
 }
 
@@ -96,7 +96,9 @@ install(struct hyperplane_nat *self, uint64_t now_ns,
         [NAT_TAKEN] = "another flow to its remote endpoint has its "
                       "external address and port",
         [NAT_FOREIGN] = "its external address is none of the option "
-                        "'public' (or, of a private gateway, 'private')"};
+                        "'public' (or, of a private gateway, 'private')",
+        [NAT_NOT_COMPACT] = "'table = compact' has no flows from IPv6, and "
+                            "none that live longer than 6.5 days"};
     enum nat_result result;
 
     if (flow->deadline_ns <= now_ns)
@@ -147,7 +149,8 @@ import_flows(struct hyperplane_nat *self, uint64_t now_ns, const char *text,
                          why.text);
     }
     while (!ok && n--)
-        nat_end(self, installed[n].record, installed[n].stored);
+        if (nat_find_again(self, &installed[n], now_ns))
+            nat_end(self, &installed[n]);
     free(installed);
     return ok;
 }
@@ -211,7 +214,7 @@ flows_of(const struct hyperplane_nat *self, const struct gateway *gw)
     uint32_t i;
 
     for (i = gw->first; i < (uint32_t)gw->first + gw->n; i++)
-        n += hg_nat_ports_in_use(self->ports_used, i);
+        n += nat_in_use(self, i);
     return n;
 }
 
@@ -224,7 +227,7 @@ read_metrics(void *self_, const char *argument, FILE *out,
     bool found = !*argument;
     uint32_t i;
 
-    nat_expire(self, hg_now(self));
+    nat_expire_all(self, hg_now(self));
     for (i = 0; i < self->n_gateways; i++) {
         const struct gateway *gw = &self->gateways[i];
 
@@ -246,20 +249,19 @@ read_addresses(void *self_, const char *argument, FILE *out,
 
     (void)argument;
     (void)error;
-    nat_expire(self, hg_now(self));
+    nat_expire_all(self, hg_now(self));
     for (i = 0; i < self->n_addresses; i++) {
         struct hg_addr addr = hg_addr_from_ip4(self->addresses[i].ip);
         const char *name = self->addresses[i].gateway->name;
         char buf[HG_ADDR_STRLEN];
 
-        fprintf(out,
-                "{\"gateway\":\"%s\",\"addr\":\"%s\",\"flows\":%" PRIu64
-                ",\"most-to-one-destination\":%" PRIu32 ",\"limit\":%" PRIu32
-                "}\n",
+        fprintf(out, "{\"gateway\":\"%s\",\"addr\":\"%s\",\"flows\":%" PRIu64,
                 *name ? name : hg_name(self), hg_addr_format(&addr, buf),
-                hg_nat_ports_in_use(self->ports_used, i),
-                hg_nat_ports_peak(self->ports_used, i),
-                hg_nat_dest_limit(self->ports_used));
+                nat_in_use(self, i));
+        if (!self->compact) /* That one does not count destinations. */
+            fprintf(out, ",\"most-to-one-destination\":%" PRIu32,
+                    hg_nat_ports_peak(self->ports_used, i));
+        fprintf(out, ",\"limit\":%" PRIu32 "}\n", nat_limit(self));
     }
     return true;
 }

@@ -2,22 +2,25 @@
  * private ones, their ports and metrics; what is too big; the flow service
  * under it. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <headgate/flow.h>
 
 #include "harness.h"
+#include "nat_table.h"
 #include "notation.h"
 
 #define S (HG_SEC)
 
 /* A NAT with these options between two sources and two sinks. */
-#define LOAD(options)                                                         \
-    bench_load("TestSource inside {} TestSource outside {}\n"                 \
-               "TestSink to-inside {} TestSink to-outside {}\n"               \
-               "HyperplaneNAT dut { " options " }\n"                          \
-               "connect(\"inside -> [inside]dut[outside] -> to-outside\")\n"  \
-               "connect(\"outside -> [outside]dut[inside] -> to-inside\")\n")
+#define GRAPH(options)                                                        \
+    "TestSource inside {} TestSource outside {}\n"                            \
+    "TestSink to-inside {} TestSink to-outside {}\n"                          \
+    "HyperplaneNAT dut { " options " }\n"                                     \
+    "connect(\"inside -> [inside]dut[outside] -> to-outside\")\n"             \
+    "connect(\"outside -> [outside]dut[inside] -> to-inside\")\n"
+#define LOAD(options) NAT_LOAD(GRAPH, options)
 
 /* A packet of a VPC and with a mark. */
 static void
@@ -101,13 +104,9 @@ TEST(a_gateway_is_chosen_by_vpc_then_mark_then_prefix)
         {"udp 10.0.1.7:1 > 203.0.113.9:53", 4, 0, "udp 198.51.100.3:* > *"},
         {"udp 10.0.1.8:1 > 203.0.113.9:53", 1, 0, "udp 198.51.100.1:* > *"},
         {"udp 10.0.2.5:1 > 203.0.113.9:53", 4, 0, NULL},
-        {"udp [fd00::5]:1 > [64:ff9b::cb00:7109]:53", 4, 0,
-         "udp 198.51.100.3:* > *"},
-        {"udp [fd01::5]:1 > [64:ff9b::cb00:7109]:53", 4, 0, NULL},
     };
     struct bench *b = LOAD(
-        "gateway prefix { public = 198.51.100.3 inside = { 10.0.1.0/24, "
-        "fd00::/64 } }\n"
+        "gateway prefix { public = 198.51.100.3 inside = 10.0.1.0/24 }\n"
         "gateway marked { vpc = 1 mark = { 7, 9 } public = 198.51.100.2 }\n"
         "gateway other { vpc = 1 public = 198.51.100.1 }\n");
     unsigned n_refused = 0;
@@ -124,6 +123,56 @@ TEST(a_gateway_is_chosen_by_vpc_then_mark_then_prefix)
     bench_destroy(b);
 }
 
+TEST(a_gateway_is_chosen_by_an_ipv6_prefix)
+{
+    struct bench *b =
+        bench_load(GRAPH("gateway prefix { public = 198.51.100.3 "
+                         "inside = { 10.0.1.0/24, fd00::/64 } }\n"
+                         "gateway other { public = 198.51.100.1 vpc = 1 }"));
+
+    push(b, "inside", "udp [fd00::5]:1 > [64:ff9b::cb00:7109]:53", 4, 0, 0);
+    bench_expect(b, "to-outside", "udp 198.51.100.3:* > *");
+    push(b, "inside", "udp [fd01::5]:1 > [64:ff9b::cb00:7109]:53", 4, 0, 0);
+    bench_expect_none(b, NULL);
+    CHECK_EQ(bench_counter(b, "not_inside"), 1);
+    bench_destroy(b);
+}
+
+TEST(the_compact_table_drops_ipv6_and_refuses_to_import_it)
+{
+    static const char six[] =
+        "{\"proto\":\"udp\",\"inside\":{\"addr\":\"fd00::5\",\"port\":4},"
+        "\"external\":{\"addr\":\"198.51.100.1\",\"port\":7000},"
+        "\"remote\":{\"addr\":\"203.0.113.9\",\"port\":53}}";
+    struct bench *b =
+        bench_load(GRAPH("table = compact public = 198.51.100.1"));
+    struct hg_error error = {""};
+
+    push(b, "inside", "udp [fd00::5]:1 > [64:ff9b::cb00:7109]:53", 0, 0, 0);
+    bench_expect_none(b, NULL);
+    CHECK_EQ(bench_counter(b, "not_ipv4"), 1);
+    CHECK(!hg_element_write(hg_graph_find(bench_graph(b), "dut"), "import",
+                            six, &error));
+    CHECK(strstr(error.text, "'table = compact' has no flows from IPv6"));
+    bench_destroy(b);
+}
+
+TEST(pairs_of_vpc_and_gateway_beyond_4096_are_refused_by_the_compact_table)
+{
+    struct bench *b =
+        bench_load(GRAPH("table = compact public = 198.51.100.1"));
+    unsigned vpc;
+
+    for (vpc = 1; vpc <= 4097; vpc++)
+        push(b, "inside", ask, vpc, 0, 0);
+    CHECK_EQ(bench_waiting(b, "to-outside"), 4096);
+    CHECK_EQ(bench_counter(b, "table_full"), 1);
+    bench_forget(b, NULL);
+    push(b, "inside", ask, 4096, 0, 0);
+    bench_expect(b, "to-outside", "udp 198.51.100.1:* > 203.0.113.9:53");
+    bench_destroy(b);
+}
+
 #define OWN_INPUTS(gateways)                                                  \
     "TestSource one {} TestSource two {} TestSource outside {}\n"             \
     "TestSink to-inside {} TestSink to-outside {}\n"                          \
@@ -134,11 +183,11 @@ TEST(a_gateway_is_chosen_by_vpc_then_mark_then_prefix)
 
 TEST(a_gateway_with_an_input_takes_what_comes_in_there)
 {
-    struct bench *b = bench_load(
-        OWN_INPUTS("ports = 7000\n"
-                   "gateway nat-1 { public = 198.51.100.1 input = true }\n"
-                   "gateway nat-2 { public = 198.51.100.2 input = true "
-                   "inside = 10.0.0.0/24 }\n"));
+    struct bench *b = NAT_LOAD(
+        OWN_INPUTS, "ports = 7000\n"
+                    "gateway nat-1 { public = 198.51.100.1 input = true }\n"
+                    "gateway nat-2 { public = 198.51.100.2 input = true "
+                    "inside = 10.0.0.0/24 }\n");
 
     bench_push(b, "one", ask, 0);
     bench_expect(b, "to-outside", "udp 198.51.100.1:7000 > 203.0.113.9:53");
@@ -214,8 +263,8 @@ TEST(gateways_that_cannot_be_told_apart_are_refused)
 TEST(the_last_free_port_is_found_and_no_port_is_given_twice)
 {
     enum { N = 1000 };
-    struct bench *b = bench_create("HyperplaneNAT", "public=198.51.100.1",
-                                   "ports=2000-2999", "too-big-rate=0");
+    struct bench *b =
+        NAT_CREATE("public=198.51.100.1", "ports=2000-2999", "too-big-rate=0");
     static bool used[N];
     unsigned i;
 
@@ -249,8 +298,8 @@ TEST(the_last_free_port_is_found_and_no_port_is_given_twice)
 
 TEST(a_full_table_refuses_and_pushes_nothing_out)
 {
-    struct bench *b = bench_create("HyperplaneNAT", "public=198.51.100.1",
-                                   "max-flows=3", "udp-timeout=10s");
+    struct bench *b =
+        NAT_CREATE("public=198.51.100.1", "max-flows=3", "udp-timeout=10s");
     unsigned i;
 
     for (i = 1; i <= 4; i++) {
@@ -264,16 +313,33 @@ TEST(a_full_table_refuses_and_pushes_nothing_out)
     CHECK_EQ(bench_counter(b, "table_full"), 1);
     bench_push(b, "inside", "udp 10.0.0.4:1 > 203.0.113.9:53", 10 * S - 1);
     CHECK_EQ(bench_counter(b, "table_full"), 2);
-    bench_push(b, "inside", "udp 10.0.0.4:1 > 203.0.113.9:53", 10 * S);
+    bench_push(b, "inside", "udp 10.0.0.4:1 > 203.0.113.9:53", 10 * S + LATE);
     bench_expect(b, "outside", "udp 198.51.100.1:* > 203.0.113.9:53");
     bench_destroy(b);
+}
+
+/* Both addresses have 'n' flows, all to one destination. */
+static void
+check_addresses(struct bench *b, unsigned n)
+{
+    char most[40] = "", text[256];
+
+    if (!nat_is_compact())
+        snprintf(most, sizeof(most), "\"most-to-one-destination\":%u,", n);
+    snprintf(text, sizeof(text),
+             "{\"gateway\":\"dut\",\"addr\":\"198.51.100.1\",\"flows\":%u,"
+             "%s\"limit\":2}\n"
+             "{\"gateway\":\"dut\",\"addr\":\"198.51.100.2\",\"flows\":%u,"
+             "%s\"limit\":2}",
+             n, most, n, most);
+    CHECK_STR(bench_read(b, "addresses", ""), text);
 }
 
 TEST(ports_are_accounted_for_by_address)
 {
     struct bench *b =
-        bench_create("HyperplaneNAT", "public=198.51.100.1 198.51.100.2",
-                     "connections-per-destination=2", "udp-timeout=10s");
+        NAT_CREATE("public=198.51.100.1 198.51.100.2",
+                   "connections-per-destination=2", "udp-timeout=10s");
     unsigned i;
 
     for (i = 0; i < 4; i++) {
@@ -283,25 +349,16 @@ TEST(ports_are_accounted_for_by_address)
         bench_push(b, "inside", text, 0);
     }
     bench_forget(b, NULL);
-    CHECK_STR(bench_read(b, "addresses", ""),
-              "{\"gateway\":\"dut\",\"addr\":\"198.51.100.1\",\"flows\":2,"
-              "\"most-to-one-destination\":2,\"limit\":2}\n"
-              "{\"gateway\":\"dut\",\"addr\":\"198.51.100.2\",\"flows\":2,"
-              "\"most-to-one-destination\":2,\"limit\":2}");
-    bench_advance(b, 10 * S);
-    CHECK_STR(bench_read(b, "addresses", ""),
-              "{\"gateway\":\"dut\",\"addr\":\"198.51.100.1\",\"flows\":0,"
-              "\"most-to-one-destination\":0,\"limit\":2}\n"
-              "{\"gateway\":\"dut\",\"addr\":\"198.51.100.2\",\"flows\":0,"
-              "\"most-to-one-destination\":0,\"limit\":2}");
+    check_addresses(b, 2);
+    bench_advance(b, 10 * S + LATE);
+    check_addresses(b, 0);
     bench_destroy(b);
 }
 
 /* A capture of both sides of a conversation comes from inside. */
 TEST(a_flow_and_one_against_it_are_two)
 {
-    struct bench *b =
-        bench_create("HyperplaneNAT", "public=198.51.100.1", "ports=7-8");
+    struct bench *b = NAT_CREATE("public=198.51.100.1", "ports=7-8");
     char flows[1024];
 
     bench_push(b, "inside", "udp 10.0.0.5:1 > 10.0.0.6:2", 0);
@@ -380,6 +437,24 @@ model_find(unsigned server, unsigned address, unsigned host, unsigned port)
     return NULL;
 }
 
+/* The flow was refreshed; when it ends now is what the NAT says: never too
+ * early, and no later than a tick of the table. */
+static void
+refresh(struct bench *b, struct model_flow *f, uint64_t deadline_ns)
+{
+    const uint64_t tick = nat_is_compact() ? UINT64_C(1) << 24 : 1;
+    const char *text;
+    char filter[80];
+
+    snprintf(filter, sizeof(filter), "10.0.0.%u:%u 203.0.113.%u:53", f->host,
+             f->port, f->server);
+    text = strstr(bench_read(b, "flows", filter), "\"expires\":");
+    REQUIRE(text != NULL);
+    f->deadline_ns =
+        strtoull(text + strlen("\"expires\":"), NULL, 10) - BENCH_START;
+    CHECK(f->deadline_ns - deadline_ns < tick);
+}
+
 /* A packet from inside: it keeps its external endpoint, or gets one that
  * nobody has; none only if both addresses are full. */
 static void
@@ -413,7 +488,7 @@ step_out(struct bench *b, uint64_t *random, uint64_t now_ns, uint64_t idle_ns)
     }
     CHECK_EQ(address, f->address);
     CHECK_EQ(external, f->external);
-    f->deadline_ns = now_ns + idle_ns;
+    refresh(b, f, now_ns + idle_ns);
 }
 
 /* A packet from outside reaches whom the list says, or nobody. */
@@ -436,14 +511,14 @@ step_in(struct bench *b, uint64_t *random, uint64_t now_ns, uint64_t idle_ns)
     snprintf(text, sizeof(text), "udp 203.0.113.%u:53 > 10.0.0.%u:%u", server,
              f->host, f->port);
     bench_expect(b, "inside", text);
-    f->deadline_ns = now_ns + idle_ns;
+    refresh(b, f, now_ns + idle_ns);
 }
 
 TEST(twenty_thousand_random_steps_agree_with_a_list)
 {
-    struct bench *b = bench_create(
-        "HyperplaneNAT", "public=198.51.100.1 198.51.100.2", "ports=3000-3069",
-        "connections-per-destination=60", "udp-timeout=4s");
+    struct bench *b = NAT_CREATE(
+        "public=198.51.100.1 198.51.100.2", "ports=3000-3069",
+        "connections-per-destination=60", "udp-timeout=4s", "max-flows=1000");
     uint64_t random = 7, now_ns = 0;
     unsigned step;
 
@@ -529,7 +604,7 @@ TEST(metrics_are_those_of_cloudwatch_for_each_gateway)
 
 TEST(a_flow_of_a_named_gateway_says_so_and_can_be_imported)
 {
-    static const char flow[] =
+    char flow[] =
         "{\"proto\":\"udp\",\"inside\":{\"addr\":\"10.0.0.5\",\"port\":4000},"
         "\"external\":{\"addr\":\"198.51.100.1\",\"port\":7000},"
         "\"remote\":{\"addr\":\"203.0.113.9\",\"port\":53},"
@@ -538,6 +613,7 @@ TEST(a_flow_of_a_named_gateway_says_so_and_can_be_imported)
     struct bench *b = LOAD("ports = 7000\n"
                            "gateway a { vpc = 1 public = 198.51.100.1 }");
 
+    memcpy(strstr(flow, ":17000003") + 1, ENDS, strlen(ENDS));
     push(b, "inside", ask, 1, 0, 0);
     bench_forget(b, NULL);
     CHECK_STR(bench_read(b, "export", ""), flow);
@@ -554,8 +630,8 @@ TEST(a_flow_of_a_named_gateway_says_so_and_can_be_imported)
 TEST(what_is_too_big_and_not_to_be_cut_is_answered)
 {
     struct bench *b =
-        bench_create("HyperplaneNAT", "public=198.51.100.1", "ports=7000",
-                     "private=10.0.0.220", "mtu=1400", "inside-mtu=1450");
+        NAT_CREATE("public=198.51.100.1", "ports=7000", "private=10.0.0.220",
+                   "mtu=1400", "inside-mtu=1450");
 
     bench_push(b, "inside", "udp 10.0.0.5:1 > 203.0.113.9:53 len 1372 df", 0);
     bench_expect(b, "outside", "udp 198.51.100.1:7000 > 203.0.113.9:53 df");
@@ -581,8 +657,8 @@ TEST(what_is_too_big_and_not_to_be_cut_is_answered)
 
 TEST(answers_are_limited_and_zero_is_no_mtu)
 {
-    struct bench *b = bench_create("HyperplaneNAT", "public=198.51.100.1",
-                                   "ports=7000", "too-big-rate=2");
+    struct bench *b =
+        NAT_CREATE("public=198.51.100.1", "ports=7000", "too-big-rate=2");
     unsigned i;
 
     for (i = 0; i < 5; i++)
@@ -594,7 +670,7 @@ TEST(answers_are_limited_and_zero_is_no_mtu)
     bench_forget(b, NULL);
     CHECK_EQ(bench_counter(b, "too_big"), 6);
     bench_destroy(b);
-    b = bench_create("HyperplaneNAT", "public=198.51.100.1", "mtu=0");
+    b = NAT_CREATE("public=198.51.100.1", "mtu=0");
     bench_push(b, "inside", "udp 10.0.0.5:1 > 203.0.113.9:53 len 9000 df", 0);
     bench_expect(b, "outside", "udp 198.51.100.1:* > 203.0.113.9:53 len 9000");
     bench_destroy(b);
@@ -602,8 +678,7 @@ TEST(answers_are_limited_and_zero_is_no_mtu)
 
 TEST(the_mss_of_syns_is_lowered_both_ways_and_never_raised)
 {
-    struct bench *b =
-        bench_create("HyperplaneNAT", "public=198.51.100.1", "ports=7000");
+    struct bench *b = NAT_CREATE("public=198.51.100.1", "ports=7000");
 
     bench_push(b, "inside", "tcp 10.0.0.5:1 > 203.0.113.9:80 S mss 8460", 0);
     bench_expect(b, "outside", "tcp 198.51.100.1:7000 > * S mss 1460");
@@ -614,7 +689,7 @@ TEST(the_mss_of_syns_is_lowered_both_ways_and_never_raised)
     bench_expect(b, "outside", "tcp 198.51.100.1:7000 > * S mss 1300");
     CHECK_EQ(bench_counter(b, "mss_clamped"), 2);
     bench_destroy(b);
-    b = bench_create("HyperplaneNAT", "public=198.51.100.1", "mss-clamp=off");
+    b = NAT_CREATE("public=198.51.100.1", "mss-clamp=off");
     bench_push(b, "inside", "tcp 10.0.0.5:1 > 203.0.113.9:80 S mss 8460", 0);
     bench_expect(b, "outside", "tcp 198.51.100.1:* > * S mss 8460");
     bench_destroy(b);
@@ -624,8 +699,7 @@ TEST(the_mss_of_syns_is_lowered_both_ways_and_never_raised)
 TEST(an_mss_at_an_odd_offset_keeps_the_checksum_right)
 {
     static const uint8_t options[8] = {1, 2, 4, 0x21, 0x0c, 1, 1, 0};
-    struct bench *b =
-        bench_create("HyperplaneNAT", "public=198.51.100.1", "ports=7000");
+    struct bench *b = NAT_CREATE("public=198.51.100.1", "ports=7000");
     struct hg_error error;
     struct hg_packet *p = notation_parse(
         bench_pool(b), "tcp 10.0.0.5:1 > 203.0.113.9:80 S len 8", &error);

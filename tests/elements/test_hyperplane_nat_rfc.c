@@ -6,10 +6,7 @@
 #include <string.h>
 
 #include "harness.h"
-
-#define NAT(...)                                                              \
-    bench_create("HyperplaneNAT", "public=198.51.100.1",                      \
-                 "ports=7000" __VA_OPT__(, ) __VA_ARGS__)
+#include "nat_table.h"
 
 #define S (HG_SEC)
 
@@ -31,7 +28,8 @@ walk(struct bench *b, const struct step *steps, size_t n)
         const struct step *step = &steps[i];
         bool from_inside = !strcmp(step->in, "inside");
 
-        bench_push(b, step->in, step->packet, step->time_s * S);
+        bench_push(b, step->in, step->packet,
+                   step->time_s * S + (step->out ? 0 : LATE));
         if (step->out)
             bench_expect(b, from_inside ? "outside" : "inside", step->out);
         bench_expect_none(b, NULL);
@@ -58,7 +56,7 @@ TEST(each_remote_endpoint_has_a_mapping_of_its_own)
 {
     static const char *const remote[] = {"203.0.113.9:53", "203.0.113.9:54",
                                          "203.0.113.8:53"};
-    struct bench *b = bench_create("HyperplaneNAT", "public=198.51.100.1");
+    struct bench *b = NAT_CREATE("public=198.51.100.1");
     uint16_t port[3];
     size_t i;
 

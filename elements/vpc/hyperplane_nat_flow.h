@@ -1,0 +1,60 @@
+/* hyperplane_nat_flow.h: a flow as HyperplaneNAT sees it, whichever table it
+ * is in. */
+#ifndef HYPERPLANE_NAT_FLOW_H
+#define HYPERPLANE_NAT_FLOW_H 1
+
+#include <headgate/flow.h>
+#include <headgate/nat_compact.h>
+#include <headgate/translate.h>
+
+#include "hyperplane_nat_gateways.h"
+
+struct nat_state;
+
+/* A copy; the first members are for the table. */
+struct nat_flow {
+    union {
+        struct {
+            struct hg_flow *record;
+            struct nat_state *stored;
+        };
+        struct hg_nat_compact_flow compact;
+    };
+    struct address *address;
+    uint64_t deadline_ns;
+    uint32_t inside; /* Host order, if is_six is not set. */
+    uint32_t vpc;    /* Of the inside endpoint. */
+    uint16_t inside_port;
+    uint16_t external_port;
+    uint8_t state;
+    bool is_six;
+    uint8_t inside6[16];
+};
+
+enum nat_result {
+    NAT_OK,
+    NAT_NO_PORT, /* Every address is exhausted for this destination. */
+    NAT_FULL,    /* max_flows, or no memory for more. */
+    NAT_EXISTS,  /* The inside tuple has a flow already. */
+    NAT_TAKEN,   /* The external tuple belongs to another flow. */
+    NAT_FOREIGN, /* The external address is none of the gateways'. */
+    NAT_NOT_COMPACT
+};
+
+/* Calls 'fn' with each living flow, which it may end; stops when it returns
+ * false. */
+struct nat_walk {
+    struct hyperplane_nat *self;
+    bool (*fn)(void *aux, const struct hg_nat_flow *, const struct nat_flow *);
+    void *aux;
+};
+
+/* Whether the flow ended as TCP connections do, and not for want of packets.
+ */
+static inline bool
+nat_is_closed(uint8_t state)
+{
+    return state == HG_NAT_FIN_BOTH || state == HG_NAT_TRANS;
+}
+
+#endif

@@ -1,0 +1,665 @@
+/* hyperplane_nat_service.h: HyperplaneNAT's flows in the core's flow service
+ * (headgate/flow.h).  The tuple that inside sees is the record's first key,
+ * the one that outside sees its second.
+ *
+ * Two flows from inside, one against the other, as a capture of both sides of
+ * a conversation has them, would share a record.  The second one gets a record
+ * of its own, in a VPC that only this element knows (REVERSED_VPC).
+ *
+ * The deadline is the service's.  Beside it flows are in a calendar of
+ * deadlines, so that limits and gauges are exact and not only as good as the
+ * service's sweep.  A packet that puts a deadline off does not move its flow,
+ * which is found there too early, once, and put where it belongs; one that
+ * brings a deadline forward does move it. */
+#ifndef HYPERPLANE_NAT_SERVICE_H
+#define HYPERPLANE_NAT_SERVICE_H 1
+
+#include <headgate/flow.h>
+#include <headgate/translate.h>
+
+#include "hyperplane_nat_flow.h"
+
+enum {
+    SLOT_SHIFT = 28, /* 268 ms; what is later than 18 minutes waits in the
+                      * last. */
+    SERVICE_FLOWS_MAX = 1 << 29
+};
+
+#define REVERSED_VPC (UINT32_C(1) << 31)
+
+/* The element's bytes in the record. */
+struct nat_state {
+    struct nat_state *next_due;
+    struct nat_state *prev_due; /* NULL: the first of its slot. */
+    uint64_t deadline_ns;
+    uint32_t dest;   /* Of ports_used; 0: it has ended. */
+    uint32_t inside; /* IPv4. */
+    uint16_t inside_port;
+    uint16_t external_port;
+    uint16_t address;
+    uint16_t slot : SLOT_BITS;
+    uint16_t state : 3;
+    uint16_t whole : 1; /* The rest of the inside endpoint is in the key: it
+                         * is IPv6, or in another VPC than 0. */
+};
+_Static_assert(sizeof(struct nat_state) == 40, "what a flow costs");
+
+/* ---- Deadlines -------------------------------------------------------- */
+
+static void
+put_in_slot(struct hyperplane_nat *self, struct nat_state *s)
+{
+    uint64_t tick = s->deadline_ns >> SLOT_SHIFT;
+    struct nat_state **slot;
+
+    if (tick < self->tick)
+        tick = self->tick;
+    if (tick >= self->tick + N_SLOTS)
+        tick = self->tick + N_SLOTS - 1;
+    s->slot = tick & (N_SLOTS - 1);
+    slot = &self->slots[s->slot];
+    s->prev_due = NULL;
+    s->next_due = *slot;
+    if (s->next_due)
+        s->next_due->prev_due = s;
+    *slot = s;
+    if (s->deadline_ns < self->due_ns)
+        self->due_ns = s->deadline_ns;
+}
+
+static void
+take_from_slot(struct hyperplane_nat *self, struct nat_state *s)
+{
+    if (s->next_due)
+        s->next_due->prev_due = s->prev_due;
+    if (s->prev_due)
+        s->prev_due->next_due = s->next_due;
+    else
+        self->slots[s->slot] = s->next_due;
+}
+
+/* Takes the flow out of all accounts. */
+static void
+settle(struct hyperplane_nat *self, struct nat_state *s)
+{
+    take_from_slot(self, s);
+    hg_nat_dest_give_back(self->ports_used, s->dest);
+    s->dest = 0;
+    self->n_flows--;
+}
+
+/* It ran out: its deadline has passed, so that neither of its keys is found
+ * any more, whether or not the service has swept it. */
+static void
+run_out(struct hyperplane_nat *self, struct nat_state *s)
+{
+    if (!nat_is_closed(s->state))
+        METRIC(self, self->addresses[s->address].gateway, idle_timeout_count,
+               1);
+    settle(self, s);
+}
+
+static void
+flow_expired(void *self, void *state, uint64_t when_ns)
+{
+    struct nat_state *s = state;
+
+    (void)when_ns;
+    if (s->dest)
+        run_out(self, s);
+}
+
+/* Ends all flows that ran out by 'now_ns'.  Costs time in proportion to those
+ * and to those refreshed since they were last met here, so each flow is met
+ * about once in a timeout. */
+static void
+service_expire(struct hyperplane_nat *self, uint64_t now_ns)
+{
+    uint64_t tick = self->tick, last = now_ns >> SLOT_SHIFT;
+
+    if (now_ns < self->due_ns || !self->n_flows)
+        return;
+    self->due_ns = (last + 1) << SLOT_SHIFT;
+    if (last >= tick + N_SLOTS)
+        tick = last - (N_SLOTS - 1);
+    if (last > self->tick)
+        self->tick = last;
+    for (; tick <= last; tick++) {
+        struct nat_state *s = self->slots[tick & (N_SLOTS - 1)], *next;
+
+        for (; s; s = next) {
+            next = s->next_due;
+            if (s->deadline_ns <= now_ns) {
+                run_out(self, s);
+                continue;
+            }
+            take_from_slot(self, s);
+            put_in_slot(self, s);
+        }
+    }
+}
+
+/* ---- Keys ------------------------------------------------------------- */
+
+/* The tuple that outside sees, from the external endpoint on. */
+static struct hg_flow_key
+external_key(const struct hyperplane_nat *self,
+             const struct hg_nat_dest_key *dest, uint16_t port)
+{
+    const struct address *a = &self->addresses[dest->address];
+    bool icmp = dest->protocol == HG_PROTO_ICMP;
+
+    return (struct hg_flow_key){.vpc = a->vpc,
+                                .src = hg_addr_from_ip4(a->ip),
+                                .dst = hg_addr_from_ip4(dest->remote),
+                                .sport = port,
+                                .dport = icmp ? port : dest->remote_port,
+                                .protocol = dest->protocol};
+}
+
+/* Turns the record's key so that it begins at the inside endpoint. */
+static void
+inside_key(const struct hyperplane_nat *self, const struct hg_flow *record,
+           const struct nat_state *s, struct hg_flow_key *key)
+{
+    const struct hg_nat_dest_key *dest =
+        hg_nat_dest_key(self->ports_used, s->dest);
+    struct hg_flow_key k;
+    uint32_t remote = 0;
+
+    hg_flow_first_key(record, key);
+    key->vpc &= ~REVERSED_VPC;
+    k = *key;
+    if (k.dst.family == 4)
+        remote = hg_addr_ip4(&k.dst);
+    else if (!hg_embedded_ip4(&self->nat64_prefix, k.dst.byte, &remote))
+        remote = ~dest->remote;
+    if (remote == dest->remote && k.sport == s->inside_port)
+        return;
+    *key = (struct hg_flow_key){.vpc = k.vpc,
+                                .src = k.dst,
+                                .dst = k.src,
+                                .sport = k.dport,
+                                .dport = k.sport,
+                                .protocol = k.protocol};
+}
+
+static void
+view(const struct hyperplane_nat *self, struct hg_flow *record,
+     struct nat_state *s, struct nat_flow *out)
+{
+    out->record = record;
+    out->stored = s;
+    out->address = &self->addresses[s->address];
+    out->deadline_ns = s->deadline_ns;
+    out->inside = s->inside;
+    out->vpc = 0;
+    out->inside_port = s->inside_port;
+    out->external_port = s->external_port;
+    out->state = s->state;
+    out->is_six = false;
+    if (s->whole) {
+        struct hg_flow_key key;
+
+        inside_key(self, record, s, &key);
+        out->vpc = key.vpc;
+        out->is_six = key.src.family == 6;
+        if (out->is_six)
+            memcpy(out->inside6, key.src.byte, sizeof(out->inside6));
+    }
+}
+
+/* ---- Finding ---------------------------------------------------------- */
+
+/* Whether the packet travels in this flow as this side sees it, and not only
+ * in one that has or had a key like it. */
+static bool
+is_of_flow(const struct hyperplane_nat *self, const struct nat_state *s,
+           const struct hg_packet *p, bool from_inside)
+{
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+
+    if (!s->dest || !(p->flags & HG_PACKET_REPLY) != from_inside)
+        return false;
+    if (!ip)
+        return from_inside && s->whole;
+    if (from_inside)
+        return s->inside == hg_get32(ip->src) &&
+               s->inside_port == hg_packet_sport(p);
+    return self->addresses[s->address].ip == hg_get32(ip->dst) &&
+           s->external_port == hg_packet_dport(p);
+}
+
+/* Looks up a whole batch with prefetch.  Time 0 ends nothing: packets ahead
+ * in the batch may yet put a deadline off. */
+static void
+service_find_batch(struct hyperplane_nat *self, struct hg_batch *batch)
+{
+    unsigned i;
+
+    hg_flow_find_batch(self, batch);
+    for (i = 0; i < batch->n; i++)
+        if (batch->p[i]->flow)
+            __builtin_prefetch(hg_flow_state(self, batch->p[i]->flow, 0));
+}
+
+static bool
+find_in(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
+        struct nat_flow *out)
+{
+    struct hg_flow *record = hg_flow_find(self, p);
+    struct nat_state *s;
+
+    if (!record)
+        return false;
+    s = hg_flow_state(self, record, p->time_ns);
+    if (!is_of_flow(self, s, p, from_inside))
+        return false;
+    view(self, record, s, out);
+    return true;
+}
+
+/* The packet as one of a flow with a record of its own. */
+static struct hg_packet
+as_reversed(const struct hg_packet *p)
+{
+    struct hg_packet q = *p;
+
+    q.vpc ^= REVERSED_VPC;
+    hg_flow_forget(&q);
+    return q;
+}
+
+/* The flow of a packet, of a batch that was looked up at once. */
+static bool
+service_find(struct hyperplane_nat *self, struct hg_packet *p,
+             bool from_inside, struct nat_flow *out)
+{
+    struct hg_packet q;
+
+    if (find_in(self, p, from_inside, out))
+        return true;
+    if (p->flow) {
+        hg_flow_forget(p); /* Flows begin and end in a batch: look again. */
+        if (find_in(self, p, from_inside, out))
+            return true;
+    }
+    if (!from_inside || !self->has_reversed)
+        return false;
+    q = as_reversed(p);
+    return find_in(self, &q, true, out);
+}
+
+static bool
+find_key_in(struct hyperplane_nat *self, const struct hg_flow_key *key,
+            const struct hg_addr *ours, uint16_t port, bool is_inside,
+            uint64_t now_ns, struct nat_flow *out)
+{
+    struct hg_flow *record = hg_flow_find_key(self, key, now_ns);
+    struct nat_state *s;
+
+    if (!record)
+        return false;
+    s = hg_flow_state(self, record, now_ns);
+    if (!s->dest)
+        return false;
+    view(self, record, s, out);
+    if (!is_inside)
+        return port == out->external_port && ours->family == 4 &&
+               hg_addr_ip4(ours) == out->address->ip;
+    if (port != out->inside_port || (ours->family == 6) != out->is_six)
+        return false;
+    return out->is_six ? !memcmp(ours->byte, out->inside6, 16)
+                       : hg_addr_ip4(ours) == out->inside;
+}
+
+/* The flow of a packet that an ICMP error quotes; 'ours' is the end of 'key'
+ * that belongs to this side: inside or external. */
+static bool
+service_find_key(struct hyperplane_nat *self, const struct hg_flow_key *key,
+                 const struct hg_addr *ours, uint16_t port, bool is_inside,
+                 uint64_t now_ns, struct nat_flow *out)
+{
+    struct hg_flow_key reversed = *key;
+
+    reversed.vpc ^= REVERSED_VPC;
+    return find_key_in(self, key, ours, port, is_inside, now_ns, out) ||
+           (is_inside && self->has_reversed &&
+            find_key_in(self, &reversed, ours, port, true, now_ns, out));
+}
+
+/* ---- Beginning and ending --------------------------------------------- */
+
+/* The destination as this address sees it, if it may have one more flow;
+ * else 0. */
+static uint32_t
+open_dest(struct hyperplane_nat *self, const struct hg_nat_dest_key *key,
+          enum nat_result *result)
+{
+    uint32_t dest = hg_nat_dest_open(self->ports_used, key);
+
+    if (!dest)
+        *result = NAT_FULL;
+    else if (hg_nat_dest_n(self->ports_used, dest) >=
+             hg_nat_dest_limit(self->ports_used))
+        dest = 0;
+    return dest;
+}
+
+static struct hg_nat_dest_key
+dest_key(const struct hg_flow_key *inside, uint32_t address, uint32_t remote)
+{
+    bool icmp = inside->protocol == HG_PROTO_ICMP ||
+                inside->protocol == HG_PROTO_ICMP6;
+
+    return (struct hg_nat_dest_key){.address = address,
+                                    .remote = remote,
+                                    .remote_port = icmp ? 0 : inside->dport,
+                                    .protocol = icmp ? (uint8_t)HG_PROTO_ICMP
+                                                     : inside->protocol};
+}
+
+/* Adds the flow of 'record' by this external port; false if another has
+ * it. */
+static bool
+take_port(struct hyperplane_nat *self, struct hg_flow *record,
+          const struct hg_flow_key *inside, uint32_t dest, uint16_t port,
+          uint64_t now_ns)
+{
+    const struct hg_nat_dest_key *to = hg_nat_dest_key(self->ports_used, dest);
+    struct hg_flow_key external = external_key(self, to, port);
+    struct nat_state *s;
+
+    if (!hg_flow_add_key(self, record, &external, now_ns))
+        return false;
+    s = hg_flow_state(self, record, now_ns);
+    s->dest = dest;
+    s->inside_port = inside->sport;
+    s->external_port = port;
+    s->address = (uint16_t)to->address;
+    s->whole = inside->src.family == 6 || inside->vpc;
+    if (inside->src.family == 4)
+        s->inside = hg_addr_ip4(&inside->src);
+    hg_nat_dest_take(self->ports_used, dest);
+    return true;
+}
+
+/* Completes a flow that took a port. */
+static void
+begin_life(struct hyperplane_nat *self, struct hg_flow *record, uint8_t state,
+           uint64_t now_ns, uint64_t deadline_ns, struct nat_flow *out)
+{
+    struct nat_state *s = hg_flow_state(self, record, now_ns);
+
+    if (!self->n_flows++) {
+        self->tick = now_ns >> SLOT_SHIFT;
+        self->due_ns = HG_NEVER;
+    }
+    s->state = state & 7u;
+    s->deadline_ns = deadline_ns;
+    hg_flow_keep(self, record, deadline_ns);
+    hg_flow_confirm(record); /* RFC 6888 REQ-11: nobody is pushed out. */
+    put_in_slot(self, s);
+    view(self, record, s, out);
+}
+
+/* A random port of this address that is free for the destination. */
+static bool
+choose_port(struct hyperplane_nat *self, struct hg_flow *record,
+            const struct hg_flow_key *inside, uint32_t dest, uint64_t now_ns)
+{
+    struct what { /* Without padding. */
+        uint8_t src[16], dst[16];
+        uint16_t sport, dport;
+        uint32_t vpc, protocol;
+    } what = {.sport = inside->sport,
+              .dport = inside->dport,
+              .vpc = inside->vpc,
+              .protocol = inside->protocol};
+    struct hg_nat_port_walk walk;
+    uint16_t port;
+
+    memcpy(what.src, inside->src.byte, sizeof(what.src));
+    memcpy(what.dst, inside->dst.byte, sizeof(what.dst));
+    hg_nat_port_first(self->ports_used, &what, sizeof(what), &walk);
+    while (hg_nat_port_next(&walk, &port))
+        if (take_port(self, record, inside, dest, port, now_ns))
+            return true;
+    hg_nat_dest_close(self->ports_used, dest);
+    return false;
+}
+
+/* A record for a flow from inside that has none; NULL if there is no room. */
+static struct hg_flow *
+new_record(struct hyperplane_nat *self, struct hg_packet *p)
+{
+    struct hg_flow *record = hg_flow_create(self, p);
+    struct nat_state *s =
+        record ? hg_flow_state(self, record, p->time_ns) : NULL;
+    struct hg_packet q;
+
+    if (!s || !s->dest)
+        return record;
+    q = as_reversed(p);
+    self->has_reversed = true;
+    return hg_flow_create(self, &q);
+}
+
+/* Makes a flow for a packet from inside that has none, towards 'remote', and
+ * gives it an external endpoint: the address that the inside address is
+ * paired with (RFC 4787 REQ-2), or the next one where that is exhausted for
+ * this remote endpoint; a port chosen at random among those free. */
+static enum nat_result
+service_begin(struct hyperplane_nat *self, struct hg_packet *p,
+              const struct gateway *gw, uint32_t remote, uint8_t state,
+              uint64_t deadline_ns, struct nat_flow *out)
+{
+    enum nat_result result = NAT_NO_PORT;
+    struct hg_flow *record = NULL;
+    struct hg_flow_key inside;
+    uint32_t first, i;
+
+    service_expire(self, p->time_ns); /* So that limits are exact. */
+    if (self->n_flows >= self->max_flows)
+        return NAT_FULL;
+    hg_flow_key_of(p, &inside);
+    first = hg_nat_ports_pair(self->ports_used, inside.src.byte,
+                              sizeof(inside.src.byte), gw->n);
+    for (i = 0; i < gw->n; i++) {
+        struct hg_nat_dest_key key =
+            dest_key(&inside, gw->first + (first + i) % gw->n, remote);
+        uint32_t dest = open_dest(self, &key, &result);
+
+        if (!dest)
+            continue;
+        if (!record)
+            record = new_record(self, p);
+        if (!record) {
+            hg_nat_dest_close(self->ports_used, dest);
+            return NAT_FULL;
+        }
+        if (!choose_port(self, record, &inside, dest, p->time_ns))
+            continue;
+        begin_life(self, record, state, p->time_ns, deadline_ns, out);
+        return NAT_OK;
+    }
+    return result;
+}
+
+/* Gives a flow a state and a deadline. */
+static void
+service_update(struct hyperplane_nat *self, struct nat_flow *flow,
+               uint8_t state, uint64_t deadline_ns)
+{
+    struct nat_state *s = flow->stored;
+
+    s->state = state & 7u;
+    if (deadline_ns == s->deadline_ns)
+        return;
+    hg_flow_keep(self, flow->record, deadline_ns);
+    if (deadline_ns < s->deadline_ns) {
+        take_from_slot(self, s);
+        s->deadline_ns = deadline_ns;
+        put_in_slot(self, s);
+    } else {
+        s->deadline_ns = deadline_ns;
+    }
+}
+
+static void
+service_end(struct hyperplane_nat *self, const struct nat_flow *flow)
+{
+    settle(self, flow->stored);
+    hg_flow_keep(self, flow->record, 0);
+}
+
+/* ---- Flows from and to text ------------------------------------------- */
+
+static void
+describe(const struct hyperplane_nat *self, const struct hg_flow *record,
+         const struct nat_state *s, struct hg_nat_flow *f)
+{
+    const struct hg_nat_dest_key *dest =
+        hg_nat_dest_key(self->ports_used, s->dest);
+    const struct address *a = &self->addresses[s->address];
+    struct hg_flow_key key;
+
+    inside_key(self, record, s, &key);
+    *f = (struct hg_nat_flow){.inside = key.src,
+                              .external = a->ip,
+                              .remote = dest->remote,
+                              .vpc = key.vpc,
+                              .inside_port = s->inside_port,
+                              .external_port = s->external_port,
+                              .remote_port = dest->remote_port,
+                              .protocol = dest->protocol,
+                              .state = s->state,
+                              .deadline_ns = s->deadline_ns};
+    snprintf(f->gateway, sizeof(f->gateway), "%s", a->gateway->name);
+}
+
+/* Writes the packet from inside that would have begun the flow into 'frame'
+ * and 'p'. */
+static void
+make_first_packet(const struct hyperplane_nat *self,
+                  const struct hg_nat_flow *f, uint64_t now_ns,
+                  uint8_t frame[80], struct hg_packet *p)
+{
+    bool six = f->inside.family == 6, icmp = f->protocol == HG_PROTO_ICMP;
+    uint8_t *l4 =
+        frame + (six ? sizeof(struct hg_ipv6) : sizeof(struct hg_ipv4));
+    struct hg_ipv4 *ip = (struct hg_ipv4 *)frame;
+    struct hg_ipv6 *ip6 = (struct hg_ipv6 *)frame;
+
+    memset(frame, 0, 80);
+    *p = (struct hg_packet){
+        .data = frame, .len = 80, .time_ns = now_ns, .vpc = f->vpc};
+    if (six) {
+        ip6->version_class_flow = hg_be32_of(UINT32_C(6) << 28);
+        ip6->payload_length = hg_be16_of(40);
+        ip6->next_header = icmp ? (uint8_t)HG_PROTO_ICMP6 : f->protocol;
+        memcpy(ip6->src, f->inside.byte, sizeof(ip6->src));
+        hg_embed_ip4(&self->nat64_prefix, f->remote, ip6->dst);
+    } else {
+        ip->version_ihl = 0x45;
+        ip->total_length = hg_be16_of(60);
+        ip->protocol = f->protocol;
+        memcpy(&ip->src, f->inside.byte, sizeof(ip->src));
+        ip->dst = hg_be32_of(f->remote);
+    }
+    if (icmp) {
+        l4[0] = six ? HG_ICMP6_ECHO : HG_ICMP_ECHO;
+        hg_store16(l4 + offsetof(struct hg_icmp, id), f->inside_port);
+    } else {
+        hg_store16(l4, f->inside_port);
+        hg_store16(l4 + 2, f->remote_port);
+        l4[offsetof(struct hg_tcp, data_offset)] = 5 << 4;
+    }
+    hg_packet_parse_l3(p, six ? HG_ETH_IP6 : HG_ETH_IP4, 0);
+}
+
+/* Adds a flow just as it is given.  Its port may lie outside of the range. */
+static enum nat_result
+service_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
+                uint64_t now_ns, struct nat_flow *out)
+{
+    struct address *a = find_address(self, f->vpc, f->external);
+    enum nat_result result = NAT_NO_PORT;
+    struct hg_nat_dest_key key;
+    struct hg_flow_key inside = {0};
+    struct hg_flow *record;
+    struct hg_packet p;
+    uint8_t frame[80];
+    uint32_t dest;
+
+    if (!a || (f->gateway[0] && strcmp(f->gateway, a->gateway->name)))
+        return NAT_FOREIGN;
+    service_expire(self, now_ns);
+    if (self->n_flows >= self->max_flows)
+        return NAT_FULL;
+    make_first_packet(self, f, now_ns, frame, &p);
+    hg_flow_key_of(&p, &inside);
+    if (service_find(self, &p, true, out))
+        return NAT_EXISTS;
+    key = dest_key(&inside, (uint32_t)(a - self->addresses), f->remote);
+    dest = open_dest(self, &key, &result);
+    if (!dest)
+        return result;
+    record = new_record(self, &p);
+    if (record &&
+        take_port(self, record, &inside, dest, f->external_port, now_ns)) {
+        begin_life(self, record, f->state, now_ns, f->deadline_ns, out);
+        return NAT_OK;
+    }
+    hg_nat_dest_close(self->ports_used, dest);
+    return record ? NAT_TAKEN : NAT_FULL;
+}
+
+static bool
+walk_one(void *walk_, struct hg_flow *record, void *state)
+{
+    struct nat_walk *walk = walk_;
+    struct nat_state *s = state;
+    struct nat_flow flow;
+    struct hg_nat_flow f;
+
+    if (!s->dest)
+        return true;
+    view(walk->self, record, s, &flow);
+    describe(walk->self, record, s, &f);
+    return walk->fn(walk->aux, &f, &flow);
+}
+
+static void
+service_walk(struct nat_walk *walk, uint64_t now_ns)
+{
+    hg_flow_foreach(walk->self, now_ns, walk_one, walk);
+}
+
+/* ---- Life ------------------------------------------------------------- */
+
+static bool
+service_configure(struct hyperplane_nat *self)
+{
+    if (self->max_flows > SERVICE_FLOWS_MAX)
+        return hg_config_error(self, "max_flows", -1,
+                               "'table = flow-service' has room for %d flows "
+                               "at most; 'table = compact' for more",
+                               SERVICE_FLOWS_MAX);
+    /* Records that have run out are there until the service sweeps them. */
+    hg_flow_limit(self, 2 * (uint64_t)self->max_flows);
+    return hg_flow_declare(self, sizeof(struct nat_state));
+}
+
+static bool
+service_start(struct hyperplane_nat *self, struct hg_error *error)
+{
+    self->due_ns = HG_NEVER;
+    self->ports_used =
+        hg_nat_ports_create(self->n_addresses, self->ports,
+                            self->connections_per_destination, hg_seed(self));
+    return self->ports_used ||
+           hg_error_set(error, "no memory for the destinations");
+}
+
+#endif
