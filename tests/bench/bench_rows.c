@@ -16,9 +16,10 @@
 #define TUNNELED KNOWN "find -> encap -> "
 #define DECAP "Decap decap { format = geneve }\n"
 
-#define NAT                                                                   \
+#define NAT_OF(table)                                                         \
     "HyperplaneNAT nat { public = { 198.51.100.1, 198.51.100.2, "             \
-    "198.51.100.3, 198.51.100.4 } }\n"
+    "198.51.100.3, 198.51.100.4 } table = " table " }\n"
+#define NAT NAT_OF("flow-service")
 #define NAT_OUT "[inside]nat[outside] -> "
 #define NAT_IN "[outside]nat[inside] -> "
 
@@ -267,20 +268,31 @@ const struct row bench_rows[] = {
               ONLY_FULL, 35, .bytes = true, .bytes_target = 24),
     GROUP_ROW("SecurityGroup, new", NEW, 1000000, 200000, 300),
 
-#define NAT_ROW(name_, stage_, n, n_quick, seen, goal, ...)                   \
+#define NAT_ROW_OF(table, name_, stage_, n, n_quick, seen, goal, ...)         \
     {                                                                         \
-        .group = "element", .name = "HyperplaneNAT, " name_, .stage = stage_, \
-        .base = CHECKED, .declarations = NAT, .way = NAT_OUT, .back = NAT_IN, \
+        .group = "element", .name = name_, .stage = stage_, .base = CHECKED,  \
+        .declarations = NAT_OF(table), .way = NAT_OUT, .back = NAT_IN,        \
         .flows = n, .flows_quick = n_quick,                                   \
         .sees = "nat.packets_out_to_" seen,                                   \
         .holds = "nat.active_connection_count", .target = goal, __VA_ARGS__   \
     }
+#define NAT_ROW(name, ...)                                                    \
+    NAT_ROW_OF("flow-service", "HyperplaneNAT, " name, __VA_ARGS__)
+#define COMPACT_ROW(name, ...)                                                \
+    NAT_ROW_OF("compact", "HyperplaneNAT compact, " name, __VA_ARGS__)
     NAT_ROW("outbound, 100 k flows", STEADY, 100000, 0, "destination", 30),
     NAT_ROW("outbound, 1 M flows", STEADY, 1000000, 0, "destination", 50,
             .bytes = true, .bytes_target = 24),
     NAT_ROW("inbound, 100 k flows", ANSWER, 100000, 0, "source", 40),
     NAT_ROW("inbound, 1 M flows", ANSWER, 1000000, ONLY_FULL, "source", 40),
     NAT_ROW("new", NEW, 1000000, 200000, "destination", 350),
+    COMPACT_ROW("outbound, 100 k flows", STEADY, 100000, 0, "destination", 30),
+    COMPACT_ROW("outbound, 1 M flows", STEADY, 1000000, 0, "destination", 50,
+                .bytes = true, .bytes_target = 24),
+    COMPACT_ROW("inbound, 100 k flows", ANSWER, 100000, 0, "source", 40),
+    COMPACT_ROW("inbound, 1 M flows", ANSWER, 1000000, ONLY_FULL, "source",
+                40),
+    COMPACT_ROW("new", NEW, 1000000, 200000, "destination", 350),
 
 #define NLB_ROW(name_, stage_, n, n_quick, goal, ...)                         \
     {                                                                         \
