@@ -201,17 +201,18 @@ nat_bucket_at(const struct hg_nat_compact *t, uint64_t hash, uint32_t remote)
     return b + ((one_more & -(uint64_t)(b < t->split)) * t->unit << LOW_BITS);
 }
 
+/* By the gateway and not the tenant, whose number may be another in another
+ * worker's table. */
 static inline uint8_t
 nat_pair(const struct hg_nat_compact *t, uint16_t tenant, uint32_t inside)
 {
-    uint32_t n = t->gateways[t->tenant[tenant]].n;
+    uint64_t gateway = t->tenant[tenant];
+    uint32_t n = t->gateways[gateway].n;
 
     if (n == 1)
         return 0;
     return (uint8_t)nat_below(
-        nat_mix(((uint64_t)tenant << 32 | inside) ^ t->seed_pair,
-                t->seed_group),
-        n);
+        nat_mix((gateway << 32 | inside) ^ t->seed_pair, t->seed_group), n);
 }
 
 static inline uint32_t

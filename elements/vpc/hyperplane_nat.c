@@ -524,9 +524,9 @@ nat_start(void *self_, struct hg_error *error)
 {
     struct hyperplane_nat *self = self_;
 
+    self->max_flows = (self->max_flows - 1) / hg_n_workers(self) + 1;
     if (!start_gateways(self, error) || !start_table(self, error))
         return false;
-    self->max_flows = (self->max_flows - 1) / hg_n_workers(self) + 1;
     self->seed = hg_seed(self);
     self->fragments = hg_fragment_table_create(
         FRAGMENT_RECORDS, self->fragment_timeout.ns, self->seed);
@@ -545,7 +545,7 @@ nat_stop(void *self_)
     struct hyperplane_nat *self = self_;
 
     self->due_ns = 0;
-    nat_expire(self, hg_now(self));
+    nat_expire_all(self, hg_now(self));
     self->active_connection_count.n = self->n_flows;
     self->at_gateway = NULL;
     discard_list(self, hg_fragment_expire(self->fragments, HG_NEVER),

@@ -91,6 +91,30 @@ TEST(one_gateway_for_all_vpcs_sends_replies_to_the_vpc_they_are_for)
     bench_destroy(b);
 }
 
+/* So each worker gives a host the same address, whatever came to it before. */
+TEST(which_address_a_host_gets_does_not_depend_on_the_order_of_vpcs)
+{
+    uint8_t address[2][32];
+    unsigned way, i;
+
+    for (way = 0; way < 2; way++) {
+        struct bench *b = LOAD("public = { 198.51.100.1, 198.51.100.2 }");
+
+        for (i = 0; i < 32; i++) {
+            unsigned vpc = way ? 31 - i : i;
+            struct hg_packet *p;
+
+            push(b, "inside", ask, vpc, 0, 0);
+            p = bench_take(b, "to-outside");
+            REQUIRE(p != NULL);
+            address[way][vpc] = hg_packet_src(p).byte[3];
+        }
+        bench_destroy(b);
+    }
+    for (i = 0; i < 32; i++)
+        CHECK_EQ(address[1][i], address[0][i]);
+}
+
 TEST(a_gateway_is_chosen_by_vpc_then_mark_then_prefix)
 {
     static const struct {

@@ -30,8 +30,9 @@ BATCHES = (64, 1, 7, 256, 64)
 WORKERS = (2, 3)
 
 # Graphs that workers must not refuse.
-SHARED = ("nat-gateway.conf", "vpc-router.conf", "HyperplaneNAT",
-          "SecurityGroup", "RouteTable", "NACL", "FlowLogger", "CheckIP")
+SHARED = ("nat-gateway.conf", "large-nat.conf", "vpc-router.conf",
+          "HyperplaneNAT", "SecurityGroup", "RouteTable", "NACL",
+          "FlowLogger", "CheckIP")
 
 
 class Broken(Exception):
