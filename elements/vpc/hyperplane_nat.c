@@ -630,9 +630,9 @@ HG_BATCH_ELEMENT(HyperplaneNAT, struct hyperplane_nat, nat_batch,
         "address-independent mappings and hairpins, as the real one",
     .lets_choose =
         "gateways by VPC, mark, prefix or input; ports, limits, timeouts, "
-        "where flows are kept, MTUs and the prefix of NAT64; whether fragments wait for their "
-        "first one; whether a connection that is not known gets a RST; "
-        "whether MSS is lowered",
+        "where flows are kept, MTUs and the prefix of NAT64; whether "
+        "fragments wait for their first one; whether a connection that is "
+        "not known gets a RST; whether MSS is lowered",
     .example =
         "Interface inside { }\n"
         "Interface outside { }\n"
