@@ -57,26 +57,6 @@ def run(graph, device, folder):
     return result
 
 
-def tshark_packets(capture):
-    """[(length, is fragment behind the first)] of the outermost IP headers,
-    as headgate takes a packet apart, and of all frames."""
-    out = subprocess.run(
-        ["tshark", "-n", "-r", capture, "-o", "ip.defragment:FALSE", "-T",
-         "fields", "-E", "occurrence=f", "-e", "ip.len", "-e", "ipv6.plen",
-         "-e", "frame.protocols"], stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, check=True).stdout.decode()
-    lengths, frames = [], 0
-    for line in out.splitlines():
-        ip4, ip6, protocols = line.split("\t")
-        frames += 1
-        first = re.search(r":(ipv6|ip)(:|$)", protocols)
-        if first and first.group(1) == "ip" and ip4:
-            lengths.append(int(ip4))
-        elif first and ip6:
-            lengths.append(40 + int(ip6))
-    return lengths, frames
-
-
 def capinfos_packets(capture):
     out = subprocess.run(["capinfos", "-Mc", "-T", "-r", capture],
                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
@@ -90,12 +70,26 @@ PLAIN = ("eth && (ip || ipv6) && !mpls && !_ws.malformed && !_ws.short && "
 
 
 def only_plain_ip(capture, copy):
-    """Whether 'copy' now has the IP packets of the capture alone."""
+    """Makes 'copy' of the IP packets of the capture alone; returns the length
+    of each by its outermost IP header, as headgate takes a packet apart, or
+    None if tshark cannot read it."""
     tshark = subprocess.run(
-        ["tshark", "-n", "-r", capture, "-Y", PLAIN, "-F", "nsecpcap", "-w",
-         copy], stdout=subprocess.DEVNULL,
+        ["tshark", "-n", "-r", capture, "-o", "ip.defragment:FALSE", "-Y",
+         PLAIN, "-F", "nsecpcap", "-w", copy, "-P", "-T", "fields", "-E",
+         "occurrence=f", "-e", "ip.len", "-e", "ipv6.plen", "-e",
+         "frame.protocols"], stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, check=False)
-    return tshark.returncode == 0 and capinfos_packets(copy)
+    if tshark.returncode:
+        return None
+    lengths = []
+    for line in tshark.stdout.decode().splitlines():
+        ip4, ip6, protocols = line.split("\t")
+        first = re.search(r":(ipv6|ip)(:|$)", protocols)
+        if first and first.group(1) == "ip" and ip4:
+            lengths.append(int(ip4))
+        elif first and ip6:
+            lengths.append(40 + int(ip6))
+    return lengths
 
 
 def sums(lines):
@@ -137,10 +131,10 @@ def check_flows(capture, lines):
 
 def check_capture(capture, folder):
     copy = os.path.join(folder, "ip.pcap")
-    if not only_plain_ip(capture, copy):
+    lengths = only_plain_ip(capture, copy)
+    counted = capinfos_packets(copy) if lengths else None
+    if not counted:
         return 0
-    lengths, _ = tshark_packets(copy)
-    counted = capinfos_packets(copy)
     out = os.path.join(folder, "log")
     options = "log-destination = '%s'" % out
     run(FILE_LOG % ("600s", FORMAT, options), "lan=" + copy, folder)
