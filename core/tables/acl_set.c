@@ -209,6 +209,51 @@ hg_acl_set_read(struct hg_acl_set *set, const char *path,
     return hg_table_read(path, take_record, pass_mistake, &reading);
 }
 
+/* A rule that no packet can match, such as one of ICMP with ports, is no
+ * mistake here: it keeps its number. */
+static bool
+add_classbench_rule(struct hg_acl_set *set, uint32_t acl,
+                    enum hg_acl_direction d, const struct hg_rule *from,
+                    size_t number, struct hg_error *error)
+{
+    struct hg_acl_list *list = &set->acl[acl].list[d];
+    struct hg_acl_rule rule;
+
+    if (number > HG_ACL_NUMBER_MAX)
+        return hg_error_set(error,
+                            "more rules than an ACL has numbers, which go "
+                            "from 1 to %u",
+                            HG_ACL_NUMBER_MAX);
+    hg_acl_rule_init(&rule);
+    rule.number = (uint16_t)number;
+    rule.allow = rule.has_action = true;
+    rule.protocol = from->protocol;
+    rule.cidr = d == HG_ACL_INBOUND ? from->src : from->dst;
+    rule.ports = from->dport;
+    return has_room(set, list, &rule, error) &&
+           hg_acl_list_add(list, &rule, error);
+}
+
+bool
+hg_acl_set_read_classbench(struct hg_acl_set *set, uint32_t acl,
+                           const char *path, struct hg_error *error)
+{
+    struct hg_rule *rules;
+    struct hg_error why;
+    bool ok = true;
+    size_t n, i;
+
+    if (!hg_rules_read_classbench(path, &rules, &n, error))
+        return false;
+    for (i = 0; ok && i < n; i++)
+        ok = add_classbench_rule(set, acl, HG_ACL_INBOUND, &rules[i], i + 1,
+                                 &why) &&
+             add_classbench_rule(set, acl, HG_ACL_OUTBOUND, &rules[i], i + 1,
+                                 &why);
+    free(rules);
+    return ok || hg_error_set(error, "%s: %s", path, why.text);
+}
+
 /* ---- Changes ---------------------------------------------------------- */
 
 struct change {

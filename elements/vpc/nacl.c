@@ -553,6 +553,17 @@ choose_default(struct nacl *self)
 }
 
 static bool
+add_classbench(struct nacl *self, uint32_t acl)
+{
+    struct hg_error error;
+
+    return !self->classbench ||
+           hg_acl_set_read_classbench(&self->set, acl, self->classbench,
+                                      &error) ||
+           hg_config_error(self, "classbench", -1, "%s", error.text);
+}
+
+static bool
 nacl_configure(void *self_)
 {
     struct nacl *self = self_;
@@ -568,10 +579,11 @@ nacl_configure(void *self_)
         return false;
     self->set.quota = self->quota;
     exempt_all(self);
-    if (inbound.n || outbound.n) {
+    if (inbound.n || outbound.n || self->classbench) {
         i = self->default_acl = hg_acl_set_add(&self->set, "default", NULL);
         ok &= add_rows(self, i, HG_ACL_INBOUND, &inbound, "inbound", -1);
         ok &= add_rows(self, i, HG_ACL_OUTBOUND, &outbound, "outbound", -1);
+        ok &= add_classbench(self, i);
     }
     for (i = 0; i < self->acl.n; i++)
         ok &= add_acl_row(self, (int)i);
@@ -713,6 +725,12 @@ HG_BATCH_ELEMENT(NACL, struct nacl, nacl_batch,
                 .doc = "a rule of the default ACL for what leaves"),
         HG_ROWS(acl, acl_fields, .doc = "an ACL for some subnets"),
         HG_OPTION(file, .doc = "more rules, from a CSV or JSON file"),
+        HG_OPTION(classbench,
+                  .doc = "more rules of the ACL 'default', from a file in "
+                         "ClassBench's format: numbered by line, they allow; "
+                         "inbound each asks for its source, outbound for its "
+                         "destination, both for protocol and destination "
+                         "ports"),
         HG_OPTION(mapping, .cls = "MappingService",
                   .doc = "who knows the subnets; the only one if not given"),
         HG_OPTION(cidr, .doc = "without an inventory: the subnet's own "

@@ -53,6 +53,7 @@ struct nacl {
     HG_ROWS_OF(struct rule_row) outbound;
     HG_ROWS_OF(struct acl_row) acl;
     char *file;
+    char *classbench;
     struct hg_element *mapping;
     struct hg_prefix_list cidr;
     struct hg_prefix_list unfiltered;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <headgate/inventory.h>
 
@@ -563,6 +564,52 @@ TEST(rules_come_from_a_file)
     bench_destroy(b);
     remove(path);
     free(graph);
+}
+
+#define CLASSBENCH(options)                                                   \
+    PORTS "NACL dut { classbench = \"%s\"\n" options "}" WIRES                \
+          "connect(\"dut[deny] -> no\")"
+
+TEST(rules_come_in_the_format_of_classbench)
+{
+    static const struct {
+        const char *in, *packet;
+        bool passes;
+    } steps[] = {
+        {"in", "tcp 10.8.1.1:1 > 192.0.2.1:22 S", true},
+        {"in", "tcp 10.8.1.1:1 > 192.0.2.1:23 S", false},
+        {"in", "tcp 192.0.2.1:1 > 10.8.1.1:22 S", false},
+        {"out", "tcp 10.8.1.1:1 > 192.0.2.1:22 S", true},
+        {"out", "tcp 10.8.1.1:1 > 192.0.2.2:22 S", false},
+        {"in", "icmp 10.8.1.1 > 192.0.2.1 echo 1 seq 1", false},
+        {"in", "udp 172.16.1.1:1 > 192.0.2.1:9", true},
+    };
+    char path[TEST_PATH], graph[1024];
+    struct bench *b;
+    size_t i;
+
+    test_write_file(path, ".rules",
+                    "@10.0.0.0/8 192.0.2.1/32 0 : 65535 22 : 22 0x06/0xFF\n"
+                    "@10.0.0.0/8 192.0.2.1/32 0 : 65535 5 : 5 0x01/0xFF\n"
+                    "@172.16.0.0/12 192.0.2.9/32 0 : 65535 0 : 65535 "
+                    "0x00/0x00 0x0000/0x0000\n");
+    snprintf(graph, sizeof graph, CLASSBENCH(""), path);
+    b = bench_load(graph);
+    for (i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        const char *out = !strcmp(steps[i].in, "in") ? "ok-in" : "ok-out";
+
+        bench_push(b, steps[i].in, steps[i].packet, 0);
+        bench_expect(b, steps[i].passes ? out : "no", steps[i].packet);
+    }
+    bench_destroy(b);
+    snprintf(graph, sizeof graph, CLASSBENCH("quota = 3\n"), path);
+    bench_refuses(graph, "'dut': *: rule 3 is more than the 3 *");
+    unlink(path);
+    test_write_file(path, ".rules",
+                    "@10.0.0.0/8 192.0.2.1/32 0 : 65535 22 : 21 0x06/0xFF\n");
+    snprintf(graph, sizeof graph, CLASSBENCH(""), path);
+    bench_refuses(graph, "'dut': *:1:*: expected ports such as 0 : 65535");
+    unlink(path);
 }
 
 TEST(all_mistakes_of_a_file_are_shown)

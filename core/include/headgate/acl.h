@@ -119,6 +119,14 @@ HG_API void hg_acl_set_compile(struct hg_acl_set *);
 HG_API bool hg_acl_set_read(struct hg_acl_set *, const char *path,
                             hg_table_mistake_fn *, void *aux);
 
+/* Adds to this ACL, in both directions, the rules of a file in ClassBench's
+ * format (rules.h), which are numbered by their order and allow.  Inbound they
+ * ask for their source, outbound for their destination, and in both for
+ * protocol and destination ports; what else they say is not a network ACL's
+ * to ask. */
+HG_API bool hg_acl_set_read_classbench(struct hg_acl_set *, uint32_t acl,
+                                       const char *path, struct hg_error *);
+
 /* Changes a compiled set by text, at once:
  *     ACL inbound|outbound NUMBER name=value ... */
 enum hg_acl_change { HG_ACL_ADD, HG_ACL_REPLACE, HG_ACL_REMOVE };
