@@ -3,6 +3,7 @@
 #ifndef NAT_TABLE_H
 #define NAT_TABLE_H 1
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,5 +37,21 @@ nat_is_compact(void)
 
 /* When a flow ends that has 350 s from BENCH_START on, as text. */
 #define ENDS (nat_is_compact() ? "1700000350204854272" : "1700000350000000000")
+
+/* An element with these options is a mistake. */
+static inline void
+nat_refuses(const char *options, const char *why)
+{
+    char text[512];
+
+    snprintf(text, sizeof(text),
+             "TestSource a {} TestSource b {}\n"
+             "TestSink c {} TestSink d {}\n"
+             "HyperplaneNAT nat { %s }\n"
+             "connect(\"a -> [inside]nat[outside] -> c\")\n"
+             "connect(\"b -> [outside]nat[inside] -> d\")\n",
+             options);
+    bench_refuses(text, why);
+}
 
 #endif
