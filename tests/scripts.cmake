@@ -38,7 +38,7 @@ set_tests_properties(tunnel_kernel live_wire PROPERTIES TIMEOUT 600)
 
 # Minutes in which others than headgate are at work: for the build without
 # sanitizers.
-set_property(TEST flow_log_capinfos tunnel_kernel tunnel_tshark
+set_property(TEST flow_log_capinfos nat_scapy tunnel_kernel tunnel_tshark
   APPEND PROPERTY LABELS oracle)
 if(HEADGATE_SANITIZE)
   set_property(TEST invariants_graphs invariants_elements invariants_corpus
