@@ -1,7 +1,9 @@
 /* flow_bench.c: the flow service alone (headgate/flow.h), CPU nanoseconds a
  * packet in batches of 64, flows drawn uniformly.
  *
- *     flow_bench [FLOWS ...]        default: 100000 1000000
+ *     flow_bench [--json] [--quick] [FLOWS ...]    default: 100000 1000000
+ *
+ * With --json it prints figures as bench/README.md has them.
  *
  * 'made' is hg_flow_create() of flows that are not there, 'found' is
  * hg_flow_find_batch(), hg_flow_find() and one change of the user's bytes.
@@ -11,7 +13,9 @@
  * that what else runs on the machine shows little. */
 #include <headgate/flow.h>
 #include <headgate/graph.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 enum { BATCH = 64, SLICE = 4096, SLICES = 400, STATE = 24 };
@@ -34,6 +38,19 @@ struct rig {
     uint64_t now;
     uint64_t random;
 };
+
+static bool json;
+
+static void
+report(const char *what, double value, uint32_t n_flows, const char *unit)
+{
+    static bool has_more;
+
+    printf("%s{\"group\": \"flow service\", \"name\": \"%s, %u flows\", "
+           "\"ns\": %.1f, \"flows\": %u, \"unit\": \"%s\"}",
+           has_more ? ",\n" : "", what, n_flows, value, n_flows, unit);
+    has_more = true;
+}
 
 static double
 cpu_ns(void)
@@ -184,21 +201,41 @@ measure(uint32_t n)
     made = (cpu_ns() - begin) / n;
     found = found_ns(&r, n, true) - found_ns(&r, n, false);
     hg_flow_get_stats(r.keeper, &stats);
-    printf("%10u flows: made %6.1f  found %6.1f ns  %6.1f bytes a flow\n", n,
-           made, found, (double)stats.bytes / (double)stats.flows);
+    if (json) {
+        report("made", made, n, "ns/packet");
+        report("found", found, n, "ns/packet");
+        report("memory", (double)stats.bytes / (double)stats.flows, n,
+               "bytes/flow");
+    } else {
+        printf("%10u flows: made %6.1f  found %6.1f ns  %6.1f bytes a "
+               "flow\n",
+               n, made, found, (double)stats.bytes / (double)stats.flows);
+    }
     rig_uninit(&r);
 }
 
 int
 main(int argc, char **argv)
 {
+    bool quick = false, given = false;
     int i;
 
+    for (i = 1; i < argc; i++) {
+        json |= !strcmp(argv[i], "--json");
+        quick |= !strcmp(argv[i], "--quick");
+    }
+    if (json)
+        putchar('[');
     for (i = 1; i < argc; i++)
-        measure((uint32_t)strtoul(argv[i], NULL, 10));
-    if (argc > 1)
-        return 0;
-    measure(100000);
-    measure(1000000);
+        if (argv[i][0] != '-') {
+            measure((uint32_t)strtoul(argv[i], NULL, 10));
+            given = true;
+        }
+    if (!given)
+        measure(100000);
+    if (!given && !quick)
+        measure(1000000);
+    if (json)
+        puts("]");
     return 0;
 }

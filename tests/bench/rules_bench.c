@@ -251,7 +251,7 @@ measure(const struct set *s)
     struct hg_rules *t = hg_rules_create(s->rule, s->n, form);
     double build_ms = (double)(cpu_ns() - began) / 1e6, ns[ROUNDS];
     size_t bytes = hg_rules_bytes(t);
-    char what[64];
+    char what[64], name[80];
     unsigned i;
 
     hg_rules_describe(t, six ? 6 : 4, what, sizeof what);
@@ -263,12 +263,13 @@ measure(const struct set *s)
     qsort(ns, ROUNDS, sizeof *ns, compare_doubles);
     fprintf(table, "%-6s %6zu %8.1f %8.1f %9.2f %9zu  %s\n", s->name, s->n,
             ns[ROUNDS / 2], ns[0], build_ms, bytes, what);
-    json_array_append_new(results,
-                          json_pack("{s:s, s:I, s:f, s:f, s:f, s:I, s:s}",
-                                    "set", s->name, "rules", (json_int_t)s->n,
-                                    "ns", ns[ROUNDS / 2], "ns_min", ns[0],
-                                    "build_ms", build_ms, "bytes",
-                                    (json_int_t)bytes, "form", what));
+    snprintf(name, sizeof name, "%s, %zu rules", s->name, s->n);
+    json_array_append_new(
+        results,
+        json_pack("{s:s, s:s, s:f, s:f, s:I, s:s, s:f, s:I, s:s}", "group",
+                  "rules", "name", name, "ns", ns[ROUNDS / 2], "min", ns[0],
+                  "size", (json_int_t)s->n, "unit", "ns/lookup", "build_ms",
+                  build_ms, "bytes", (json_int_t)bytes, "form", what));
     hg_rules_destroy(t);
     free(keys);
 }

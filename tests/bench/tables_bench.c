@@ -75,8 +75,8 @@ report_rounds(const char *group, const char *name, struct figure figure,
 {
     json_t *row =
         json_pack("{s:s, s:s, s:f, s:f, s:s, s:I}", "group", group, "name",
-                  name, "value", figure.median, "least", figure.least, "unit",
-                  unit, "entries", (json_int_t)entries);
+                  name, "ns", figure.median, "min", figure.least, "unit", unit,
+                  "size", (json_int_t)entries);
 
     if (target > 0)
         json_object_set_new(row, "target", json_real(target));
