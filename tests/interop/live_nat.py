@@ -1,11 +1,10 @@
 """The NAT gateway of graphs/ between a host inside and a server outside."""
 import hashlib
-import json
 import os
 import subprocess
 import unittest
 
-from netns import Lab, PEERS, PYTHON, ROOT, require, stop
+from netns import BehindGate, Lab, PEERS, PYTHON, ROOT, require
 
 GRAPH = os.path.join(ROOT, "graphs", "nat-gateway.conf")
 PUBLIC = ("198.51.100.1", "198.51.100.2")
@@ -16,7 +15,7 @@ MACS = {"INSIDE_MAC": GATE_IN, "INSIDE_NEXT_HOP_MAC": HOST_IN,
         "OUTSIDE_MAC": GATE_OUT, "OUTSIDE_NEXT_HOP_MAC": HOST_OUT}
 
 
-class Nat(unittest.TestCase):
+class Nat(BehindGate, unittest.TestCase):
     def setUp(self):
         self.lab = lab = Lab().__enter__()
         self.addCleanup(lab.__exit__)
@@ -40,19 +39,6 @@ class Nat(unittest.TestCase):
         self.gate = lab.headgate(gate, GRAPH, "inside=raw:gate-in",
                                  "outside=raw:gate-out", "--json", receiving=2,
                                  env={**os.environ, **MACS})
-
-    def neighbour(self, space, address, mac):
-        self.lab.ip(space, "neighbour", "add", address, "lladdr", mac, "dev",
-                    "eth0", "nud", "permanent")
-
-    def tearDown(self):
-        status, out, err, _ = stop(self.gate)
-        self.assertEqual((status, err), (0, ""))
-        json.loads(out)
-
-    def curl(self, *arguments):
-        return self.lab.run(self.inside, "curl", "--silent", "--show-error",
-                            "--fail", "--max-time", "20", *arguments)
 
     def ask(self, space, host, text):
         return self.lab.run(space, PYTHON, PEERS, "ask", host, text).strip()

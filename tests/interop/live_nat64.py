@@ -3,11 +3,10 @@
 server that has only IPv4.  What the gateway makes of either one's packets is
 judged by the other's checks of lengths and checksums."""
 import hashlib
-import json
 import os
 import unittest
 
-from netns import Lab, PEERS, PYTHON, require, stop
+from netns import BehindGate, Lab, PEERS, PYTHON, require
 
 SERVER = "203.0.113.9"
 SERVER6 = "64:ff9b::203.0.113.9"
@@ -29,7 +28,7 @@ connect("to-in -> inside")
 """ % (PUBLIC, GATE_OUT, HOST_OUT, GATE_IN, HOST_IN)
 
 
-class Nat64(unittest.TestCase):
+class Nat64(BehindGate, unittest.TestCase):
     def setUp(self):
         self.lab = lab = Lab().__enter__()
         self.addCleanup(lab.__exit__)
@@ -54,19 +53,6 @@ class Nat64(unittest.TestCase):
                                  "inside=raw:gate-in",
                                  "outside=raw:gate-out", "--json",
                                  receiving=2)
-
-    def neighbour(self, space, address, mac):
-        self.lab.ip(space, "neighbour", "add", address, "lladdr", mac, "dev",
-                    "eth0", "nud", "permanent")
-
-    def tearDown(self):
-        status, out, err, _ = stop(self.gate)
-        self.assertEqual((status, err), (0, ""))
-        json.loads(out)
-
-    def curl(self, *arguments):
-        return self.lab.run(self.inside, "curl", "--silent", "--show-error",
-                            "--fail", "--max-time", "20", *arguments)
 
     def test_ping_of_every_size_is_answered(self):
         for size in ("0", "1", "56", "1200"):

@@ -4,6 +4,7 @@ A Lab makes namespaces of unique names, joins them by veth pairs and starts
 programs inside; leaving it ends the programs and removes the namespaces, also
 after a failure or a signal.  Offloads stay as the kernel sets them, as they
 would for a user."""
+import json
 import os
 import shutil
 import signal
@@ -152,3 +153,21 @@ def stop(process, number=signal.SIGINT):
     out, err = process.communicate(timeout=PATIENCE)
     return (process.returncode, out.decode(), err.decode(),
             time.monotonic() - began)
+
+
+class BehindGate:
+    """Of a case in which self.inside talks through self.gate, a headgate that
+    prints JSON, with others in self.lab."""
+
+    def neighbour(self, space, address, mac):
+        self.lab.ip(space, "neighbour", "add", address, "lladdr", mac, "dev",
+                    "eth0", "nud", "permanent")
+
+    def tearDown(self):
+        status, out, err, _ = stop(self.gate)
+        self.assertEqual((status, err), (0, ""))
+        json.loads(out)
+
+    def curl(self, *arguments):
+        return self.lab.run(self.inside, "curl", "--silent", "--show-error",
+                            "--fail", "--max-time", "20", *arguments)
