@@ -1,6 +1,7 @@
 /* bench.c: nanoseconds of CPU time a packet, from memory.
  *
  *     bench [--quick] [--only NAME] --json   figures, as README.md has them
+ *           [--rounds N]                     more rounds, for a profile
  *     bench --check                          every row with hardly any packets
  *                                            and small tables, for the test
  *                                            that they take their way
@@ -25,6 +26,7 @@
 
 bool quick;
 bool tiny;
+unsigned rounds_wanted;
 struct hg_plugins *plugins;
 
 void
@@ -245,6 +247,8 @@ main(int argc, char **argv)
             list = true;
         else if (!strcmp(argv[i], "--only") && i + 1 < argc)
             only = argv[++i];
+        else if (!strcmp(argv[i], "--rounds") && i + 1 < argc)
+            rounds_wanted = (unsigned)number(argv[++i]);
         else if (strcmp(argv[i], "--json"))
             fail("no option '%s'", argv[i]);
     }

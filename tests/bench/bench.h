@@ -23,6 +23,7 @@ enum {
 
 extern bool quick;
 extern bool tiny; /* Hardly anything: figures mean nothing. */
+extern unsigned rounds_wanted; /* 0: as many as a figure takes. */
 extern struct hg_plugins *plugins;
 
 /* Says why on standard error and ends with status 1. */

@@ -14,7 +14,8 @@ enum {
     CHUNK = 1 << 16, /* Frames made at once, where all are too many. */
     TINY = 1000,
     ROUNDS = 7,
-    ROUNDS_LONG = 5 /* Of what takes seconds. */
+    ROUNDS_LONG = 5, /* Of what takes seconds. */
+    ROUNDS_MAX = 1000
 };
 
 static int
@@ -28,7 +29,7 @@ compare_doubles(const void *a, const void *b)
 static double
 median(const double *v, unsigned n)
 {
-    double sorted[ROUNDS];
+    double sorted[ROUNDS_MAX];
 
     memcpy(sorted, v, n * sizeof *v);
     qsort(sorted, n, sizeof *sorted, compare_doubles);
@@ -79,8 +80,8 @@ struct bench {
     struct frames drawn; /* What is measured, but for NEW and WINDOW. */
     struct frames chunk;
     struct lane with, without;
-    double ns[ROUNDS]; /* Of the whole round, net. */
-    double full[ROUNDS], base[ROUNDS];
+    double ns[ROUNDS_MAX]; /* Of the whole round, net. */
+    double full[ROUNDS_MAX], base[ROUNDS_MAX];
 };
 
 void
@@ -386,6 +387,8 @@ choose_amounts(struct bench *b)
     b->n = row->packets ? row->packets : quick ? 200000 : 500000;
     b->rounds =
         row->stage == START || row->stage == NEW ? ROUNDS_LONG : ROUNDS;
+    if (rounds_wanted && rounds_wanted <= ROUNDS_MAX)
+        b->rounds = rounds_wanted;
     if (!tiny)
         return;
     b->n = TINY;
