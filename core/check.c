@@ -517,7 +517,7 @@ check_loops(struct checker *c)
         const struct node *from = c->links[i].from, *to = c->links[i].to;
         const struct hg_element *e = from->element;
 
-        if (!to->element || !e->in_cycle || !to->element->in_cycle ||
+        if (!to->element || !e->goes_round || !to->element->goes_round ||
             e->cycle_begin != to->element->cycle_begin ||
             to->element->order > e->order || told[e->cycle_begin])
             continue;

@@ -3,7 +3,7 @@
  * What is where: hg_pass(), hg_route() and hg_emit() put packets into the
  * pending batch of the next element; hg_graph_dispatch() runs the pending
  * elements; merge() restores the order of arrival; run_cycle() takes packets
- * one by one through a cycle. */
+ * through a cycle. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -507,37 +507,108 @@ entry_compare(const void *a_, const void *b_)
     return a->position < b->position ? -1 : 1;
 }
 
-/* Takes everything that waits before the cycle [begin, end) through it, one
- * packet after the other: the only way that gives the same for any size of
- * batch, since a packet that comes round meets the state that packets behind
- * it have not yet touched. */
-static void
-run_cycle(struct hg_graph *g, uint32_t begin, uint32_t end)
+/* Takes what waits before the cycle of 'e' out of there, in order of arrival,
+ * into graph->entries; returns how many. */
+static size_t
+gather_entries(struct hg_graph *g, const struct hg_element *e)
 {
-    struct entry *entries = NULL;
-    struct hg_element *e;
+    const uint32_t begin = e->cycle_begin, end = e->cycle_end;
+    struct hg_element *first;
     size_t n = 0, i;
 
-    while ((e = first_pending(g, begin, end)) != NULL) {
-        size_t added = gather(g, take_pending(e));
+    while ((first = first_pending(g, begin, end)) != NULL) {
+        size_t added = gather(g, take_pending(first));
 
-        entries = xrealloc(entries, (n + added) * sizeof *entries);
+        if (n + added > g->n_entries) {
+            g->n_entries = 2 * (n + added);
+            g->entries =
+                xrealloc(g->entries, g->n_entries * sizeof *g->entries);
+        }
         for (i = 0; i < added; i++, n++) {
-            entries[n].packet = g->scratch[i];
-            entries[n].element = e;
-            entries[n].position = n;
+            g->entries[n].packet = g->scratch[i];
+            g->entries[n].element = first;
+            g->entries[n].position = n;
         }
     }
-    qsort(entries, n, sizeof *entries, entry_compare);
-    for (i = 0; i < n; i++) {
+    qsort(g->entries, n, sizeof *g->entries, entry_compare);
+    return n;
+}
+
+/* The first of a cycle whose class says who owns a packet. */
+static struct hg_element *
+whom_to_ask(const struct hg_graph *g, const struct hg_element *e)
+{
+    uint32_t i = e->cycle_begin;
+
+    while (!g->sorted[i]->cls->owner)
+        i++;
+    return g->sorted[i];
+}
+
+/* How many of the first entries have owners of their own. */
+static size_t
+count_apart(struct hg_graph *g, struct hg_element *asked,
+            const struct entry *entries, size_t n)
+{
+    enum { N_OWNERS = 1 << 16 };
+    uint16_t seen[HG_BATCH_MAX];
+    size_t i, k;
+
+    if (!g->owners)
+        g->owners = xcalloc(N_OWNERS / 64, sizeof *g->owners);
+    for (i = 0; i < n && i < HG_BATCH_MAX; i++) {
+        unsigned owner = asked->cls->owner(hg_element_self(asked),
+                                           entries[i].packet, 0, N_OWNERS);
+        uint64_t bit = UINT64_C(1) << owner % 64;
+
+        if (g->owners[owner / 64] & bit)
+            break;
+        g->owners[owner / 64] |= bit;
+        seen[i] = (uint16_t)owner;
+    }
+    for (k = 0; k < i; k++)
+        g->owners[seen[k] / 64] = 0;
+    return i;
+}
+
+/* Puts the entries back where they waited. */
+static void
+enqueue_entries(struct hg_graph *g, const struct entry *entries, size_t n)
+{
+    size_t i = 0;
+
+    while (i < n) {
+        struct hg_element *e = entries[i].element;
         struct hg_batch *b = batch_get(g);
 
-        batch_add(b, entries[i].packet);
-        enqueue(entries[i].element, b);
+        while (i < n && entries[i].element == e && b->n < HG_BATCH_MAX)
+            batch_add(b, entries[i++].packet);
+        enqueue(e, b);
+    }
+}
+
+/* Takes everything that waits before the cycle of 'first' through it, as many
+ * packets at once as cannot meet each other's state (cycle.c). */
+static void
+run_cycle(struct hg_graph *g, const struct hg_element *first)
+{
+    const uint32_t begin = first->cycle_begin, end = first->cycle_end;
+    size_t n = gather_entries(g, first), i = 0, together;
+    struct entry *entries = g->entries;
+
+    while (i < n) {
+        struct hg_element *e;
+
+        together = 1;
+        if (first->passage == PASS_BY_OWNER &&
+            !flow_table_is_short(g, (end - begin) * HG_BATCH_MAX))
+            together =
+                count_apart(g, whom_to_ask(g, first), entries + i, n - i);
+        enqueue_entries(g, entries + i, together);
         while ((e = first_pending(g, begin, end)) != NULL)
             run_element(e);
+        i += together;
     }
-    free(entries);
 }
 
 void
@@ -546,8 +617,8 @@ hg_graph_dispatch(struct hg_graph *g)
     struct hg_element *e;
 
     while ((e = first_pending(g, 0, (uint32_t)g->n_elements)) != NULL) {
-        if (e->in_cycle)
-            run_cycle(g, e->cycle_begin, e->cycle_end);
+        if (e->in_cycle && e->passage != PASS_AT_ONCE)
+            run_cycle(g, e);
         else
             run_element(e);
     }

@@ -283,6 +283,12 @@ flow_table_take(struct flow_table *t, uint64_t now_ns)
     return flow;
 }
 
+bool
+flow_table_is_short(const struct hg_graph *g, uint64_t n)
+{
+    return g->flows && g->flows->limit - g->flows->n_used < n;
+}
+
 /* ---- The table's life ------------------------------------------------- */
 
 struct flow_table *

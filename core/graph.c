@@ -92,6 +92,8 @@ hg_graph_destroy(struct hg_graph *g)
     hg_pool_destroy(g->pool);
     free(g->metadata);
     free(g->scratch);
+    free(g->entries);
+    free(g->owners);
     free(g->pending_bits);
     free(g->sorted);
     free(g->elements);
@@ -294,7 +296,7 @@ mark_outputs(struct hg_element *e)
         if (!o->peer)
             continue;
         o->tags = o->peer->n_inputs > 1;
-        o->back = is_edge(e, o) && e->in_cycle && o->peer->in_cycle &&
+        o->back = is_edge(e, o) && e->goes_round && o->peer->goes_round &&
                   o->peer->cycle_begin == e->cycle_begin &&
                   o->peer->order <= e->order;
     }
@@ -317,6 +319,7 @@ hg_graph_finish(struct hg_graph *g)
         visit_from_source(&t, g->elements[i]);
     for (i = n; i-- > 0;)
         visit_once(&t, g->elements[i]);
+    cycles_judge(g);
     for (i = 0; i < n; i++)
         mark_outputs(g->elements[i]);
     hg_pool_set_meta(g->pool, (unsigned)g->metadata_used);

@@ -12,7 +12,7 @@ struct output {
     struct hg_element *peer; /* NULL: unwired. */
     uint16_t peer_port;
     bool tags;     /* The peer has several inputs: mark packets with ours. */
-    bool back;     /* Closes a cycle. */
+    bool back;     /* Closes a cycle in which packets may go round. */
     bool optional; /* May stay unwired. */
     uint64_t packets;
     uint64_t bytes;
@@ -25,6 +25,13 @@ struct input {
     bool optional;
 };
 
+/* How packets pass a cycle (cycle.c). */
+enum passage {
+    PASS_ONE_BY_ONE,
+    PASS_BY_OWNER, /* Together, but for those that have the same owner. */
+    PASS_AT_ONCE
+};
+
 /* The framework's part of an element; its own struct follows it. */
 struct hg_element {
     /* Dispatch. */
@@ -35,6 +42,8 @@ struct hg_element {
     struct hg_batch *pending_tail;
     bool pending_sorted;
     bool in_cycle;
+    bool goes_round; /* In a cycle in which packets may go round. */
+    enum passage passage;
     uint16_t n_outputs;
     uint16_t n_inputs;
     uint32_t order;       /* Index into graph->sorted. */
@@ -97,6 +106,9 @@ struct hg_graph {
     const struct hg_batch *current; /* Now in the hands of an element. */
     struct hg_packet **scratch;     /* For restoring the order. */
     size_t scratch_size;
+    struct entry *entries; /* For passing cycles, as the following. */
+    size_t n_entries;
+    uint64_t *owners;
 
     struct hg_element **elements; /* In order of declaration. */
     size_t n_elements;
@@ -129,7 +141,12 @@ void *xrealloc(void *p, size_t size);
 char *xstrdup(const char *s);
 char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* cycle.c: decides how packets pass each cycle, when all is connected. */
+void cycles_judge(struct hg_graph *);
+
 /* flow_table.c */
+/* Whether 'n' new flows might be more than there is room for. */
+bool flow_table_is_short(const struct hg_graph *, uint64_t n);
 bool flow_table_start(struct hg_graph *, struct hg_error *);
 /* Ends what has run out by now, whatever the sweep has seen. */
 void flow_table_settle(struct hg_graph *);

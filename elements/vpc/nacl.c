@@ -713,7 +713,7 @@ HG_BATCH_ELEMENT(NACL, struct nacl, nacl_batch,
         "connect(\"vpc -> [inbound]acl[inbound] -> subnet\")\n"
         "connect(\"subnet -> [outbound]acl[outbound] -> vpc\")\n"
         "connect(\"acl[deny] -> denied -> end\")",
-    .flags = HG_CLASS_ANY_WORKER,
+    .flags = HG_CLASS_ANY_WORKER | HG_CLASS_STRAIGHT,
     .inputs = "inbound outbound", .outputs = "inbound outbound deny?",
     .configure = nacl_configure,
     .start = nacl_start,

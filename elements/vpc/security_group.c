@@ -575,7 +575,7 @@ HG_BATCH_ELEMENT(SecurityGroup, struct security_group, security_group_batch,
         "connect(\"inside -> CheckIP -> [egress]groups[egress] -> outside\")\n"
         "connect(\"outside -> CheckIP -> [ingress]groups[ingress] -> inside\")"
         "\n",
-    .flags = HG_CLASS_KEEPS_FLOW, .owner = security_group_owner,
+    .flags = HG_CLASS_KEEPS_FLOW | HG_CLASS_STRAIGHT, .owner = security_group_owner,
     .inputs = "egress ingress", .outputs = "egress ingress deny?",
     .needs = "ip",
     .configure = security_group_configure,

@@ -22,7 +22,7 @@ enum {
 /* ---- bench.c ---------------------------------------------------------- */
 
 extern bool quick;
-extern bool tiny; /* Hardly anything: figures mean nothing. */
+extern bool tiny;              /* Hardly anything: figures mean nothing. */
 extern unsigned rounds_wanted; /* 0: as many as a figure takes. */
 extern struct hg_plugins *plugins;
 

@@ -141,6 +141,49 @@ static const struct hg_class keeper_class = {.name = "Keeper",
                                              .batch = keeper_batch,
                                              .start = keeper_start};
 
+/* A filter in two directions, whose state belongs to one of 'n_owners'. */
+struct gate {
+    uint64_t n_owners;
+    uint64_t seq[MAX_SEEN];
+    uint16_t port[MAX_SEEN];
+    unsigned n;
+    unsigned n_batches;
+};
+
+static unsigned
+gate_owner(void *self_, struct hg_packet *p, unsigned port, unsigned n)
+{
+    struct gate *self = self_;
+
+    (void)port;
+    return hg_owner_of(p->seq % self->n_owners, n);
+}
+
+static void
+gate_batch(struct hg_element *element, struct hg_batch *batch)
+{
+    struct gate *self = hg_element_self(element);
+    int16_t verdict[HG_BATCH_MAX];
+    unsigned i;
+
+    self->n_batches++;
+    for (i = 0; i < batch->n; i++) {
+        self->seq[self->n] = batch->p[i]->seq;
+        self->port[self->n++] = batch->p[i]->in_port;
+        verdict[i] = (int16_t)batch->p[i]->in_port;
+    }
+    hg_route(self, batch, verdict);
+}
+
+#define GATE(class_name, more_flags)                                          \
+    {                                                                         \
+        .name = class_name, .inputs = "there back", .outputs = "there back",  \
+        .flags = HG_CLASS_KEEPS_FLOW | (more_flags), .owner = gate_owner,     \
+        .self_size = sizeof(struct gate), .batch = gate_batch                 \
+    }
+static const struct hg_class gate_class = GATE("Gate", HG_CLASS_STRAIGHT);
+static const struct hg_class bent_class = GATE("Bent", 0);
+
 /* ---- Helpers ---------------------------------------------------------- */
 
 struct world {
@@ -318,6 +361,50 @@ TEST(a_cycle_gives_the_same_for_every_batch_size)
         CHECK_MEM(entry->seq, expected, sizeof expected);
         end(&w);
     }
+}
+
+/* Each packet comes to the gate twice; returns how many batches did. */
+static unsigned
+through_gate(const struct hg_class *cls, uint64_t n_owners, unsigned size)
+{
+    struct world w = world_create();
+    struct gate *gate = add(&w, cls, "gate");
+    struct probe *out = add(&w, &probe_class, "out");
+    uint64_t there[100] = {0}; /* Of each owner, who is not back yet. */
+    unsigned i, n_batches;
+
+    gate->n_owners = n_owners;
+    wire(&w, hg_element_self(w.source), 0, gate, 0);
+    wire(&w, gate, 0, gate, 1);
+    wire(&w, gate, 1, out, 0);
+    begin(&w);
+    run(&w, 400, size);
+    CHECK_EQ(out->n, 400);
+    for (i = 0; i < 400; i++)
+        CHECK_EQ(out->seq[i], i + 1);
+    REQUIRE(gate->n == 800);
+    for (i = 0; i < 800; i++) {
+        uint64_t *who = &there[gate->seq[i] % n_owners];
+
+        CHECK_EQ(*who, gate->port[i] ? gate->seq[i] : 0);
+        *who = gate->port[i] ? 0 : gate->seq[i];
+    }
+    n_batches = gate->n_batches;
+    end(&w);
+    return n_batches;
+}
+
+TEST(packets_of_different_owners_pass_a_cycle_together)
+{
+    CHECK_EQ(through_gate(&gate_class, 1, 64), 800);
+    CHECK_EQ(through_gate(&gate_class, 100, 1), 800);
+    CHECK_EQ(through_gate(&gate_class, 100, 50), 16);
+    CHECK_EQ(through_gate(&gate_class, 100, 200), 8);
+}
+
+TEST(packets_that_might_go_round_a_cycle_pass_it_one_by_one)
+{
+    CHECK_EQ(through_gate(&bent_class, 100, 64), 800);
 }
 
 TEST(a_packet_that_never_leaves_a_cycle_is_dropped_as_loop)

@@ -245,8 +245,11 @@ enum {
     HG_CLASS_KEEPS_FLOW = 1 << 4, /* What passes keeps its addresses, ports
                                    * and fragments as they are. */
     HG_CLASS_ANY_WORKER = HG_CLASS_PARALLEL | HG_CLASS_KEEPS_FLOW,
-    HG_CLASS_UNANSWERED = 1 << 5 /* Nobody answers what it sends (ICMP
-                                  * errors, RFC 1122 3.2.2). */
+    HG_CLASS_UNANSWERED = 1 << 5, /* Nobody answers what it sends (ICMP
+                                   * errors, RFC 1122 3.2.2). */
+    HG_CLASS_STRAIGHT = 1 << 6 /* What comes in at a port leaves by the output
+                                * of the same name, or by one that no input
+                                * has the name of. */
 };
 
 struct hg_class {

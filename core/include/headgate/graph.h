@@ -12,9 +12,10 @@
  * Dispatch.  An element's output goes into its successor's one pending batch.
  * The pending element nearest the sources runs first, so that a batch split
  * by a branch joins again behind it; where that disturbed the order of
- * arrival (seq) it is restored.  A cycle of the graph is entered by one
- * packet at a time, which is slow, but gives what any batch size gives; a
- * packet that goes round more than 64 times is dropped as "loop".
+ * arrival (seq) it is restored.  A cycle of the graph is passed by as many
+ * packets at once as cannot meet each other's state, often by one at a time,
+ * which is slow, but gives what any batch size gives; a packet that goes
+ * round more than 64 times is dropped as "loop".
  *
  * Thread-safety: a graph belongs to one worker. */
 #ifndef HEADGATE_GRAPH_H
