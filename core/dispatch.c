@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "graph_internal.h"
+#include "packet_internal.h"
 
 enum { MAX_HOPS = 64 }; /* Rounds in a cycle before a packet is dropped. */
 
@@ -317,25 +318,20 @@ void
 hg_graph_inject(struct hg_graph *g, struct hg_element *source, unsigned port,
                 struct hg_packet *const *packets, unsigned n)
 {
-    struct hg_batch *b = batch_get(g);
-    unsigned i;
+    unsigned i, k;
 
     source->received += n;
-    for (i = 0; i < n; i++) {
-        struct hg_packet *p = packets[i];
+    for (; n > 0; packets += k, n -= k) {
+        struct hg_batch *b = batch_get(g);
 
-        p->seq = g->seq += g->seq_stride;
-        hg_packet_parse(p);
-        batch_add(b, p);
-        if (b->n == HG_BATCH_MAX && i + 1 < n) {
-            hg_pass(hg_element_self(source), port, b);
-            b = batch_get(g);
+        k = n < HG_BATCH_MAX ? n : HG_BATCH_MAX;
+        for (i = 0; i < k; i++) {
+            packets[i]->seq = g->seq += g->seq_stride;
+            batch_add(b, packets[i]);
         }
-    }
-    if (b->n)
+        packet_parse_many(packets, k);
         hg_pass(hg_element_self(source), port, b);
-    else
-        batch_put(g, b);
+    }
 }
 
 void

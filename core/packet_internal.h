@@ -12,4 +12,7 @@ uint32_t packet_l3_claimed(const struct hg_packet *);
  * eight bytes are here; 0 if 'next' is no extension header (parse.c). */
 uint32_t packet_extension_len(uint8_t next, const uint8_t *ext);
 
+/* hg_packet_parse() for each of them (parse.c). */
+void packet_parse_many(struct hg_packet *const *, unsigned n);
+
 #endif

@@ -20,16 +20,16 @@ enum {
                 HG_PACKET_FRAGMENT_LATER | HG_PACKET_HASHED |                 \
                 HG_PACKET_BAD_EXT))
 
-/* Announces what starts at 'l4', the IP packet ending at 'end', if it is a
- * whole transport header. */
-static void
-parse_l4(struct hg_packet *p, uint32_t l4, uint32_t end)
+/* Looks at what starts at 'l4', the IP packet ending at 'end'; returns
+ * HG_PACKET_L4 if it is a whole transport header. */
+static inline uint32_t
+parse_l4(struct hg_packet *p, uint32_t l4, uint32_t end, bool is_ip6)
 {
     uint32_t here = end - l4;
     bool whole = false;
 
     if (l4 > UINT16_MAX)
-        return;
+        return 0;
     p->l4_offset = (uint16_t)l4;
     switch (p->protocol) {
     case HG_PROTO_TCP:
@@ -43,42 +43,39 @@ parse_l4(struct hg_packet *p, uint32_t l4, uint32_t end)
         whole = here >= sizeof(struct hg_udp);
         break;
     case HG_PROTO_ICMP:
-        whole = p->flags & HG_PACKET_IP4 && here >= sizeof(struct hg_icmp);
+        whole = !is_ip6 && here >= sizeof(struct hg_icmp);
         break;
     case HG_PROTO_ICMP6:
-        whole = p->flags & HG_PACKET_IP6 && here >= sizeof(struct hg_icmp);
+        whole = is_ip6 && here >= sizeof(struct hg_icmp);
         break;
     }
-    if (whole)
-        p->flags |= HG_PACKET_L4;
+    return whole ? HG_PACKET_L4 : 0;
 }
 
-static void
+/* These return the flags to be set. */
+static inline uint32_t
 parse_ip4(struct hg_packet *p, uint32_t l3)
 {
     const struct hg_ipv4 *ip = (const struct hg_ipv4 *)(p->data + l3);
-    uint32_t here = p->len - l3;
+    uint32_t here = p->len - l3, flags = HG_PACKET_IP4;
     uint32_t header_len, total;
     uint16_t frag;
 
     if (here < sizeof *ip || ip->version_ihl >> 4 != 4)
-        return;
+        return 0;
     header_len = hg_ipv4_header_len(ip);
     if (header_len < sizeof *ip || header_len > here)
-        return;
-    p->flags |= HG_PACKET_IP4;
+        return 0;
     p->protocol = ip->protocol;
     frag = hg_get16(ip->frag);
     if (frag & (HG_IP4_MF | HG_IP4_OFFSET))
-        p->flags |= HG_PACKET_FRAGMENT;
-    if (frag & HG_IP4_OFFSET) {
-        p->flags |= HG_PACKET_FRAGMENT_LATER;
-        return;
-    }
+        flags |= HG_PACKET_FRAGMENT;
+    if (frag & HG_IP4_OFFSET)
+        return flags | HG_PACKET_FRAGMENT_LATER;
     total = hg_get16(ip->total_length);
     if (total >= header_len && total < here)
         here = total;
-    parse_l4(p, l3 + header_len, l3 + here);
+    return flags | parse_l4(p, l3 + header_len, l3 + here, false);
 }
 
 /* All but two count eight bytes beyond the first eight (RFC 8200 4.2). */
@@ -104,10 +101,11 @@ packet_extension_len(uint8_t next, const uint8_t *ext)
 }
 
 /* Walks the extension headers from 'at' on. */
-static void
+static uint32_t
 parse_extensions(struct hg_packet *p, uint32_t at, uint32_t end)
 {
     static const uint8_t none[8];
+    uint32_t flags = 0;
     unsigned i;
 
     for (i = 0; i <= EXTENSIONS_MAX; i++) {
@@ -115,26 +113,23 @@ parse_extensions(struct hg_packet *p, uint32_t at, uint32_t end)
         const uint8_t *ext = here ? p->data + at : none;
         uint32_t len = packet_extension_len(p->protocol, ext);
 
-        if (!len) {
-            parse_l4(p, at, end);
-            return;
-        }
+        if (!len)
+            return flags | parse_l4(p, at, end, true);
         if (!here || len > end - at || i == EXTENSIONS_MAX)
             break;
         if (p->protocol == HG_PROTO_FRAGMENT) {
             /* Offset 0 and no more: not a fragment (RFC 6946). */
             if (hg_load16(ext + 2) & 0xfff9)
-                p->flags |= HG_PACKET_FRAGMENT;
+                flags |= HG_PACKET_FRAGMENT;
             if (hg_load16(ext + 2) & 0xfff8) {
-                p->flags |= HG_PACKET_FRAGMENT_LATER;
                 p->protocol = ext[0];
-                return;
+                return flags | HG_PACKET_FRAGMENT_LATER;
             }
         }
         p->protocol = ext[0];
         at += len;
     }
-    p->flags |= HG_PACKET_BAD_EXT;
+    return flags | HG_PACKET_BAD_EXT;
 }
 
 /* Where the packet of 'ip' ends by its own account, from its first byte.  A
@@ -150,7 +145,7 @@ ip6_len(const struct hg_ipv6 *ip, uint32_t here)
     return payload + (uint32_t)sizeof *ip;
 }
 
-static void
+static uint32_t
 parse_ip6(struct hg_packet *p, uint32_t l3)
 {
     const struct hg_ipv6 *ip = (const struct hg_ipv6 *)(p->data + l3);
@@ -158,66 +153,99 @@ parse_ip6(struct hg_packet *p, uint32_t l3)
     uint32_t total;
 
     if (here < sizeof *ip || ip->version_class_flow.b[0] >> 4 != 6)
-        return;
-    p->flags |= HG_PACKET_IP6;
+        return 0;
     p->protocol = ip->next_header;
     total = ip6_len(ip, here);
     if (total < here)
         here = total;
-    parse_extensions(p, l3 + (uint32_t)sizeof *ip, l3 + here);
+    return HG_PACKET_IP6 |
+           parse_extensions(p, l3 + (uint32_t)sizeof *ip, l3 + here);
 }
 
-static void
-parse_arp(struct hg_packet *p, uint32_t l3)
+static uint32_t
+parse_arp(const struct hg_packet *p, uint32_t l3)
 {
     const struct hg_arp *arp = (const struct hg_arp *)(p->data + l3);
 
     if (p->len - l3 >= sizeof *arp && hg_get16(arp->htype) == 1 &&
         hg_get16(arp->ptype) == HG_ETH_IP4 && arp->hlen == 6 && arp->plen == 4)
-        p->flags |= HG_PACKET_ARP;
+        return HG_PACKET_ARP;
+    return 0;
+}
+
+static inline void
+parse_l3(struct hg_packet *p, uint16_t ether_type, uint32_t l3)
+{
+    uint32_t flags = 0;
+
+    p->flow = NULL; /* What it was of before, it may not be of now. */
+    p->ether_type = ether_type;
+    p->l3_offset = (uint16_t)l3;
+    p->l4_offset = 0;
+    p->protocol = 0;
+    if (l3 <= p->len) {
+        if (ether_type == HG_ETH_IP4)
+            flags = parse_ip4(p, l3);
+        else if (ether_type == HG_ETH_IP6)
+            flags = parse_ip6(p, l3);
+        else if (ether_type == HG_ETH_ARP)
+            flags = parse_arp(p, l3);
+    }
+    p->flags = (p->flags & ~PARSED_FLAGS) | flags;
+}
+
+/* The type behind the VLAN tags, and where the tags end in '*at'. */
+static inline uint16_t
+skip_tags(const struct hg_packet *p, uint32_t *at)
+{
+    uint16_t type = hg_load16(p->data + *at - 2);
+    unsigned i;
+
+    for (i = 0; i < VLAN_TAGS_MAX; i++) {
+        if (type != HG_ETH_VLAN && type != HG_ETH_QINQ && type != ETH_QINQ_OLD)
+            break;
+        if (p->len - *at < sizeof(struct hg_vlan))
+            break;
+        *at += (uint32_t)sizeof(struct hg_vlan);
+        type = hg_load16(p->data + *at - 2);
+    }
+    return type;
+}
+
+static inline void
+parse(struct hg_packet *p)
+{
+    uint32_t at = sizeof(struct hg_eth);
+
+    uint16_t type = 0;
+
+    if (p->len >= at)
+        type = skip_tags(p, &at);
+    else
+        at = p->len;
+    parse_l3(p, type, at);
 }
 
 void
 hg_packet_parse_l3(struct hg_packet *p, uint16_t ether_type,
                    uint16_t l3_offset)
 {
-    p->flags &= ~PARSED_FLAGS;
-    p->flow = NULL; /* What it was of before, it may not be of now. */
-    p->ether_type = ether_type;
-    p->l3_offset = l3_offset;
-    p->l4_offset = 0;
-    p->protocol = 0;
-    if (l3_offset > p->len)
-        return;
-    if (ether_type == HG_ETH_IP4)
-        parse_ip4(p, l3_offset);
-    else if (ether_type == HG_ETH_IP6)
-        parse_ip6(p, l3_offset);
-    else if (ether_type == HG_ETH_ARP)
-        parse_arp(p, l3_offset);
+    parse_l3(p, ether_type, l3_offset);
 }
 
 void
 hg_packet_parse(struct hg_packet *p)
 {
-    uint32_t at = sizeof(struct hg_eth);
-    uint16_t type;
+    parse(p);
+}
+
+void
+packet_parse_many(struct hg_packet *const *packets, unsigned n)
+{
     unsigned i;
 
-    if (p->len < at) {
-        hg_packet_parse_l3(p, 0, (uint16_t)p->len);
-        return;
-    }
-    type = hg_load16(p->data + at - 2);
-    for (i = 0; i < VLAN_TAGS_MAX; i++) {
-        if (type != HG_ETH_VLAN && type != HG_ETH_QINQ && type != ETH_QINQ_OLD)
-            break;
-        if (p->len - at < sizeof(struct hg_vlan))
-            break;
-        at += (uint32_t)sizeof(struct hg_vlan);
-        type = hg_load16(p->data + at - 2);
-    }
-    hg_packet_parse_l3(p, type, (uint16_t)at);
+    for (i = 0; i < n; i++)
+        parse(packets[i]);
 }
 
 uint32_t

@@ -11,7 +11,6 @@
 #include <pcap/pcap.h>
 
 #include "linktype.h"
-#include "capture_records.h"
 
 struct capture_reader {
     FILE *file; /* Closed by pcap_close(). */
@@ -20,7 +19,6 @@ struct capture_reader {
     const struct linktype *link;
     uint8_t *converted; /* A frame behind its new Ethernet header. */
     struct record_reader *records; /* NULL: libpcap reads them. */
-    uint32_t unit_ns;              /* What fractions of seconds count. */
     uint64_t n_frames;
 };
 
@@ -52,13 +50,6 @@ nanoseconds(const struct timeval *ts)
     uint64_t ns = (uint64_t)ts->tv_usec; /* pcap's precision is nano. */
 
     return sec > INT64_MAX / HG_SEC - HG_SEC ? INT64_MAX : sec * HG_SEC + ns;
-}
-
-/* The same for a classic pcap file, whose seconds are unsigned. */
-static uint64_t
-record_ns(const struct capture_reader *r, const struct record *record)
-{
-    return record->seconds * HG_SEC + (uint64_t)record->fraction * r->unit_ns;
 }
 
 static bool
@@ -95,16 +86,17 @@ broken(struct capture_reader *r, bool cut, uint64_t byte, const char *why,
     return CAPTURE_BROKEN;
 }
 
+/* The converted frames share one buffer. */
 static enum capture_result
-next_record(struct capture_reader *r, struct capture_frame *f,
-            struct hg_error *error)
+next_records(struct capture_reader *r, struct capture_frame *f, unsigned max,
+             unsigned *n, struct hg_error *error)
 {
     struct hg_error why;
-    struct record record;
     int status;
 
     why.text[0] = '\0'; /* Not the whole of it, for each packet. */
-    status = record_reader_next(r->records, &record, &why);
+    status =
+        record_reader_next(r->records, f, r->link->convert ? 1 : max, &why);
 
     if (status < 0 || (status == 0 && *input_error(r->input)))
         return broken(r, record_reader_is_cut(r->records),
@@ -112,15 +104,12 @@ next_record(struct capture_reader *r, struct capture_frame *f,
                       error);
     if (status == 0)
         return CAPTURE_END;
-    f->data = record.data;
-    f->len = record.len;
-    f->wire_len = record.wire_len;
-    f->time_ns = record_ns(r, &record);
-    return CAPTURE_FRAME;
+    *n = (unsigned)status;
+    return CAPTURE_FRAMES;
 }
 
 static enum capture_result
-next_of_libpcap(struct capture_reader *r, struct capture_frame *f,
+next_of_libpcap(struct capture_reader *r, struct capture_frame *f, unsigned *n,
                 struct hg_error *error)
 {
     struct pcap_pkthdr *header;
@@ -134,24 +123,27 @@ next_of_libpcap(struct capture_reader *r, struct capture_frame *f,
     f->len = header->caplen < HG_PACKET_MAX ? header->caplen : HG_PACKET_MAX;
     f->wire_len = header->len;
     f->time_ns = nanoseconds(&header->ts);
-    return CAPTURE_FRAME;
+    *n = 1;
+    return CAPTURE_FRAMES;
 }
 
 enum capture_result
 capture_reader_next(struct capture_reader *r, struct capture_frame *f,
-                    struct hg_error *error)
+                    unsigned max, unsigned *n, struct hg_error *error)
 {
-    enum capture_result result =
-        r->records ? next_record(r, f, error) : next_of_libpcap(r, f, error);
+    enum capture_result result = r->records ? next_records(r, f, max, n, error)
+                                            : next_of_libpcap(r, f, n, error);
+    unsigned i;
 
-    if (result != CAPTURE_FRAME)
+    if (result != CAPTURE_FRAMES)
         return result;
-    r->n_frames++;
-    if (f->wire_len < f->len)
-        f->wire_len = f->len;
+    r->n_frames += *n;
+    for (i = 0; i < *n; i++)
+        if (f[i].wire_len < f[i].len)
+            f[i].wire_len = f[i].len;
     if (r->link->convert && f->len > 0 && !convert(r, f))
         return CAPTURE_UNUSABLE;
-    return CAPTURE_FRAME;
+    return CAPTURE_FRAMES;
 }
 
 /* Takes the records of a classic pcap file over from libpcap, which has read
@@ -165,6 +157,7 @@ open_records(struct capture_reader *r, struct hg_error *error)
                                         {0xa1, 0xb2, 0x3c, 0x4d},
                                         {0x4d, 0x3c, 0xb2, 0xa1}};
     const uint8_t *head = input_head(r->input);
+    struct record_format format;
     unsigned i;
 
     for (i = 0; i < 4 && memcmp(head, magic[i], 4) != 0; i++)
@@ -175,9 +168,10 @@ open_records(struct capture_reader *r, struct hg_error *error)
         input_buffer(r->file, r->input);
         return true;
     }
-    r->unit_ns = i < 2 ? HG_USEC : 1;
-    r->records = record_reader_create(r->input, pcap_is_swapped(r->pcap) != 0,
-                                      (uint32_t)pcap_snapshot(r->pcap));
+    format.swapped = pcap_is_swapped(r->pcap) != 0;
+    format.snaplen = (uint32_t)pcap_snapshot(r->pcap);
+    format.unit_ns = i < 2 ? HG_USEC : 1;
+    r->records = record_reader_create(r->input, &format);
     return r->records ||
            hg_error_set(error, "no memory to read %s", input_name(r->input));
 }

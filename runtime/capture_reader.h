@@ -5,19 +5,12 @@
 #ifndef RUNTIME_CAPTURE_READER_H
 #define RUNTIME_CAPTURE_READER_H 1
 
-#include "stream.h"
+#include "capture_records.h"
 
 struct capture_reader;
 
-struct capture_frame {
-    const uint8_t *data; /* Good until the next read. */
-    uint32_t len;
-    uint32_t wire_len; /* >= len */
-    uint64_t time_ns;
-};
-
 enum capture_result {
-    CAPTURE_FRAME,
+    CAPTURE_FRAMES,
     CAPTURE_UNUSABLE, /* A frame that cannot be made Ethernet. */
     CAPTURE_END,
     CAPTURE_BROKEN /* The file is cut or damaged from here on. */
@@ -29,10 +22,11 @@ struct capture_reader *capture_reader_open(const char *path,
                                            struct hg_error *);
 void capture_reader_close(struct capture_reader *);
 
-/* The next frame; on CAPTURE_BROKEN 'error' says where and why. */
+/* The next frames, wire_len >= len: one, or as many as are at hand up to
+ * 'max' > 0; sets '*n'.  On CAPTURE_BROKEN 'error' says where and why. */
 enum capture_result capture_reader_next(struct capture_reader *,
-                                        struct capture_frame *,
-                                        struct hg_error *error);
+                                        struct capture_frame *, unsigned max,
+                                        unsigned *n, struct hg_error *error);
 
 /* The file below it. */
 const struct input_stream *capture_reader_input(const struct capture_reader *);

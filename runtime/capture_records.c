@@ -15,9 +15,8 @@ enum { HEADER = 16, PIECE = READ_SIZE + HEADER + HG_PACKET_MAX };
 
 struct record_reader {
     struct input_stream *input;
-    bool swapped;
-    bool cut; /* The file ends within a record. */
-    uint32_t snaplen;
+    struct record_format format;
+    bool cut;      /* The file ends within a record. */
     uint64_t done; /* Bytes of the records seen. */
     size_t at;     /* Of the next record in 'piece'. */
     size_t n;      /* Bytes in it. */
@@ -25,8 +24,8 @@ struct record_reader {
 };
 
 struct record_reader *
-record_reader_create(struct input_stream *input, bool swapped,
-                     uint32_t snaplen)
+record_reader_create(struct input_stream *input,
+                     const struct record_format *format)
 {
     struct record_reader *r = calloc(1, sizeof *r);
 
@@ -38,8 +37,7 @@ record_reader_create(struct input_stream *input, bool swapped,
         return NULL;
     }
     r->input = input;
-    r->swapped = swapped;
-    r->snaplen = snaplen;
+    r->format = *format;
     return r;
 }
 
@@ -91,51 +89,77 @@ word(const struct record_reader *r, size_t offset)
     uint32_t v;
 
     memcpy(&v, r->piece + r->at + offset, sizeof v);
-    return r->swapped ? __builtin_bswap32(v) : v;
+    return r->format.swapped ? __builtin_bswap32(v) : v;
+}
+
+/* Length of the frame of the next record, whose header is here. */
+static uint32_t
+frame_len(const struct record_reader *r)
+{
+    return word(r, 8);
 }
 
 /* The file ends 'wanted - got' bytes too early. */
-static int
+static bool
 truncated(struct record_reader *r, struct hg_error *error, const char *what,
           size_t wanted, size_t got)
 {
     r->done += r->n - r->at;
     r->cut = true;
-    hg_error_set(error,
-                 "truncated dump file; tried to read %zu %s bytes, only got "
-                 "%zu",
-                 wanted, what, got);
-    return -1;
+    return hg_error_set(
+        error, "truncated dump file; tried to read %zu %s bytes, only got %zu",
+        wanted, what, got);
+}
+
+/* Reads on until the next record is here, of which 'got' bytes, a header or
+ * less, are. */
+static bool
+complete(struct record_reader *r, size_t got, struct hg_error *error)
+{
+    uint32_t len;
+
+    if (got < HEADER)
+        return truncated(r, error, "header", HEADER, got);
+    len = frame_len(r);
+    if (len > HG_PACKET_MAX)
+        return hg_error_set(error,
+                            "invalid packet capture length %u, bigger than "
+                            "maximum of %u",
+                            len, HG_PACKET_MAX);
+    got = have(r, HEADER + (size_t)len);
+    return got == HEADER + (size_t)len ||
+           truncated(r, error, "captured", len, got - HEADER);
+}
+
+/* Hands out the next record, which is here. */
+static void
+take(struct record_reader *r, struct capture_frame *f)
+{
+    uint32_t len = frame_len(r);
+
+    f->data = r->piece + r->at + HEADER;
+    f->len = len < r->format.snaplen ? len : r->format.snaplen;
+    f->wire_len = word(r, 12);
+    f->time_ns =
+        word(r, 0) * HG_SEC + (uint64_t)word(r, 4) * r->format.unit_ns;
+    r->at += HEADER + (size_t)len;
+    r->done += HEADER + (size_t)len;
 }
 
 int
-record_reader_next(struct record_reader *r, struct record *record,
-                   struct hg_error *error)
+record_reader_next(struct record_reader *r, struct capture_frame *out,
+                   unsigned max, struct hg_error *error)
 {
     size_t got = have(r, HEADER);
-    uint32_t len;
+    unsigned n = 0;
 
     if (got == 0)
         return 0;
-    if (got < HEADER)
-        return truncated(r, error, "header", HEADER, got);
-    len = word(r, 8);
-    if (len > HG_PACKET_MAX) {
-        hg_error_set(error,
-                     "invalid packet capture length %u, bigger than maximum "
-                     "of %u",
-                     len, HG_PACKET_MAX);
+    if (!complete(r, got, error))
         return -1;
-    }
-    got = have(r, HEADER + (size_t)len);
-    if (got < HEADER + (size_t)len)
-        return truncated(r, error, "captured", len, got - HEADER);
-    record->seconds = word(r, 0);
-    record->fraction = word(r, 4);
-    record->wire_len = word(r, 12);
-    record->len = len < r->snaplen ? len : r->snaplen;
-    record->data = r->piece + r->at + HEADER;
-    r->at += HEADER + (size_t)len;
-    r->done += HEADER + (size_t)len;
-    return 1;
+    do {
+        take(r, &out[n++]);
+    } while (n < max && r->n - r->at >= HEADER &&
+             r->n - r->at - HEADER >= frame_len(r));
+    return (int)n;
 }

@@ -11,19 +11,24 @@
 
 struct record_reader;
 
-struct record {
+struct capture_frame {
     const uint8_t *data; /* Good until the next read. */
     uint32_t len;
     uint32_t wire_len;
-    uint32_t seconds;
-    uint32_t fraction; /* As the file counts it. */
+    uint64_t time_ns;
+};
+
+/* What the file's header says. */
+struct record_format {
+    bool swapped;     /* The byte order is not this machine's. */
+    uint32_t snaplen; /* No more of a frame is handed out. */
+    uint32_t unit_ns; /* What the fraction of a second counts. */
 };
 
 /* Reads the records that follow in the stream, which stays the caller's.
- * 'swapped': the file's byte order is not this machine's; 'snaplen': no more
- * of a frame is handed out.  NULL without memory. */
-struct record_reader *record_reader_create(struct input_stream *, bool swapped,
-                                           uint32_t snaplen);
+ * NULL without memory. */
+struct record_reader *record_reader_create(struct input_stream *,
+                                           const struct record_format *);
 void record_reader_destroy(struct record_reader *);
 
 /* Whether the file ended within a record. */
@@ -32,9 +37,10 @@ bool record_reader_is_cut(const struct record_reader *);
 /* Bytes of records read so far, that of a record that is cut included. */
 uint64_t record_reader_done(const struct record_reader *);
 
-/* The next record: 1, 0 at the end, or -1, and why, if the file is cut or
- * damaged from here on. */
-int record_reader_next(struct record_reader *, struct record *,
-                       struct hg_error *);
+/* The next records, up to 'max' > 0, as many as need no reading behind the
+ * first one; 0 at the end, or -1, and why, if the file is cut or damaged from
+ * here on. */
+int record_reader_next(struct record_reader *, struct capture_frame *,
+                       unsigned max, struct hg_error *);
 
 #endif

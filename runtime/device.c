@@ -266,16 +266,6 @@ device_fail(struct hg_device *dev, const char *format, ...)
     va_end(args);
 }
 
-uint64_t
-device_clock(struct hg_device *dev, uint64_t *last_ns, uint64_t ns)
-{
-    if (ns < *last_ns) {
-        dev->rx_backwards++;
-        return *last_ns;
-    }
-    return *last_ns = ns;
-}
-
 unsigned
 device_swallow(struct hg_device *dev, struct hg_packet *const *p, unsigned n)
 {

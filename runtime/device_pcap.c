@@ -1,6 +1,6 @@
 /* device_pcap.c: capture files as a device: IN, IN:OUT or :OUT.
  *
- * Puts capture_reader.c (with one frame of look-ahead, since the run loop
+ * Puts capture_reader.c (looking ahead by what is at hand, since the run loop
  * asks for the next timestamp first) and capture_writer.c behind the device
  * interface.  What is written has microseconds if the file that the same
  * device reads has, else nanoseconds. */
@@ -13,6 +13,8 @@
 #include "capture_reader.h"
 #include "capture_writer.h"
 
+enum { WINDOW = 64 }; /* Frames that are looked at ahead. */
+
 struct pcap_device {
     struct hg_device dev;
     struct capture_reader *reader;
@@ -20,28 +22,53 @@ struct pcap_device {
     struct device_filter filter;
     uint32_t snaplen;
 
-    bool has_frame; /* 'frame' is the next to be received. */
     bool ended;
-    struct capture_frame frame;
+    unsigned n; /* Frames read, of which 'at' have been received. */
+    unsigned at;
+    struct capture_frame frame[WINDOW];
     uint64_t last_ns;
 };
 
-/* Makes 'frame' the next one that can be received; false at the end. */
+/* Leaves of 'n' new frames those that pass the filter. */
+static unsigned
+filter(struct pcap_device *d, unsigned n)
+{
+    unsigned i, passed = 0;
+
+    for (i = 0; i < n; i++) {
+        const struct capture_frame *f = &d->frame[i];
+
+        if (device_filter_pass(&d->filter, f->data, f->len, f->wire_len))
+            d->frame[passed++] = *f;
+    }
+    d->dev.rx_filtered += n - passed;
+    return passed;
+}
+
+/* Makes 'n' new frames the next ones. */
+static void
+admit(struct pcap_device *d, unsigned n)
+{
+    unsigned i;
+
+    d->n = d->filter.active ? filter(d, n) : n;
+    d->at = 0;
+    for (i = 0; i < d->n; i++)
+        d->frame[i].time_ns =
+            device_clock(&d->dev, &d->last_ns, d->frame[i].time_ns);
+}
+
+/* Whether there is a frame to be received; reads on if need be. */
 static bool
 look_ahead(struct pcap_device *d)
 {
-    struct capture_frame *f = &d->frame;
     struct hg_error error;
+    unsigned n;
 
-    while (!d->has_frame && !d->ended) {
-        switch (capture_reader_next(d->reader, f, &error)) {
-        case CAPTURE_FRAME:
-            d->has_frame =
-                device_filter_pass(&d->filter, f->data, f->len, f->wire_len);
-            if (d->has_frame)
-                f->time_ns = device_clock(&d->dev, &d->last_ns, f->time_ns);
-            else
-                d->dev.rx_filtered++;
+    while (d->at == d->n && !d->ended) {
+        switch (capture_reader_next(d->reader, d->frame, WINDOW, &n, &error)) {
+        case CAPTURE_FRAMES:
+            admit(d, n);
             break;
         case CAPTURE_UNUSABLE:
             d->dev.rx_unusable++;
@@ -55,7 +82,7 @@ look_ahead(struct pcap_device *d)
             break;
         }
     }
-    return d->has_frame;
+    return d->at < d->n;
 }
 
 static uint64_t
@@ -63,28 +90,48 @@ pcap_device_next_ns(struct hg_device *dev)
 {
     struct pcap_device *d = (struct pcap_device *)dev;
 
-    return look_ahead(d) ? d->frame.time_ns : HG_NEVER;
+    return look_ahead(d) ? d->frame[d->at].time_ns : HG_NEVER;
 }
 
-static struct hg_packet *
-take_frame(struct pcap_device *d, struct hg_pool *pool)
+/* How many of the frames at hand, up to 'max', arrive by 'until_ns'. */
+static unsigned
+count_due(const struct pcap_device *d, unsigned max, uint64_t until_ns)
 {
-    const struct capture_frame *f = &d->frame;
-    uint32_t len = f->len < d->snaplen ? f->len : d->snaplen;
-    struct hg_packet *p = hg_packet_alloc(pool, len);
+    const struct capture_frame *f = &d->frame[d->at];
+    unsigned n = d->n - d->at;
 
-    d->has_frame = false;
-    if (!p) {
-        d->dev.rx_unusable++;
-        return NULL;
+    if (n > max)
+        n = max;
+    while (n > 0 && f[n - 1].time_ns > until_ns)
+        n--;
+    return n;
+}
+
+/* Makes packets of the next 'n' frames; returns of how many. */
+static unsigned
+take_frames(struct pcap_device *d, struct hg_pool *pool,
+            struct hg_packet **out, unsigned n)
+{
+    const struct capture_frame *f = &d->frame[d->at];
+    uint32_t len[WINDOW];
+    unsigned i, made;
+
+    for (i = 0; i < n; i++)
+        len[i] = f[i].len < d->snaplen ? f[i].len : d->snaplen;
+    made = hg_packet_alloc_many(pool, len, out, n);
+    for (i = 0; i < made; i++) {
+        struct hg_packet *p = out[i];
+
+        if (len[i] > 0)
+            memcpy(p->data, f[i].data, len[i]);
+        p->wire_len = f[i].wire_len;
+        p->time_ns = f[i].time_ns;
+        d->dev.rx_bytes += len[i];
     }
-    if (len > 0)
-        memcpy(p->data, f->data, len);
-    p->wire_len = f->wire_len;
-    p->time_ns = f->time_ns;
-    d->dev.rx_packets++;
-    d->dev.rx_bytes += len;
-    return p;
+    d->dev.rx_packets += made;
+    d->dev.rx_unusable += n - made;
+    d->at += n;
+    return made;
 }
 
 static unsigned
@@ -92,13 +139,11 @@ pcap_device_receive(struct hg_device *dev, struct hg_pool *pool,
                     struct hg_packet **out, unsigned max, uint64_t until_ns)
 {
     struct pcap_device *d = (struct pcap_device *)dev;
-    unsigned n = 0;
+    unsigned n = 0, due;
 
-    while (n < max && look_ahead(d) && d->frame.time_ns <= until_ns) {
-        out[n] = take_frame(d, pool);
-        if (out[n])
-            n++;
-    }
+    while (n < max && look_ahead(d) &&
+           (due = count_due(d, max - n, until_ns)) > 0)
+        n += take_frames(d, pool, out + n, due);
     if (d->reader)
         dev->input_done = input_done(capture_reader_input(d->reader));
     return n;

@@ -19,10 +19,12 @@ try_capture(const uint8_t *data, size_t size)
 {
     int fd = memfd_create("capture", 0);
     struct capture_reader *r;
-    struct capture_frame f;
+    enum { AT_ONCE = 7 };
+    struct capture_frame f[AT_ONCE];
     struct hg_error error = {""};
     enum capture_result result;
     char path[64];
+    unsigned i, n;
 
     if (fd < 0 || write(fd, data, size) != (ssize_t)size)
         abort();
@@ -31,14 +33,18 @@ try_capture(const uint8_t *data, size_t size)
     if (!r && !*error.text)
         abort();
     while (r) {
-        result = capture_reader_next(r, &f, &error);
+        result = capture_reader_next(r, f, AT_ONCE, &n, &error);
         if (result == CAPTURE_BROKEN && !*error.text)
             abort();
         if (result == CAPTURE_BROKEN || result == CAPTURE_END)
             break;
-        if (result == CAPTURE_FRAME &&
-            (f.len > f.wire_len || f.len > HG_PACKET_MAX))
+        if (result == CAPTURE_UNUSABLE)
+            continue;
+        if (n == 0 || n > AT_ONCE)
             abort();
+        for (i = 0; i < n; i++)
+            if (f[i].len > f[i].wire_len || f[i].len > HG_PACKET_MAX)
+                abort();
     }
     capture_reader_close(r);
     close(fd);

@@ -98,6 +98,25 @@ TEST(the_pool_gives_no_more_than_its_limit_over_all_sizes)
     hg_pool_destroy(pool);
 }
 
+TEST(packets_taken_together_are_as_if_taken_one_by_one_up_to_the_limit)
+{
+    static const uint32_t len[] = {60, 9000, 0, 100000, 1500};
+    struct hg_pool *pool = hg_pool_create(4);
+    struct hg_packet *p[5];
+    unsigned i;
+
+    REQUIRE(hg_packet_alloc_many(pool, len, p, 5) == 4);
+    for (i = 0; i < 4; i++) {
+        CHECK_EQ(p[i]->len, len[i]);
+        CHECK_EQ(p[i]->wire_len, len[i]);
+        CHECK_EQ(p[i]->vpc | p[i]->mark | p[i]->flags, 0);
+        CHECK(p[i]->capacity >= HG_HEADROOM + len[i]);
+    }
+    CHECK_EQ(hg_pool_in_use(pool), 4);
+    hg_packet_free_many(p, 4);
+    hg_pool_destroy(pool);
+}
+
 TEST(the_slot_that_came_back_last_is_given_out_first)
 {
     struct hg_pool *pool = hg_pool_create(0);

@@ -116,6 +116,11 @@ HG_API void hg_pool_count_free(const struct hg_pool *, uint32_t *out);
  * is out, or len > HG_PACKET_MAX. */
 HG_API struct hg_packet *hg_packet_alloc(struct hg_pool *, uint32_t len);
 
+/* The same for 'n' packets of len[i] bytes; returns how many were had, the
+ * first ones. */
+HG_API unsigned hg_packet_alloc_many(struct hg_pool *, const uint32_t *len,
+                                     struct hg_packet **out, unsigned n);
+
 /* A copy of everything, from the same pool; NULL as above. */
 HG_API struct hg_packet *hg_packet_copy(const struct hg_packet *);
 
