@@ -156,12 +156,7 @@ route_table_batch(struct route_table *self, struct hg_batch *batch)
         look_up(self, table->lpm, batch, table->first, next, verdict);
         table->first = NO_PACKET;
     }
-    for (i = 0; i < batch->n && verdict[i] == verdict[0]; i++)
-        continue;
-    if (i == batch->n && verdict[0] >= 0)
-        hg_pass(self, (unsigned)verdict[0], batch);
-    else
-        hg_route(self, batch, verdict);
+    hg_route(self, batch, verdict);
 }
 
 /* ---- Configuration ---------------------------------------------------- */

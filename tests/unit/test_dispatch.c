@@ -217,20 +217,27 @@ wire(struct world *w, void *from, unsigned out, void *to, unsigned in)
         FAIL("%s", error.text);
 }
 
+static void
+inject(struct world *w, unsigned n)
+{
+    struct hg_packet *p[MAX_SEEN];
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        p[i] = hg_packet_alloc(hg_graph_pool(w->graph), 60);
+        memset(p[i]->data, 0, 60);
+    }
+    hg_graph_inject(w->graph, w->source, 0, p, n);
+}
+
 /* Injects 'total' packets, 'size' at a time, dispatching after each. */
 static void
 run(struct world *w, unsigned total, unsigned size)
 {
-    struct hg_packet *p[HG_BATCH_MAX];
-
     while (total) {
-        unsigned n = total < size ? total : size, i;
+        unsigned n = total < size ? total : size;
 
-        for (i = 0; i < n; i++) {
-            p[i] = hg_packet_alloc(hg_graph_pool(w->graph), 60);
-            memset(p[i]->data, 0, 60);
-        }
-        hg_graph_inject(w->graph, w->source, 0, p, n);
+        inject(w, n);
         hg_graph_dispatch(w->graph);
         total -= n;
     }
@@ -302,6 +309,33 @@ TEST(branches_join_again_in_order_of_arrival_and_in_one_batch)
             CHECK_EQ(join->port[i], (i + 1) % 3);
         }
         CHECK_EQ(join->n_batches, (1000 + sizes[s] - 1) / sizes[s]);
+        end(&w);
+    }
+}
+
+/* They are restored in one way if the numbers are close, in another else. */
+TEST(branches_join_in_order_however_far_the_numbers_lie_apart)
+{
+    static const unsigned totals[] = {2, 500, 1000, 1024, 1025, 4000};
+    unsigned t, i;
+
+    for (t = 0; t < sizeof totals / sizeof *totals; t++) {
+        struct world w = world_create();
+        struct split *split = add(&w, &split_class, "split");
+        struct probe *left = add(&w, &probe_class, "left");
+        struct probe *join = add(&w, &probe_class, "join");
+
+        split->modulus = 2;
+        wire(&w, hg_element_self(w.source), 0, split, 0);
+        wire(&w, split, 0, left, 0);
+        wire(&w, left, 0, join, 0);
+        wire(&w, split, 1, join, 1);
+        begin(&w);
+        inject(&w, totals[t]);
+        hg_graph_dispatch(w.graph);
+        REQUIRE(join->n == totals[t]);
+        for (i = 0; i < totals[t]; i++)
+            CHECK_EQ(join->seq[i], i + 1);
         end(&w);
     }
 }

@@ -353,18 +353,11 @@ struct hg_class {
     {                                                                         \
         struct_type *self = (struct_type *)hg_element_self(element);          \
         int16_t verdict[HG_BATCH_MAX];                                        \
-        int differs = 0;                                                      \
         unsigned i;                                                           \
                                                                               \
-        verdict[0] = 0;                                                       \
-        for (i = 0; i < batch->n; i++) {                                      \
+        for (i = 0; i < batch->n; i++)                                        \
             verdict[i] = (int16_t)packet_function(self, batch->p[i]);         \
-            differs |= verdict[i] ^ verdict[0];                               \
-        }                                                                     \
-        if (!differs && verdict[0] >= 0)                                      \
-            hg_pass(self, (unsigned)verdict[0], batch);                       \
-        else                                                                  \
-            hg_route(self, batch, verdict);                                   \
+        hg_route(self, batch, verdict);                                       \
     }                                                                         \
     HG_CLASS_(class_name, struct_type, hg_loop_, __VA_ARGS__)
 
@@ -410,7 +403,8 @@ HG_API const char *hg_name(const void *self);
 HG_API void hg_pass(void *self, unsigned port, struct hg_batch *batch);
 
 /* Hands each packet of the batch where its verdict says (an output port,
- * HG_DROPPED, HG_KEPT); the batch is gone afterwards. */
+ * HG_DROPPED, HG_KEPT); the batch is gone afterwards.  It stays whole where
+ * all have the same. */
 HG_API void hg_route(void *self, struct hg_batch *batch,
                      const int16_t *verdict);
 
