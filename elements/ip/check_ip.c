@@ -32,6 +32,7 @@ struct check_ip {
 
     struct block *martians4; /* Those of 'martians' that are IPv4. */
     size_t n_martians4;
+    bool suspect[256]; /* First bytes of sources that one of them may hold. */
     struct hg_prefix *martians6;
     size_t n_martians6;
 };
@@ -43,6 +44,7 @@ check_ip_configure(void *self_)
 {
     struct check_ip *self = self_;
     size_t i, n = self->martians.n;
+    uint32_t first;
 
     self->martians4 = calloc(n + 1, sizeof *self->martians4);
     self->martians6 = calloc(n + 1, sizeof *self->martians6);
@@ -58,6 +60,9 @@ check_ip_configure(void *self_)
         }
         block->net = hg_addr_ip4(&prefix->addr);
         block->mask = prefix->len ? UINT32_MAX << (32 - prefix->len) : 0;
+        for (first = 0; first < 256; first++)
+            if (!((first << 24 ^ block->net) & block->mask & 0xff000000))
+                self->suspect[first] = true;
         self->n_martians4++;
     }
     return true;
@@ -102,12 +107,12 @@ check_ip4(struct check_ip *self, const struct hg_packet *p)
         return p->wire_len - p->l3_offset >= header_len
                    ? &self->truncated
                    : &self->bad_header_length;
-    if (hg_checksum_fold(hg_checksum_add(0, ip, header_len)))
+    if (!hg_checksum_ipv4_ok(ip, header_len))
         return &self->bad_checksum;
     if (hg_get16(ip->total_length) < header_len)
         return &self->bad_total_length;
     src = hg_get32(ip->src);
-    for (i = 0; i < self->n_martians4; i++)
+    for (i = 0; self->suspect[src >> 24] && i < self->n_martians4; i++)
         if ((src & self->martians4[i].mask) == self->martians4[i].net)
             return &self->bad_source;
     return check_length(self, p, hg_get16(ip->total_length));

@@ -57,6 +57,30 @@ TEST(any_length_at_any_alignment_is_the_sum_of_its_words)
              plain_checksum(data, 4199));
 }
 
+TEST(an_ipv4_header_is_right_only_with_its_checksum)
+{
+    uint8_t header[60];
+    unsigned len, bit;
+
+    srand(2);
+    for (len = 20; len <= sizeof header; len += 4) {
+        uint16_t sum;
+
+        fill(header, len);
+        header[10] = header[11] = 0;
+        sum = plain_checksum(header, len);
+        header[10] = (uint8_t)(sum >> 8);
+        header[11] = (uint8_t)sum;
+        CHECK(hg_checksum_ipv4_ok(header, len));
+        for (bit = 0; bit < 8 * len; bit++) {
+            header[bit / 8] ^= (uint8_t)(1 << bit % 8);
+            if (hg_checksum_ipv4_ok(header, len))
+                FAIL("bit %u of %u bytes", bit, len);
+            header[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        }
+    }
+}
+
 TEST(all_ones_do_not_overflow)
 {
     static uint8_t data[262144];

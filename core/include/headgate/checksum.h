@@ -7,6 +7,8 @@
 #ifndef HEADGATE_CHECKSUM_H
 #define HEADGATE_CHECKSUM_H 1
 
+#include <string.h>
+
 #include <headgate/headers.h>
 
 #ifdef __cplusplus
@@ -25,6 +27,27 @@ hg_checksum_fold(uint32_t sum)
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
     return (uint16_t)~sum;
+}
+
+/* Whether the sum over an IPv4 header of 'len' bytes, a multiple of four and
+ * at least 20, is that of a right one (RFC 791 3.1); in whatever byte order
+ * (RFC 1071 2 B). */
+static inline bool
+hg_checksum_ipv4_ok(const void *header, unsigned len)
+{
+    const uint8_t *at = (const uint8_t *)header;
+    uint64_t sum = 0;
+    unsigned i;
+
+    for (i = 0; i < len; i += 4) {
+        uint32_t word;
+
+        memcpy(&word, at + i, sizeof word);
+        sum += word;
+    }
+    sum = (sum & UINT32_MAX) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+    return hg_checksum_fold((uint32_t)sum) == 0;
 }
 
 /* The pseudo-header's part of the sum of TCP, UDP and ICMPv6 (RFC 9293 3.1,
