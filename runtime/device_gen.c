@@ -426,34 +426,57 @@ init_template(struct gen *g, enum gen_proto proto)
     t->len = t->l4_offset + l4_len[proto];
 }
 
-/* The L4 header of 'len' bytes of payload and the sequence number that TCP
- * uses; returns where its checksum stands. */
-static uint8_t *
-make_l4(struct gen_flow *f, uint8_t *l4, uint32_t len, bool is_ip6)
+/* Stores a field and returns its part of the checksum: what was just stored
+ * in small pieces is not loaded again in large ones, which would wait. */
+static uint32_t
+put16(uint8_t *field, uint32_t value)
 {
+    hg_store16(field, (uint16_t)value);
+    return (uint16_t)value;
+}
+
+static uint32_t
+put32(uint8_t *field, uint32_t value)
+{
+    return put16(field, value >> 16) + put16(field + 2, value);
+}
+
+static uint32_t
+make_tcp(struct gen_flow *f, uint8_t *l4, uint32_t len)
+{
+    unsigned flags =
+        f->progress ? HG_TCP_ACK | (len ? HG_TCP_PSH : 0) : HG_TCP_SYN;
+    uint32_t sum;
+
+    sum = put16(l4, f->sport) + put16(l4 + 2, f->dport) +
+          put32(l4 + 4, f->first + f->progress) +
+          put32(l4 + 8, f->progress ? 1 : 0) +
+          put16(l4 + 12, 5 << 12 | flags) + put16(l4 + 14, 65535);
+    f->progress += f->progress ? len : 1;
+    if (f->progress == 0) /* Wrapped; 0 would mean a new connection. */
+        f->progress = 1;
+    return sum;
+}
+
+/* The L4 header of 'len' bytes of payload and the sequence number that TCP
+ * uses; adds it to '*sum' and returns where its checksum stands. */
+static uint8_t *
+make_l4(struct gen_flow *f, uint8_t *l4, uint32_t len, bool is_ip6,
+        uint32_t *sum)
+{
+    uint32_t type = is_ip6 ? HG_ICMP6_ECHO : HG_ICMP_ECHO;
+
     switch (f->proto) {
     case TCP:
-        hg_store16(l4, f->sport);
-        hg_store16(l4 + 2, f->dport);
-        hg_store32(l4 + 4, f->first + f->progress);
-        hg_store32(l4 + 8, f->progress ? 1 : 0);
-        l4[12] = 5 << 4;
-        l4[13] =
-            f->progress ? HG_TCP_ACK | (len ? HG_TCP_PSH : 0) : HG_TCP_SYN;
-        hg_store16(l4 + 14, 65535);
-        f->progress += f->progress ? len : 1;
-        if (f->progress == 0) /* Wrapped; 0 would mean a new connection. */
-            f->progress = 1;
+        *sum += make_tcp(f, l4, len);
         return l4 + 16;
     case UDP:
-        hg_store16(l4, f->sport);
-        hg_store16(l4 + 2, f->dport);
-        hg_store16(l4 + 4, (uint16_t)(len + sizeof(struct hg_udp)));
+        *sum += put16(l4, f->sport) + put16(l4 + 2, f->dport) +
+                put16(l4 + 4, len + (uint32_t)sizeof(struct hg_udp));
         return l4 + 6;
     default:
-        l4[0] = is_ip6 ? HG_ICMP6_ECHO : HG_ICMP_ECHO;
-        hg_store16(l4 + 4, f->sport);
-        hg_store16(l4 + 6, (uint16_t)f->progress++);
+        *sum += put16(l4, type << 8) + put16(l4 + 4, f->sport) +
+                put16(l4 + 6, f->progress++);
         return l4 + 2;
     }
 }
@@ -499,10 +522,8 @@ make_frame(struct gen *g, struct gen_flow *f, uint32_t size)
 
     memcpy(g->frame, t->bytes, t->len);
     memcpy(g->frame + t->len, g->payload, len);
-    sum = make_ip(g, f, t, g->frame, l4_len);
-    field = make_l4(f, l4, len, g->is_ip6);
-    sum =
-        hg_checksum_add(sum + g->payload_sum[len], l4, t->len - t->l4_offset);
+    sum = make_ip(g, f, t, g->frame, l4_len) + g->payload_sum[len];
+    field = make_l4(f, l4, len, g->is_ip6, &sum);
     checksum = hg_checksum_fold(sum);
     if (checksum == 0 && f->proto == UDP)
         checksum = 0xffff; /* RFC 768: 0 means none. */
