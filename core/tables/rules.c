@@ -146,7 +146,7 @@ hg_rule_key_of(const struct hg_packet *p, struct hg_rule_key *key)
     const uint8_t *l4 = hg_packet_l4(p);
     unsigned i;
 
-    *key = (struct hg_rule_key){.family = 0};
+    memset(key, 0, sizeof *key);
     if (ip4) {
         key->family = 4;
         key->at[HG_RULE_SRC] = hg_get32(ip4->src);
@@ -161,7 +161,9 @@ hg_rule_key_of(const struct hg_packet *p, struct hg_rule_key *key)
     key->at[HG_RULE_SPORT] = HG_RULE_NO_PORT;
     key->at[HG_RULE_SERVICE] = HG_RULE_NO_SERVICE;
     key->at[HG_RULE_PROTOCOL] = p->protocol;
-    if (hg_packet_tcp(p) || hg_packet_udp(p))
+    if (!(p->flags & HG_PACKET_L4))
+        return;
+    if (p->protocol == HG_PROTO_TCP || p->protocol == HG_PROTO_UDP)
         hg_rule_key_set_ports(key, hg_load16(l4), hg_load16(l4 + 2));
     else if (hg_packet_icmp(p))
         hg_rule_key_set_icmp(key, l4[0], l4[1]);

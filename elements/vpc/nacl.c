@@ -153,19 +153,24 @@ guard_of(struct nacl *self, const struct hg_subnet *subnet)
     return &self->guards[subnet->number];
 }
 
-/* The subnet of the packet's source or destination. */
 static const struct hg_subnet *
+subnet_of_address(const struct nacl *self, const struct hg_packet *p,
+                  bool source)
+{
+    struct hg_addr addr = source ? hg_packet_src(p) : hg_packet_dst(p);
+
+    return hg_inventory_subnet_of(self->inventory, p->vpc, &addr);
+}
+
+/* The subnet of the packet's source or destination. */
+static inline const struct hg_subnet *
 subnet_of(const struct nacl *self, const struct hg_packet *p, bool source)
 {
     const struct hg_eni *eni = source ? p->src_eni : p->dst_eni;
-    struct hg_addr addr;
 
     if (eni)
         return eni->subnet;
-    if (!self->inventory)
-        return NULL;
-    addr = source ? hg_packet_src(p) : hg_packet_dst(p);
-    return hg_inventory_subnet_of(self->inventory, p->vpc, &addr);
+    return self->inventory ? subnet_of_address(self, p, source) : NULL;
 }
 
 static bool

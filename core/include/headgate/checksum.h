@@ -35,15 +35,15 @@ hg_checksum_fold(uint32_t sum)
 static inline bool
 hg_checksum_ipv4_ok(const void *header, unsigned len)
 {
-    const uint8_t *at = (const uint8_t *)header;
-    uint64_t sum = 0;
+    uint32_t word[5], option;
+    uint64_t sum;
     unsigned i;
 
-    for (i = 0; i < len; i += 4) {
-        uint32_t word;
-
-        memcpy(&word, at + i, sizeof word);
-        sum += word;
+    memcpy(word, header, sizeof word);
+    sum = (uint64_t)word[0] + word[1] + word[2] + word[3] + word[4];
+    for (i = sizeof word; i < len; i += 4) {
+        memcpy(&option, (const uint8_t *)header + i, sizeof option);
+        sum += option;
     }
     sum = (sum & UINT32_MAX) + (sum >> 32);
     sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
