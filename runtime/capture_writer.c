@@ -13,7 +13,7 @@ enum {
 
 struct capture_writer {
     struct output_stream *out;
-    uint32_t unit_ns; /* Of the timestamps' fraction. */
+    bool ns; /* What the timestamps' fraction counts; else us. */
 };
 
 struct file_header {
@@ -45,7 +45,7 @@ capture_writer_open(const char *path, bool ns,
         hg_error_set(error, "no memory to write '%s'", path);
         return NULL;
     }
-    w->unit_ns = ns ? 1 : HG_USEC;
+    w->ns = ns;
     w->out = output_open(path, source, error);
     if (!w->out) {
         free(w);
@@ -59,9 +59,10 @@ bool
 capture_writer_put(struct capture_writer *w, const struct hg_packet *p,
                    struct hg_error *error)
 {
+    uint32_t fraction = (uint32_t)(p->time_ns % HG_SEC);
     struct record_header header = {
         (uint32_t)(p->time_ns / HG_SEC),
-        (uint32_t)(p->time_ns % HG_SEC) / w->unit_ns, p->len, p->wire_len};
+        w->ns ? fraction : fraction / (uint32_t)HG_USEC, p->len, p->wire_len};
     uint8_t *at = output_room(w->out, sizeof header + p->len);
 
     if (at) {
