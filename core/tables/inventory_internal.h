@@ -21,7 +21,11 @@ struct chunk {
     uint32_t number; /* Among those of the inventory that made it. */
 };
 
-enum { ENI_ALIGN = 32, ENIS_PER_CHUNK = 1 << 16 };
+enum {
+    CHUNK_SIZE = 1 << 21,
+    ENI_ALIGN = 64, /* A cache line. */
+    PLACES_PER_CHUNK = CHUNK_SIZE / ENI_ALIGN
+};
 
 /* One CIDR of a subnet: what the tree holds. */
 struct range {
@@ -49,7 +53,8 @@ struct hg_inventory {
     struct chunk **chunks;
     uint32_t n_chunks;
     struct chunk *filling; /* One of them, or NULL. */
-    size_t chunks_size;    /* Bytes of all. */
+    struct chunk *filling_enis;
+    size_t chunks_size; /* Bytes of all. */
 };
 
 /* The ENI at this place. */
@@ -57,11 +62,10 @@ static inline const struct hg_eni *
 inventory_eni(const struct hg_inventory *inventory, uint32_t place)
 {
     const uint8_t *chunk =
-        (const uint8_t *)inventory->chunks[place / ENIS_PER_CHUNK];
+        (const uint8_t *)inventory->chunks[place / PLACES_PER_CHUNK];
+    size_t offset = place % PLACES_PER_CHUNK * (size_t)ENI_ALIGN;
 
-    return (const struct hg_eni *)(const void *)(chunk +
-                                                 place % ENIS_PER_CHUNK *
-                                                     (size_t)ENI_ALIGN);
+    return (const struct hg_eni *)(const void *)(chunk + offset);
 }
 
 /* In inventory_memory.c: copies that stay. */

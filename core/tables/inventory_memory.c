@@ -1,9 +1,10 @@
 /* inventory_memory.c: where an inventory keeps its records, which neither move
  * nor go before it is destroyed.
  *
- * Memory comes in chunks of 2 MiB.  An ENI begins at a multiple of 32 bytes,
- * so that chunk and offset are its place, a number of 32 bits, and what
- * packets need of it is in one cache line. */
+ * Memory comes in chunks of 2 MiB, those of ENIs apart from all else.  An ENI
+ * is two cache lines, of which packets need the first; chunk and offset are
+ * its place, a number of 32 bits. */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,7 +15,10 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { FIRST_CHUNK = 1 << 16, CHUNK = 1 << 21 }; /* Bytes. */
+enum { FIRST_CHUNK = 1 << 16 }; /* Bytes. */
+
+static_assert(offsetof(struct hg_eni, public_address) <= ENI_ALIGN,
+              "what packets need of an ENI must fit one cache line");
 
 static void
 add_chunk(struct hg_inventory *inventory, struct chunk *chunk)
@@ -29,21 +33,22 @@ add_chunk(struct hg_inventory *inventory, struct chunk *chunk)
 }
 
 /* Room for 'size' bytes that begins at a multiple of 'align', in the chunk
- * 'filling'. */
+ * that is being filled. */
 static void *
-room(struct hg_inventory *inventory, size_t size, size_t align)
+room(struct hg_inventory *inventory, struct chunk **filling, size_t size,
+     size_t align)
 {
-    struct chunk *chunk = inventory->filling;
+    struct chunk *chunk = *filling;
     size_t from = chunk ? (chunk->used + align - 1) & ~(align - 1) : 0;
 
     if (!chunk || from > chunk->size || chunk->size - from < size) {
         size_t least = sizeof *chunk + size + align;
-        size_t all = inventory->n_chunks ? CHUNK : FIRST_CHUNK;
+        size_t all = chunk ? CHUNK_SIZE : FIRST_CHUNK;
 
         all = all < least ? least : all;
         chunk = large_alloc(all);
         *chunk = (struct chunk){all, sizeof *chunk, inventory->n_chunks};
-        inventory->filling = chunk;
+        *filling = chunk;
         add_chunk(inventory, chunk);
         from = (chunk->used + align - 1) & ~(align - 1);
     }
@@ -54,10 +59,11 @@ room(struct hg_inventory *inventory, size_t size, size_t align)
 struct hg_eni *
 inventory_place_eni(struct hg_inventory *inventory, uint32_t *place)
 {
-    uint8_t *eni = room(inventory, sizeof(struct hg_eni), ENI_ALIGN);
-    const struct chunk *chunk = inventory->filling;
+    uint8_t *eni = room(inventory, &inventory->filling_enis,
+                        sizeof(struct hg_eni), ENI_ALIGN);
+    const struct chunk *chunk = inventory->filling_enis;
 
-    *place = chunk->number * ENIS_PER_CHUNK +
+    *place = chunk->number * PLACES_PER_CHUNK +
              (uint32_t)((size_t)(eni - (const uint8_t *)chunk) / ENI_ALIGN);
     return (struct hg_eni *)(void *)eni;
 }
@@ -65,7 +71,7 @@ inventory_place_eni(struct hg_inventory *inventory, uint32_t *place)
 void *
 inventory_block(struct hg_inventory *inventory, const void *from, size_t size)
 {
-    void *copy = room(inventory, size, 8);
+    void *copy = room(inventory, &inventory->filling, size, 8);
 
     if (size)
         memcpy(copy, from, size);
@@ -77,7 +83,8 @@ inventory_text(struct hg_inventory *inventory, const char *s)
 {
     size_t size = s ? strlen(s) + 1 : 0;
 
-    return s ? memcpy(room(inventory, size, 1), s, size) : NULL;
+    return s ? memcpy(room(inventory, &inventory->filling, size, 1), s, size)
+             : NULL;
 }
 
 uint32_t

@@ -45,10 +45,21 @@ must_map(size_t size)
     return p ? p : xcalloc(SIZE_MAX / 2, 2);
 }
 
+/* Zeroed bytes of the heap at the beginning of a cache line. */
+static void *
+small_alloc(size_t size)
+{
+    enum { LINE = 64 };
+    size_t lines = (size + LINE - 1) / LINE;
+    void *p = aligned_alloc(LINE, (lines ? lines : 1) * LINE);
+
+    return p ? memset(p, 0, size) : xcalloc(SIZE_MAX / 2, 2);
+}
+
 void *
 large_alloc(size_t size)
 {
-    return size < HUGE_PAGE ? xcalloc(1, size) : must_map(round_up(size));
+    return size < HUGE_PAGE ? small_alloc(size) : must_map(round_up(size));
 }
 
 void

@@ -7,8 +7,8 @@
 
 #include <stddef.h>
 
-/* Zeroed memory, aligned to cache lines if it is large; large_free() must be
- * told the same size (NULL: does nothing). */
+/* Zeroed memory, aligned to cache lines; large_free() must be told the same
+ * size (NULL: does nothing). */
 void *large_alloc(size_t size);
 void large_free(void *, size_t size);
 

@@ -48,11 +48,12 @@ struct hg_eni {
     char *id; /* What packets need comes first: one cache line. */
     const struct hg_vpc *vpc;
     const struct hg_subnet *subnet;
+    uint32_t number; /* From 1; unique; stays with the id. */
     struct hg_mac mac;
     bool source_dest_check;
-    struct hg_addr host;           /* Physical host; family 0: unknown. */
+    struct hg_addr host; /* Physical host; family 0: unknown. */
+
     struct hg_addr public_address; /* family 0: none. */
-    uint32_t number;               /* From 1; unique; stays with the id. */
     struct hg_addr_list address;   /* Private; the first of each family is the
                                     * primary one. */
     struct hg_string_list security_group;
