@@ -13,13 +13,6 @@ enum {
     ETH_QINQ_OLD = 0x9100 /* Before IEEE 802.1ad. */
 };
 
-/* What parsing sets or clears; the rest of the flags is others'. */
-#define PARSED_FLAGS                                                          \
-    ((uint32_t)(HG_PACKET_IP4 | HG_PACKET_IP6 | HG_PACKET_ARP |               \
-                HG_PACKET_L4 | HG_PACKET_FRAGMENT |                           \
-                HG_PACKET_FRAGMENT_LATER | HG_PACKET_HASHED |                 \
-                HG_PACKET_BAD_EXT))
-
 /* Looks at what starts at 'l4', the IP packet ending at 'end'; returns
  * HG_PACKET_L4 if it is a whole transport header. */
 static inline uint32_t
@@ -216,7 +209,6 @@ static inline void
 parse(struct hg_packet *p)
 {
     uint32_t at = sizeof(struct hg_eth);
-
     uint16_t type = 0;
 
     if (p->len >= at)

@@ -443,17 +443,6 @@ hg_ecn_decapsulate(uint8_t inner, uint8_t outer)
     return inner == ECT0 && outer == ECT1 ? ECT1 : inner;
 }
 
-uint8_t
-hg_packet_tos(const struct hg_packet *p)
-{
-    const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
-    const struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
-
-    if (ip6)
-        return (uint8_t)(hg_get32(ip6->version_class_flow) >> 20);
-    return ip4 ? ip4->tos : 0;
-}
-
 void
 hg_packet_set_tos(struct hg_packet *p, uint8_t tos)
 {

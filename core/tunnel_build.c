@@ -1,9 +1,12 @@
 /* tunnel_build.c: puts tunnel headers round a packet (tunnel.h).
  *
- * The headers are written from the outside in; checksums and lengths, which
- * need the whole, come last.  How they are taken off: tunnel.c. */
+ * Each header is a pair of functions: write_*() writes into a form what all
+ * packets have alike, fill_*() into the copy round a packet what is its own.
+ * Checksums and lengths, which need the whole, come last.  How headers are
+ * taken off: tunnel.c. */
 #include <headgate/tunnel.h>
 
+#include "packet_internal.h"
 #include "tunnel_wire.h"
 
 enum {
@@ -68,113 +71,184 @@ write_option(uint8_t *at, uint16_t option_class, uint8_t type,
 }
 
 static void
-write_geneve(uint8_t *at, const struct hg_tunnel_header *h, uint16_t type)
+write_geneve(struct hg_tunnel_form *f, uint8_t at,
+             const struct hg_tunnel_header *h)
 {
-    struct geneve *geneve = (struct geneve *)at;
+    struct geneve *geneve = (struct geneve *)(f->byte + at);
+    uint8_t *option = (uint8_t *)(geneve + 1);
     uint32_t endpoint[] = {(uint32_t)(h->gwlb_endpoint >> 32),
                            (uint32_t)h->gwlb_endpoint};
     uint32_t attachment[] = {(uint32_t)(h->gwlb_attachment >> 32),
                              (uint32_t)h->gwlb_attachment};
+    const uint32_t later[] = {0};
 
     geneve->version_length = (uint8_t)(options_len(h) / 4);
-    geneve->flags = 0;
-    geneve->type = hg_be16_of(type);
-    geneve->vni_reserved = hg_be32_of(h->network << 8);
-    at += sizeof *geneve;
+    f->type_at = (uint8_t)(at + offsetof(struct geneve, type));
+    f->network_at = (uint8_t)(at + offsetof(struct geneve, vni_reserved));
+    f->network_shift = 8;
     if (h->has_gwlb) {
-        at = write_option(at, HG_GENEVE_AWS_CLASS, HG_GENEVE_GWLB_ENDPOINT,
-                          endpoint, 2);
-        at = write_option(at, HG_GENEVE_AWS_CLASS, HG_GENEVE_GWLB_ATTACHMENT,
-                          attachment, 2);
-        at = write_option(at, HG_GENEVE_AWS_CLASS, HG_GENEVE_GWLB_COOKIE,
-                          &h->gwlb_cookie, 1);
+        option = write_option(option, HG_GENEVE_AWS_CLASS,
+                              HG_GENEVE_GWLB_ENDPOINT, endpoint, 2);
+        option = write_option(option, HG_GENEVE_AWS_CLASS,
+                              HG_GENEVE_GWLB_ATTACHMENT, attachment, 2);
+        option = write_option(option, HG_GENEVE_AWS_CLASS,
+                              HG_GENEVE_GWLB_COOKIE, later, 1);
+        f->cookie_at = (uint8_t)(option - f->byte - 4);
     }
     if (h->has_eni) {
-        at = write_option(at, h->eni_class, HG_GENEVE_SOURCE_ENI,
-                          &h->source_eni, 1);
-        write_option(at, h->eni_class, HG_GENEVE_DESTINATION_ENI,
-                     &h->destination_eni, 1);
+        option =
+            write_option(option, h->eni_class, HG_GENEVE_SOURCE_ENI, later, 1);
+        f->source_eni_at = (uint8_t)(option - f->byte - 4);
+        option = write_option(option, h->eni_class, HG_GENEVE_DESTINATION_ENI,
+                              later, 1);
+        f->destination_eni_at = (uint8_t)(option - f->byte - 4);
     }
 }
 
-/* 'len' is that of header and payload. */
 static void
-write_gre(uint8_t *at, const struct hg_tunnel_header *h, uint16_t type,
-          uint32_t len)
+write_vxlan(struct hg_tunnel_form *f, uint8_t at)
+{
+    hg_store32(f->byte + at, VXLAN_I);
+    f->network_at = (uint8_t)(at + offsetof(struct vxlan, vni_reserved));
+    f->network_shift = 8;
+}
+
+static void
+write_gre(struct hg_tunnel_form *f, uint8_t at,
+          const struct hg_tunnel_header *h)
 {
     uint16_t flags = gre_flags(h);
-    uint8_t *gre = at;
 
-    hg_store16(at, flags);
-    hg_store16(at + 2, type);
-    at += 4;
-    if (flags & GRE_CHECKSUM) {
-        hg_store32(at, 0);
+    hg_store16(f->byte + at, flags);
+    f->type_at = (uint8_t)(at + offsetof(struct gre, type));
+    at = (uint8_t)(at + sizeof(struct gre));
+    if (flags & GRE_CHECKSUM)
         at += 4;
-    }
     if (flags & GRE_KEY) {
-        hg_store32(at, h->format == HG_TUNNEL_NVGRE
-                           ? h->network << 8 | h->flow_id
-                           : h->network);
+        f->network_at = at;
+        f->network_shift = h->format == HG_TUNNEL_NVGRE ? 8 : 0;
         at += 4;
     }
     if (flags & GRE_SEQUENCE)
-        hg_store32(at, h->sequence);
-    if (flags & GRE_CHECKSUM)
-        hg_store16(gre + 4, hg_checksum_fold(hg_checksum_add(0, gre, len)));
+        f->sequence_at = at;
+}
+
+/* Both kinds of tunnel headers; the room of what they have not is not used.
+ */
+static inline void
+fill_tunnel(uint8_t *at, const struct hg_tunnel_form *f,
+            const struct hg_tunnel_header *h, uint16_t type)
+{
+    uint32_t flow_id = h->format == HG_TUNNEL_NVGRE ? h->flow_id : 0;
+
+    if (f->type_at)
+        hg_store16(at + f->type_at, type);
+    if (f->network_at)
+        hg_store32(at + f->network_at,
+                   h->network << f->network_shift | flow_id);
+    if (f->sequence_at)
+        hg_store32(at + f->sequence_at, h->sequence);
+    if (f->cookie_at)
+        hg_store32(at + f->cookie_at, h->gwlb_cookie);
+    if (f->source_eni_at) {
+        hg_store32(at + f->source_eni_at, h->source_eni);
+        hg_store32(at + f->destination_eni_at, h->destination_eni);
+    }
 }
 
 static void
-write_ip(uint8_t *at, const struct hg_tunnel_header *h, uint32_t len)
+write_ip(struct hg_tunnel_form *f, const struct hg_tunnel_header *h)
 {
+    uint8_t *at = f->byte + sizeof(struct hg_eth);
     uint8_t protocol =
         hg_tunnel_is_udp(h->format) ? HG_PROTO_UDP : HG_PROTO_GRE;
 
     if (h->dst.family == 4) {
         struct hg_ipv4 *ip = (struct hg_ipv4 *)at;
 
-        *ip = (struct hg_ipv4){.version_ihl = 0x45,
-                               .tos = h->tos,
-                               .total_length = hg_be16_of((uint16_t)len),
-                               .id = hg_be16_of(h->id),
-                               .frag = hg_be16_of(h->df ? HG_IP4_DF : 0),
-                               .ttl = h->ttl,
-                               .protocol = protocol,
-                               .src = hg_be32_of(hg_addr_ip4(&h->src)),
-                               .dst = hg_be32_of(hg_addr_ip4(&h->dst))};
-        ip->checksum =
-            hg_be16_of(hg_checksum_fold(hg_checksum_add(0, ip, sizeof *ip)));
+        ip->version_ihl = 0x45;
+        ip->protocol = protocol;
+        ip->src = hg_be32_of(hg_addr_ip4(&h->src));
+        f->ip_sum = hg_checksum_add(0, ip, sizeof *ip);
     } else {
         struct hg_ipv6 *ip = (struct hg_ipv6 *)at;
 
-        *ip = (struct hg_ipv6){
-            .version_class_flow =
-                hg_be32_of(UINT32_C(6) << 28 | (uint32_t)h->tos << 20),
-            .payload_length = hg_be16_of((uint16_t)(len - sizeof *ip)),
-            .next_header = protocol,
-            .hop_limit = h->ttl};
+        ip->next_header = protocol;
         memcpy(ip->src, h->src.byte, sizeof ip->src);
-        memcpy(ip->dst, h->dst.byte, sizeof ip->dst);
     }
 }
 
-static void
-write_udp(uint8_t *l3, uint8_t *at, const struct hg_tunnel_header *h,
-          uint32_t len)
+static inline void
+fill_ip4(struct hg_ipv4 *ip, const struct hg_tunnel_form *f,
+         const struct hg_tunnel_header *h, uint32_t len)
 {
-    struct hg_udp *udp = (struct hg_udp *)at;
+    uint16_t frag = h->df ? HG_IP4_DF : 0;
+    uint32_t dst = hg_addr_ip4(&h->dst);
+    uint32_t sum = f->ip_sum + h->tos + len + h->id + frag +
+                   ((uint32_t)h->ttl << 8) + (dst >> 16) + (dst & 0xffff);
+
+    ip->tos = h->tos;
+    ip->total_length = hg_be16_of((uint16_t)len);
+    ip->id = hg_be16_of(h->id);
+    ip->frag = hg_be16_of(frag);
+    ip->ttl = h->ttl;
+    ip->checksum = hg_be16_of(hg_checksum_fold(sum));
+    memcpy(&ip->dst, h->dst.byte, sizeof ip->dst);
+}
+
+static inline void
+fill_ip6(struct hg_ipv6 *ip, const struct hg_tunnel_header *h, uint32_t len)
+{
+    ip->version_class_flow =
+        hg_be32_of(UINT32_C(6) << 28 | (uint32_t)h->tos << 20);
+    ip->payload_length = hg_be16_of((uint16_t)(len - sizeof *ip));
+    ip->hop_limit = h->ttl;
+    memcpy(ip->dst, h->dst.byte, sizeof ip->dst);
+}
+
+/* The checksum over header and payload of UDP or GRE. */
+static void
+fill_checksum(uint8_t *l3, uint8_t *l4, const struct hg_tunnel_header *h,
+              uint32_t len)
+{
     uint16_t checksum;
 
-    *udp = (struct hg_udp){.sport = hg_be16_of(h->sport),
-                           .dport = hg_be16_of(h->dport),
-                           .length = hg_be16_of((uint16_t)len)};
-    if (!h->has_checksum)
+    if (!hg_tunnel_is_udp(h->format)) {
+        checksum = hg_checksum_fold(hg_checksum_add(0, l4, len));
+        hg_store16(l4 + sizeof(struct gre), checksum);
         return;
-    checksum = hg_checksum_fold(tunnel_udp_sum(l3, at, len));
-    udp->checksum = hg_be16_of(checksum ? checksum : 0xffff); /* RFC 768 */
+    }
+    checksum = hg_checksum_fold(tunnel_udp_sum(l3, l4, len));
+    ((struct hg_udp *)l4)->checksum =
+        hg_be16_of(checksum ? checksum : 0xffff); /* RFC 768 */
 }
 
 /* ---- The whole -------------------------------------------------------- */
+
+void
+hg_tunnel_form_init(struct hg_tunnel_form *f, const struct hg_tunnel_header *h)
+{
+    bool is_ip6 = h->dst.family == 6;
+    uint8_t l4 = (uint8_t)(sizeof(struct hg_eth) + (is_ip6 ? 40 : 20));
+    uint8_t tunnel = (uint8_t)(l4 + sizeof(struct hg_udp));
+
+    memset(f, 0, sizeof *f);
+    f->overhead = (uint8_t)hg_tunnel_overhead(h);
+    if (hg_tunnel_is_tag(h->format))
+        return;
+    f->l4_offset = l4;
+    ((struct hg_eth *)f->byte)->type =
+        hg_be16_of(is_ip6 ? HG_ETH_IP6 : HG_ETH_IP4);
+    write_ip(f, h);
+    if (hg_tunnel_is_udp(h->format))
+        ((struct hg_udp *)(f->byte + l4))->dport = hg_be16_of(h->dport);
+    if (h->format == HG_TUNNEL_GENEVE)
+        write_geneve(f, tunnel, h);
+    else if (h->format == HG_TUNNEL_VXLAN)
+        write_vxlan(f, tunnel);
+    else
+        write_gre(f, l4, h);
+}
 
 static bool
 push_tags(struct hg_packet *p, const struct hg_tunnel_header *h)
@@ -198,51 +272,91 @@ push_tags(struct hg_packet *p, const struct hg_tunnel_header *h)
     return true;
 }
 
-/* Writes the headers to the room that was made for them. */
-static void
-write_headers(struct hg_packet *p, const struct hg_tunnel_header *h,
-              uint16_t type)
+/* Copies headers, which are 16 bytes at least: some moves of that size, where
+ * memcpy() would first have to see how long they are. */
+static inline void
+copy_headers(uint8_t *to, const uint8_t *from, uint32_t len)
 {
-    uint32_t ip_len = h->dst.family == 6 ? 40 : 20;
-    uint32_t len = p->wire_len - (uint32_t)sizeof(struct hg_eth);
-    uint8_t *l3 = p->data + sizeof(struct hg_eth);
-    uint8_t *l4 = l3 + ip_len;
+    enum { MOVE = 16 };
+    uint32_t i;
 
-    *(struct hg_eth *)p->data = (struct hg_eth){
-        h->dst_mac, h->src_mac,
-        hg_be16_of(h->dst.family == 6 ? HG_ETH_IP6 : HG_ETH_IP4)};
-    write_ip(l3, h, len);
-    if (h->format == HG_TUNNEL_GENEVE) {
-        write_geneve(l4 + sizeof(struct hg_udp), h, type);
-    } else if (h->format == HG_TUNNEL_VXLAN) {
-        hg_store32(l4 + sizeof(struct hg_udp), VXLAN_I);
-        hg_store32(l4 + sizeof(struct hg_udp) + 4, h->network << 8);
-    } else {
-        write_gre(l4, h, type, len - ip_len);
+    for (i = 0; i < len - MOVE; i += MOVE)
+        memcpy(to + i, from + i, MOVE);
+    memcpy(to + len - MOVE, from + len - MOVE, MOVE);
+}
+
+/* Fills the packet's own values into the headers that were copied to 'at'. */
+static inline void
+fill_headers(struct hg_packet *p, const struct hg_tunnel_form *f,
+             const struct hg_tunnel_header *h, uint16_t type)
+{
+    uint8_t *at = p->data, *l3 = at + sizeof(struct hg_eth);
+    uint8_t *l4 = at + f->l4_offset;
+    uint32_t len = p->wire_len - (uint32_t)sizeof(struct hg_eth);
+    uint32_t l4_len = p->wire_len - f->l4_offset;
+
+    ((struct hg_eth *)at)->dst = h->dst_mac;
+    ((struct hg_eth *)at)->src = h->src_mac;
+    if (h->dst.family == 4)
+        fill_ip4((struct hg_ipv4 *)l3, f, h, len);
+    else
+        fill_ip6((struct hg_ipv6 *)l3, h, len);
+    if (hg_tunnel_is_udp(h->format)) {
+        ((struct hg_udp *)l4)->sport = hg_be16_of(h->sport);
+        ((struct hg_udp *)l4)->length = hg_be16_of((uint16_t)l4_len);
     }
-    if (hg_tunnel_is_udp(h->format))
-        write_udp(l3, l4, h, len - ip_len);
+    fill_tunnel(at, f, h, type);
+    if (h->has_checksum)
+        fill_checksum(l3, l4, h, l4_len);
+}
+
+/* Says what hg_packet_parse() would find. */
+static inline void
+announce(struct hg_packet *p, const struct hg_tunnel_form *f,
+         const struct hg_tunnel_header *h)
+{
+    bool is_ip6 = h->dst.family == 6, is_udp = hg_tunnel_is_udp(h->format);
+    uint32_t flags = (uint32_t)(is_ip6 ? HG_PACKET_IP6 : HG_PACKET_IP4) |
+                     (is_udp ? (uint32_t)HG_PACKET_L4 : 0);
+
+    packet_announce(p, flags, is_ip6 ? HG_ETH_IP6 : HG_ETH_IP4,
+                    sizeof(struct hg_eth), f->l4_offset,
+                    is_udp ? HG_PROTO_UDP : HG_PROTO_GRE);
+}
+
+bool
+hg_tunnel_form_push(struct hg_packet *p, const struct hg_tunnel_form *f,
+                    const struct hg_tunnel_header *h)
+{
+    uint32_t gone = h->is_ethernet ? 0 : p->l3_offset;
+    uint32_t len = f->overhead + (uint32_t)sizeof(struct hg_eth);
+    uint16_t type = h->is_ethernet ? HG_ETH_TEB : p->ether_type;
+    uint8_t *at;
+
+    if (hg_tunnel_is_tag(h->format))
+        return push_tags(p, h);
+    if (f->overhead + p->wire_len - gone > UINT16_MAX ||
+        (h->has_checksum && p->wire_len > p->len))
+        return false;
+    if (gone)
+        hg_packet_pull(p, gone);
+    at = hg_packet_push(p, len);
+    if (!at) {
+        hg_packet_push(p, gone);
+        hg_packet_parse(p);
+        return false;
+    }
+    copy_headers(at, f->byte, len);
+    fill_headers(p, f, h, type);
+    announce(p, f, h);
+    return true;
 }
 
 bool
 hg_tunnel_push(struct hg_packet *p, const struct hg_tunnel_header *h)
 {
-    uint32_t gone = h->is_ethernet ? 0 : p->l3_offset;
-    uint32_t overhead = hg_tunnel_overhead(h);
-    uint16_t type = h->is_ethernet ? HG_ETH_TEB : p->ether_type;
+    struct hg_tunnel_form form;
 
-    if (hg_tunnel_is_tag(h->format))
-        return push_tags(p, h);
-    if (overhead + p->wire_len - gone > UINT16_MAX ||
-        (h->has_checksum && p->wire_len > p->len))
-        return false;
-    hg_packet_pull(p, gone);
-    if (!hg_packet_push(p, overhead + (uint32_t)sizeof(struct hg_eth))) {
-        hg_packet_push(p, gone);
-        hg_packet_parse(p);
-        return false;
-    }
-    write_headers(p, h, type);
-    hg_packet_parse(p);
-    return true;
+    hg_tunnel_form_init(&form, h);
+    return hg_tunnel_form_push(p, &form, h);
 }

@@ -6,6 +6,12 @@
  * off. */
 #include "tunnel_networks.h"
 
+/* Headers of one form; those of the next packet are filled into 'header'. */
+struct outer {
+    struct hg_tunnel_header header;
+    struct hg_tunnel_form form;
+};
+
 struct encap {
     unsigned format;
     struct hg_addr remote;
@@ -51,6 +57,7 @@ struct encap {
     bool has_dscp;
     bool has_gwlb;
     bool is_ethernet;
+    uint32_t network_max;
     int meta;
     uint16_t id;
     uint32_t sequence;
@@ -58,6 +65,7 @@ struct encap {
     const struct hg_addr *local6;
     const struct hg_tunnel_store *store;
     const struct hg_inventory *inventory;
+    struct outer outer[2][2]; /* Over IPv4 or IPv6; GRE without or with key. */
 };
 
 enum { OUT, TOO_BIG };
@@ -165,11 +173,11 @@ encap_configure(void *self_)
     if (!self->port)
         self->port =
             self->format == HG_TUNNEL_VXLAN ? HG_PORT_VXLAN : HG_PORT_GENEVE;
-    if (self->has_vni && self->vni > hg_tunnel_network_max(self->format))
+    self->network_max = hg_tunnel_network_max(self->format);
+    if (self->has_vni && self->vni > self->network_max)
         ok = hg_config_error(self, "vni", -1,
                              "%u does not fit the format; the largest is %u",
-                             (unsigned)self->vni,
-                             (unsigned)hg_tunnel_network_max(self->format));
+                             (unsigned)self->vni, (unsigned)self->network_max);
     ok &= tunnel_networks_check(self, &self->network, self->format);
     if (self->preserve == PRESERVE_NO)
         return ok;
@@ -178,10 +186,54 @@ encap_configure(void *self_)
 }
 
 static bool
+wants_checksum(const struct encap *self, unsigned family)
+{
+    if (self->format == HG_TUNNEL_GRE)
+        return self->gre_checksum;
+    if (!hg_tunnel_is_udp(self->format) || self->udp_checksum == CHECKSUM_ZERO)
+        return false;
+    return self->udp_checksum == CHECKSUM_COMPUTE || family == 6;
+}
+
+/* Makes the headers of one form from 'local', or those of tags (NULL). */
+static void
+make_outer(struct encap *self, const struct hg_addr *local, bool has_key)
+{
+    uint8_t family = local ? local->family : 0;
+    struct outer *outer = &self->outer[family == 6][has_key];
+
+    outer->header =
+        (struct hg_tunnel_header){.format = self->format,
+                                  .is_ethernet = self->is_ethernet,
+                                  .has_key = has_key,
+                                  .has_checksum = wants_checksum(self, family),
+                                  .has_sequence = self->gre_sequence,
+                                  .has_eni = self->eni_options,
+                                  .has_gwlb = self->has_gwlb,
+                                  .priority = self->priority,
+                                  .dport = self->port,
+                                  .eni_class = (uint16_t)self->eni_class,
+                                  .gwlb_endpoint = self->gwlb_endpoint,
+                                  .gwlb_attachment = self->gwlb_attachment,
+                                  .dst.family = family};
+    if (local)
+        outer->header.src = *local;
+    hg_tunnel_form_init(&outer->form, &outer->header);
+}
+
+static bool
 encap_start(void *self_, struct hg_error *error)
 {
     struct encap *self = self_;
+    unsigned has_key;
+    size_t i;
 
+    for (has_key = 0; has_key <= 1; has_key++) {
+        for (i = 0; i < self->local.n; i++)
+            make_outer(self, &self->local.v[i], has_key);
+        if (hg_tunnel_is_tag(self->format))
+            make_outer(self, NULL, has_key);
+    }
     if (self->preserve != PRESERVE_NO) {
         self->store = hg_service(self, self->decap, HG_TUNNEL_STORE);
         if (!self->store)
@@ -222,7 +274,7 @@ find_network(const struct encap *self, const struct hg_packet *p,
         *number = vpc->vni;
     }
     /* VLAN id 0 is no VLAN: IEEE 802.1Q 9.6. */
-    return *number <= hg_tunnel_network_max(self->format) &&
+    return *number <= self->network_max &&
            (*number || !hg_tunnel_is_tag(self->format));
 }
 
@@ -245,87 +297,68 @@ outer_tos(const struct encap *self, const struct hg_packet *p)
     return (uint8_t)((self->has_dscp ? self->dscp << 2 : tos & 0xfc) | ecn);
 }
 
-static bool
-wants_checksum(const struct encap *self, const struct hg_addr *remote)
+static const struct hg_mac *
+given_or(const struct hg_mac *given, const struct hg_mac *inner)
 {
-    if (self->format == HG_TUNNEL_GRE)
-        return self->gre_checksum;
-    if (!hg_tunnel_is_udp(self->format) || self->udp_checksum == CHECKSUM_ZERO)
-        return false;
-    return self->udp_checksum == CHECKSUM_COMPUTE || remote->family == 6;
+    static const struct hg_mac none;
+
+    return memcmp(given, &none, sizeof none) ? given : inner;
 }
 
-static void
-set_options(const struct encap *self, struct hg_packet *p,
-            struct hg_tunnel_header *h)
-{
-    h->has_eni = self->eni_options;
-    h->eni_class = (uint16_t)self->eni_class;
-    h->source_eni = p->src_eni ? p->src_eni->number : 0;
-    h->destination_eni = p->dst_eni ? p->dst_eni->number : 0;
-    h->has_gwlb = self->has_gwlb;
-    h->gwlb_endpoint = self->gwlb_endpoint;
-    h->gwlb_attachment = self->gwlb_attachment;
-    h->gwlb_cookie = hg_packet_hash(p);
-}
-
+/* Fills in what depends on the packet. */
 static void
 set_outer(struct encap *self, struct hg_packet *p, struct hg_tunnel_header *h)
 {
-    const struct hg_mac none = {{0}};
     const struct hg_eth *eth = hg_packet_eth(p);
     uint32_t n_ports =
         (uint32_t)(self->source_ports.high - self->source_ports.low) + 1;
+    uint32_t hash = hg_packet_hash(p);
 
-    h->src_mac =
-        memcmp(&self->src_mac, &none, sizeof none) ? self->src_mac : eth->src;
-    h->dst_mac =
-        memcmp(&self->dst_mac, &none, sizeof none) ? self->dst_mac : eth->dst;
+    h->src_mac = *given_or(&self->src_mac, &eth->src);
+    h->dst_mac = *given_or(&self->dst_mac, &eth->dst);
     h->ttl = self->ttl ? self->ttl : hg_packet_ttl(p);
     if (!h->ttl)
         h->ttl = 64; /* Not IP inside; RFC 1700, "IP TIME TO LIVE". */
     h->tos = outer_tos(self, p);
     h->df = has_df(self, p);
     h->id = h->df ? 0 : self->id++; /* RFC 6864 4.1 */
-    h->dport = self->port;
-    h->sport = (uint16_t)(self->source_ports.low +
-                          ((uint64_t)hg_packet_hash(p) * n_ports >> 32));
-    h->flow_id = self->flow_ids ? (uint8_t)(hg_packet_hash(p) >> 24) : 0;
-    h->has_checksum = wants_checksum(self, &h->dst);
-    h->has_key = h->network != 0 || self->has_vni;
-    h->has_sequence = self->gre_sequence;
+    h->sport =
+        (uint16_t)(self->source_ports.low + ((uint64_t)hash * n_ports >> 32));
+    h->flow_id = self->flow_ids ? (uint8_t)(hash >> 24) : 0;
+    h->gwlb_cookie = hash;
     h->sequence = self->sequence;
-    set_options(self, p, h);
+    if (h->has_eni) {
+        h->source_eni = p->src_eni ? p->src_eni->number : 0;
+        h->destination_eni = p->dst_eni ? p->dst_eni->number : 0;
+    }
 }
 
 /* Decides about all headers; NULL, or why the packet is dropped. */
 static hg_counter *
-make_header(struct encap *self, struct hg_packet *p,
-            struct hg_tunnel_header *h)
+make_header(struct encap *self, struct hg_packet *p, struct outer **outer)
 {
-    const struct hg_addr *local;
+    const struct hg_addr *dst = &self->remote;
+    struct hg_tunnel_header *h;
+    uint32_t network;
 
-    h->format = self->format;
-    h->priority = self->priority;
-    h->is_ethernet = self->is_ethernet;
-    if (!find_network(self, p, &h->network))
+    if (!find_network(self, p, &network))
         return &self->bad_network;
     if (!hg_packet_eth(p))
         return &self->not_ip;
-    if (hg_tunnel_is_tag(self->format))
-        return NULL;
     if (!self->is_ethernet && !hg_packet_is_ip(p))
         return &self->not_ip;
-    if (self->remote.family)
-        h->dst = self->remote;
-    else if (p->dst_eni)
-        h->dst = p->dst_eni->host;
-    if (!h->dst.family)
+    if (!dst->family && p->dst_eni)
+        dst = &p->dst_eni->host;
+    *outer = &self->outer[dst->family == 6][network || self->has_vni];
+    h = &(*outer)->header;
+    h->network = network;
+    if (hg_tunnel_is_tag(self->format))
+        return NULL;
+    if (!dst->family)
         return &self->no_host;
-    local = h->dst.family == 6 ? self->local6 : self->local4;
-    if (!local)
+    if (!h->src.family)
         return &self->no_local;
-    h->src = *local;
+    h->dst = *dst;
     set_outer(self, p, h);
     if (h->has_checksum && p->wire_len > p->len)
         return &self->truncated;
@@ -343,13 +376,13 @@ carried_len(const struct encap *self, const struct hg_packet *p)
 
 static bool
 is_too_big(const struct encap *self, const struct hg_packet *p,
-           const struct hg_tunnel_header *h)
+           const struct hg_tunnel_form *form)
 {
     uint32_t len = carried_len(self, p);
 
     if (hg_tunnel_is_tag(self->format))
         return self->mtu && len > self->mtu;
-    len += hg_tunnel_overhead(h);
+    len += form->overhead;
     return len > UINT16_MAX || (self->mtu && len > self->mtu);
 }
 
@@ -381,32 +414,51 @@ put_back(struct encap *self, struct hg_packet *p, int *verdict)
 static int
 encap_packet(struct encap *self, struct hg_packet *p)
 {
-    struct hg_tunnel_header h = {0};
+    struct outer *outer;
     hg_counter *reason;
     int verdict = OUT;
 
     if (self->preserve != PRESERVE_NO && put_back(self, p, &verdict))
         return verdict;
-    reason = make_header(self, p, &h);
+    reason = make_header(self, p, &outer);
     if (reason)
         return hg_drop(reason);
     if (!self->is_ethernet) /* Ethernet's padding stays behind. */
         hg_packet_trim(p, p->l3_offset + hg_packet_l3_len(p));
-    if (is_too_big(self, p, &h)) {
+    if (is_too_big(self, p, &outer->form)) {
         hg_count(&self->too_big);
         return TOO_BIG;
     }
     if (p->flags & HG_PACKET_NEEDS_CSUM)
         hg_packet_set_checksums(p);
-    if (!hg_tunnel_push(p, &h))
+    if (!hg_tunnel_form_push(p, &outer->form, &outer->header))
         return hg_drop(&self->no_room);
     self->sequence++;
     hg_count(&self->encapsulated);
     return OUT;
 }
 
+static void
+encap_batch(struct encap *self, struct hg_batch *batch)
+{
+    int16_t verdict[HG_BATCH_MAX];
+    int differs = 0;
+    unsigned i;
+
+    for (i = 0; i < batch->n; i++)
+        __builtin_prefetch(batch->p[i]->dst_eni);
+    for (i = 0; i < batch->n; i++) {
+        verdict[i] = (int16_t)encap_packet(self, batch->p[i]);
+        differs |= verdict[i];
+    }
+    if (differs)
+        hg_route(self, batch, verdict);
+    else
+        hg_pass(self, OUT, batch);
+}
+
 /* clang-format off */
-HG_ELEMENT(Encap, struct encap, encap_packet,
+HG_BATCH_ELEMENT(Encap, struct encap, encap_batch,
     .summary = "puts packets into a tunnel to their destination's host",
     .doc = "Formats are GENEVE (RFC 8926), VXLAN (RFC 7348), GRE (RFC 2784, "
            "2890), NVGRE (RFC 7637), 802.1Q and 802.1ad.\n\n"

@@ -135,11 +135,17 @@ from_hex(struct hg_pool *pool, const char *hex)
     return p;
 }
 
+/* The bytes, and that they are announced as hg_packet_parse() would. */
 static void
 check_hex(const struct hg_packet *p, struct hg_pool *pool, const char *hex)
 {
     struct hg_packet *expected = from_hex(pool, hex);
 
+    CHECK_EQ(p->flags, expected->flags);
+    CHECK_EQ(p->ether_type, expected->ether_type);
+    CHECK_EQ(p->l3_offset, expected->l3_offset);
+    CHECK_EQ(p->l4_offset, expected->l4_offset);
+    CHECK_EQ(p->protocol, expected->protocol);
     CHECK_EQ(p->len, expected->len);
     if (p->len == expected->len)
         CHECK_MEM(p->data, expected->data, p->len);

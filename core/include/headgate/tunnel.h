@@ -140,11 +140,21 @@ HG_API int hg_ecn_decapsulate(uint8_t inner, uint8_t outer);
 HG_API void hg_packet_set_tos(struct hg_packet *, uint8_t tos);
 
 /* DSCP and ECN; 0 if not IP. */
-HG_API uint8_t hg_packet_tos(const struct hg_packet *);
+static inline uint8_t
+hg_packet_tos(const struct hg_packet *p)
+{
+    const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
+    const struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
+
+    if (ip6)
+        return (uint8_t)(hg_get32(ip6->version_class_flow) >> 20);
+    return ip4 ? ip4->tos : 0;
+}
 
 /* ---- Putting on ------------------------------------------------------- */
 
 struct hg_tunnel_header {
+    /* What a form fixes. */
     enum hg_tunnel_format format;
     bool is_ethernet;  /* The inner Ethernet header is carried. */
     bool has_key;      /* GRE. */
@@ -152,24 +162,26 @@ struct hg_tunnel_header {
     bool has_sequence; /* GRE. */
     bool has_eni;      /* GENEVE, the two ENI options. */
     bool has_gwlb;     /* GENEVE, the three of GWLB. */
+    uint8_t priority;  /* Tags: IEEE 802.1Q PCP, 0-7. */
+    uint16_t dport;
+    uint16_t eni_class;
+    uint64_t gwlb_endpoint;
+    uint64_t gwlb_attachment;
+    struct hg_addr src;
+    struct hg_addr dst; /* Its family. */
+
+    /* What each packet may have of its own. */
     bool df;
     uint8_t ttl;
     uint8_t tos;
-    uint8_t priority; /* Tags: IEEE 802.1Q PCP, 0-7. */
+    uint8_t flow_id; /* NVGRE. */
     uint16_t sport;
-    uint16_t dport;
     uint16_t id; /* IPv4. */
-    uint16_t eni_class;
     uint32_t network;
     uint32_t sequence;
     uint32_t source_eni;
     uint32_t destination_eni;
     uint32_t gwlb_cookie;
-    uint64_t gwlb_endpoint;
-    uint64_t gwlb_attachment;
-    uint8_t flow_id; /* NVGRE. */
-    struct hg_addr src;
-    struct hg_addr dst;
     struct hg_mac src_mac;
     struct hg_mac dst_mac;
 };
@@ -183,6 +195,31 @@ HG_API uint32_t hg_tunnel_overhead(const struct hg_tunnel_header *);
  * over a packet that a capture cut; the packet is unchanged then. */
 HG_API bool hg_tunnel_push(struct hg_packet *,
                            const struct hg_tunnel_header *);
+
+/* The same for many packets: the headers with all that a form fixes, written
+ * once, and where in them each packet's own values go (0: it has none). */
+struct hg_tunnel_form {
+    uint8_t byte[128]; /* From the outer Ethernet header on. */
+    uint32_t ip_sum;   /* IPv4 header: the sum of what is fixed. */
+    uint8_t overhead;  /* hg_tunnel_overhead() */
+    uint8_t l4_offset;
+    uint8_t type_at;
+    uint8_t network_at;
+    uint8_t network_shift;
+    uint8_t sequence_at;
+    uint8_t cookie_at;
+    uint8_t source_eni_at;
+    uint8_t destination_eni_at;
+};
+
+HG_API void hg_tunnel_form_init(struct hg_tunnel_form *,
+                                const struct hg_tunnel_header *);
+
+/* As hg_tunnel_push(); what the form fixes has to be the same in the header
+ * that it was made of. */
+HG_API bool hg_tunnel_form_push(struct hg_packet *,
+                                const struct hg_tunnel_form *,
+                                const struct hg_tunnel_header *);
 
 /* ---- Headers kept aside ----------------------------------------------- */
 
