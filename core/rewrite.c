@@ -31,31 +31,22 @@ enum {
     IP6_DST = offsetof(struct hg_ipv6, dst)
 };
 
-static struct hg_addr
-get_addr(const struct hg_packet *p, unsigned ip4, unsigned ip6)
-{
-    struct hg_addr a = {0};
-
-    if (p->flags & HG_PACKET_IP4) {
-        a.family = 4;
-        memcpy(a.byte, hg_packet_l3(p) + ip4, 4);
-    } else if (p->flags & HG_PACKET_IP6) {
-        a.family = 6;
-        memcpy(a.byte, hg_packet_l3(p) + ip6, 16);
-    }
-    return a;
-}
-
 struct hg_addr
 hg_packet_src(const struct hg_packet *p)
 {
-    return get_addr(p, IP4_SRC, IP6_SRC);
+    struct hg_addr a;
+
+    hg_packet_read_src(p, &a);
+    return a;
 }
 
 struct hg_addr
 hg_packet_dst(const struct hg_packet *p)
 {
-    return get_addr(p, IP4_DST, IP6_DST);
+    struct hg_addr a;
+
+    hg_packet_read_dst(p, &a);
+    return a;
 }
 
 /* The checksum of TCP, UDP or ICMPv6, which covers the addresses; NULL if

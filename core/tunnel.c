@@ -59,11 +59,12 @@ set_end(const struct hg_packet *p, struct span *s, uint32_t end)
 static bool
 is_local(const struct hg_packet *p, const struct hg_addr_list *local)
 {
-    struct hg_addr dst = hg_packet_dst(p);
+    struct hg_addr dst;
     size_t i;
 
     if (!local || !local->n)
         return true;
+    hg_packet_read_dst(p, &dst);
     for (i = 0; i < local->n; i++)
         if (hg_addr_equal(&dst, &local->v[i]))
             return true;
@@ -105,7 +106,7 @@ parse_ip(const struct hg_packet *p, struct hg_tunnel_view *view,
     }
     if (p->l3_offset + len > p->wire_len || p->l3_offset + len < p->l4_offset)
         return HG_TUNNEL_LENGTH;
-    view->src = hg_packet_src(p);
+    hg_packet_read_src(p, &view->src);
     view->tos = hg_packet_tos(p);
     set_end(p, s, p->l3_offset + len);
     return HG_TUNNEL_OK;
@@ -410,21 +411,22 @@ void
 hg_tunnel_pull(struct hg_packet *p, const struct hg_tunnel_view *view)
 {
     enum { MACS = 2 * sizeof(struct hg_mac) };
+    bool is_tag = !view->src.family;
     uint8_t macs[MACS];
 
-    memcpy(macs, p->data, MACS);
     p->flags &= ~(uint32_t)HG_PACKET_NEEDS_CSUM;
-    hg_packet_trim(p, view->inner_end);
-    if (!view->src.family) { /* Tags. */
-        hg_packet_pull(p, view->inner_offset - MACS);
-        memcpy(p->data, macs, MACS);
-    } else if (view->is_ethernet) {
+    if (view->inner_end < p->len)
+        hg_packet_trim(p, view->inner_end);
+    if (view->is_ethernet && !is_tag) {
         hg_packet_pull(p, view->inner_offset);
     } else {
+        memcpy(macs, p->data, MACS);
         hg_packet_pull(p,
-                       view->inner_offset - (uint32_t)sizeof(struct hg_eth));
+                       view->inner_offset -
+                           (is_tag ? MACS : (uint32_t)sizeof(struct hg_eth)));
         memcpy(p->data, macs, MACS);
-        hg_store16(p->data + MACS, view->ether_type);
+        if (!is_tag)
+            hg_store16(p->data + MACS, view->ether_type);
     }
     hg_packet_parse(p);
 }

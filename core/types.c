@@ -132,13 +132,6 @@ hg_addr_format(const struct hg_addr *a, char buf[HG_ADDR_STRLEN])
     return buf;
 }
 
-bool
-hg_addr_equal(const struct hg_addr *a, const struct hg_addr *b)
-{
-    return a->family == b->family &&
-           !memcmp(a->byte, b->byte, a->family == 4 ? 4 : 16);
-}
-
 /* The bits of byte 'i' that a prefix of 'len' bits covers. */
 static uint8_t
 prefix_mask(unsigned len, unsigned i)

@@ -288,8 +288,8 @@ end_addresses(const struct hg_packet *p, struct hg_addr *src,
         *src = hg_addr_from_ip4(hg_get32(arp->spa));
         *dst = hg_addr_from_ip4(hg_get32(arp->tpa));
     } else {
-        *src = hg_packet_src(p);
-        *dst = hg_packet_dst(p);
+        hg_packet_read_src(p, src);
+        hg_packet_read_dst(p, dst);
     }
 }
 
@@ -386,16 +386,19 @@ static void
 decap_batch(struct decap *self, struct hg_batch *batch)
 {
     int16_t verdict[HG_BATCH_MAX];
-    unsigned i;
+    unsigned n_out = 0, i;
 
     for (i = 0; i < batch->n; i++)
         verdict[i] = (int16_t)take_off(self, batch->p[i], &self->view[i]);
     if (self->inventory)
         identify_batch(self, batch, verdict);
     for (i = 0; i < batch->n; i++)
-        if (verdict[i] == OUT)
-            hg_count(&self->decapsulated);
-    hg_route(self, batch, verdict);
+        n_out += verdict[i] == OUT;
+    self->decapsulated.n += n_out;
+    if (n_out == batch->n)
+        hg_pass(self, OUT, batch);
+    else
+        hg_route(self, batch, verdict);
 }
 
 /* clang-format off */

@@ -395,22 +395,6 @@ mapping_lookup_timer(void *self_, struct hg_timer *timer, uint64_t now_ns)
 
 /* ---- Batches ---------------------------------------------------------- */
 
-/* The destination, written where it stays: a struct that is copied right
- * after it was written in pieces waits for all of them. */
-static void
-read_dst(const struct hg_packet *p, struct hg_addr *dst)
-{
-    const struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
-
-    dst->family = ip4 ? 4 : 6;
-    if (ip4) {
-        memcpy(dst->byte, &ip4->dst, sizeof ip4->dst);
-        memset(dst->byte + 4, 0, sizeof dst->byte - 4);
-    } else {
-        memcpy(dst->byte, hg_packet_ipv6(p)->dst, sizeof dst->byte);
-    }
-}
-
 /* What needs no lookup, or LOOK_UP. */
 static int
 first_verdict(struct mapping_lookup *self, struct hg_packet *p,
@@ -422,7 +406,7 @@ first_verdict(struct mapping_lookup *self, struct hg_packet *p,
         return hg_drop(&self->not_ip);
     if (is_solicitation(p))
         return solicitation_verdict(self, p);
-    read_dst(p, dst);
+    hg_packet_read_dst(p, dst);
     if (is_multicast(dst))
         return hg_drop(&self->multicast);
     if (is_link_local(dst))

@@ -269,7 +269,42 @@ hg_packet_ttl(const struct hg_packet *p)
 /* Sets it and keeps the IPv4 header checksum right (RFC 1624). */
 HG_API void hg_packet_set_ttl(struct hg_packet *, uint8_t ttl);
 
-/* The addresses as numbers or as struct hg_addr; family 0 if not IP. */
+/* The address at these offsets of the IPv4 or IPv6 header. */
+static inline void
+hg_packet_read_addr(const struct hg_packet *p, size_t ip4, size_t ip6,
+                    struct hg_addr *out)
+{
+    const uint8_t *l3 = hg_packet_l3(p);
+
+    if (p->flags & HG_PACKET_IP4) {
+        out->family = 4;
+        memcpy(out->byte, l3 + ip4, 4);
+        memset(out->byte + 4, 0, sizeof out->byte - 4);
+    } else if (p->flags & HG_PACKET_IP6) {
+        out->family = 6;
+        memcpy(out->byte, l3 + ip6, sizeof out->byte);
+    } else {
+        memset(out, 0, sizeof *out);
+    }
+}
+
+/* The addresses; family 0 if not IP.  Written where they stay: a struct that
+ * is copied right after it was written in pieces waits for all of them. */
+static inline void
+hg_packet_read_src(const struct hg_packet *p, struct hg_addr *out)
+{
+    hg_packet_read_addr(p, offsetof(struct hg_ipv4, src),
+                        offsetof(struct hg_ipv6, src), out);
+}
+
+static inline void
+hg_packet_read_dst(const struct hg_packet *p, struct hg_addr *out)
+{
+    hg_packet_read_addr(p, offsetof(struct hg_ipv4, dst),
+                        offsetof(struct hg_ipv6, dst), out);
+}
+
+/* The same by value, where that is shorter. */
 HG_API struct hg_addr hg_packet_src(const struct hg_packet *);
 HG_API struct hg_addr hg_packet_dst(const struct hg_packet *);
 

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -174,7 +175,22 @@ hg_addr_ip4(const struct hg_addr *a)
            (uint32_t)a->byte[2] << 8 | a->byte[3];
 }
 
-HG_API bool hg_addr_equal(const struct hg_addr *a, const struct hg_addr *b);
+/* Compares IPv6 addresses in halves, as they may just have been written. */
+static inline bool
+hg_addr_equal(const struct hg_addr *a, const struct hg_addr *b)
+{
+    uint64_t high[2], low[2];
+
+    if (a->family != b->family)
+        return false;
+    if (a->family == 4)
+        return hg_addr_ip4(a) == hg_addr_ip4(b);
+    memcpy(&high[0], a->byte, 8);
+    memcpy(&high[1], b->byte, 8);
+    memcpy(&low[0], a->byte + 8, 8);
+    memcpy(&low[1], b->byte + 8, 8);
+    return high[0] == high[1] && low[0] == low[1];
+}
 
 #ifdef __cplusplus
 }
