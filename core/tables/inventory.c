@@ -425,8 +425,8 @@ inventory_hash_address(uint32_t vpc, const struct hg_addr *addr)
     return (uint32_t)XXH3_64bits_withSeed(addr->byte, 16, vpc);
 }
 
-static uint32_t
-hash_mac(uint32_t vpc, const struct hg_mac *mac)
+uint32_t
+inventory_hash_mac(uint32_t vpc, const struct hg_mac *mac)
 {
     return (uint32_t)XXH3_64bits_withSeed(mac, sizeof *mac, vpc);
 }
@@ -443,14 +443,14 @@ const struct hg_eni *
 inventory_find_mac(const struct hg_inventory *inventory, uint32_t vpc,
                    const struct hg_mac *mac)
 {
-    uint32_t hash = hash_mac(vpc, mac), i;
+    uint32_t hash = inventory_hash_mac(vpc, mac), i;
     size_t at = hash_index_start(&inventory->by_mac, hash);
 
     while ((i = hash_index_candidate(&inventory->by_mac, hash, &at)) !=
            HASH_INDEX_END) {
         const struct hg_eni *eni = inventory->enis.at[i];
 
-        if (eni->vpc->number == vpc && !memcmp(&eni->mac, mac, sizeof *mac))
+        if (inventory_has_mac(eni, vpc, mac))
             return eni;
     }
     return NULL;
@@ -579,7 +579,8 @@ index_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
         address_table_add(&inventory->addresses, vpc, &eni->address.v[k],
                           place);
     if (has_mac(eni))
-        hash_index_add(&inventory->by_mac, hash_mac(vpc, &eni->mac), i);
+        hash_index_add(&inventory->by_mac, inventory_hash_mac(vpc, &eni->mac),
+                       i);
     if (eni->public_address.family)
         hash_index_add(&inventory->by_public,
                        inventory_hash_address(0, &eni->public_address), i);
@@ -594,7 +595,8 @@ unindex_eni(struct hg_inventory *inventory, const struct hg_eni *eni)
     for (k = 0; k < eni->address.n; k++)
         address_table_remove(&inventory->addresses, vpc, &eni->address.v[k]);
     if (has_mac(eni))
-        hash_index_remove(&inventory->by_mac, hash_mac(vpc, &eni->mac), i);
+        hash_index_remove(&inventory->by_mac,
+                          inventory_hash_mac(vpc, &eni->mac), i);
     if (eni->public_address.family)
         hash_index_remove(&inventory->by_public,
                           inventory_hash_address(0, &eni->public_address), i);
@@ -643,7 +645,8 @@ hg_inventory_prefetch(const struct hg_inventory *inventory,
 
     hash_index_prefetch(&inventory->enis.by_id, inventory_hash_text(eni->id));
     if (has_mac(eni))
-        hash_index_prefetch(&inventory->by_mac, hash_mac(vpc, &eni->mac));
+        hash_index_prefetch(&inventory->by_mac,
+                            inventory_hash_mac(vpc, &eni->mac));
     if (eni->address.n)
         address_table_prefetch(&inventory->addresses, vpc, &eni->address.v[0]);
 }

@@ -60,6 +60,50 @@ hg_inventory_find_mac(const struct hg_inventory *inventory, uint32_t vpc,
     return inventory_find_mac(inventory, vpc_number(inventory, vpc), mac);
 }
 
+/* Each loop fetches what the next one reads. */
+static void
+find_some_macs(const struct hg_inventory *inventory, uint32_t vpc, unsigned n,
+               const struct hg_mac *mac, const struct hg_eni **out)
+{
+    const struct hash_index *x = &inventory->by_mac;
+    uint32_t hash[HG_BATCH_MAX], first[HG_BATCH_MAX];
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        hash[i] = inventory_hash_mac(vpc, &mac[i]);
+        hash_index_prefetch(x, hash[i]);
+    }
+    for (i = 0; i < n; i++) {
+        size_t at = hash_index_start(x, hash[i]);
+
+        first[i] = hash_index_candidate(x, hash[i], &at);
+        if (first[i] != HASH_INDEX_END)
+            __builtin_prefetch(&inventory->enis.at[first[i]]);
+    }
+    for (i = 0; i < n; i++) {
+        out[i] =
+            first[i] == HASH_INDEX_END ? NULL : inventory->enis.at[first[i]];
+        __builtin_prefetch(out[i]);
+    }
+    for (i = 0; i < n; i++)
+        if (out[i] && !inventory_has_mac(out[i], vpc, &mac[i]))
+            out[i] = inventory_find_mac(inventory, vpc, &mac[i]);
+}
+
+void
+hg_inventory_find_mac_batch(const struct hg_inventory *inventory, uint32_t vpc,
+                            unsigned n, const struct hg_mac *mac,
+                            const struct hg_eni **out)
+{
+    unsigned i, k;
+
+    vpc = vpc_number(inventory, vpc);
+    for (i = 0; i < n; i += k) {
+        k = n - i < HG_BATCH_MAX ? n - i : HG_BATCH_MAX;
+        find_some_macs(inventory, vpc, k, mac + i, out + i);
+    }
+}
+
 const struct hg_eni *
 hg_inventory_find_public(const struct hg_inventory *inventory,
                          const struct hg_addr *addr)

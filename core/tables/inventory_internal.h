@@ -68,6 +68,13 @@ inventory_eni(const struct hg_inventory *inventory, uint32_t place)
     return (const struct hg_eni *)(const void *)(chunk + offset);
 }
 
+static inline bool
+inventory_has_mac(const struct hg_eni *eni, uint32_t vpc,
+                  const struct hg_mac *mac)
+{
+    return eni->vpc->number == vpc && !memcmp(&eni->mac, mac, sizeof *mac);
+}
+
 /* In inventory_memory.c: copies that stay. */
 struct hg_eni *inventory_place_eni(struct hg_inventory *, uint32_t *place);
 void *inventory_block(struct hg_inventory *, const void *from, size_t size);
@@ -90,5 +97,6 @@ inventory_find_range(const struct hg_inventory *inventory, uint32_t vpc,
                      const struct hg_prefix *prefix);
 void *inventory_get(const struct records *r, const char *id);
 uint32_t inventory_hash_address(uint32_t vpc, const struct hg_addr *addr);
+uint32_t inventory_hash_mac(uint32_t vpc, const struct hg_mac *mac);
 
 #endif

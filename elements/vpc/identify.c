@@ -22,6 +22,12 @@ struct identify {
 
 enum { OUT };
 
+/* What is known of the packets of a batch. */
+struct senders {
+    struct hg_mac mac[HG_BATCH_MAX];
+    const struct hg_eni *eni[HG_BATCH_MAX];
+};
+
 static bool
 is_own(const struct hg_eni *eni, const struct hg_addr *addr)
 {
@@ -90,7 +96,7 @@ is_genuine(const struct hg_eni *eni, const struct hg_packet *p)
         return arp_is_genuine(eni, arp);
     if (!eni->source_dest_check)
         return true;
-    source = hg_packet_src(p);
+    hg_packet_read_src(p, &source);
     if (is_own(eni, &source))
         return true;
     if (is_unspecified(&source))
@@ -99,17 +105,14 @@ is_genuine(const struct hg_eni *eni, const struct hg_packet *p)
 }
 
 static int
-identify_packet(struct identify *self, struct hg_packet *p)
+verdict_of(struct identify *self, struct hg_packet *p,
+           const struct hg_eni *eni)
 {
-    const struct hg_eth *eth = hg_packet_eth(p);
-    const struct hg_eni *eni;
-
-    if (!eth)
+    if (!hg_packet_eth(p))
         return hg_drop(&self->malformed);
     if (p->ether_type != HG_ETH_IP4 && p->ether_type != HG_ETH_IP6 &&
         p->ether_type != HG_ETH_ARP)
         return hg_drop(&self->not_allowed_protocol);
-    eni = hg_inventory_find_mac(self->inventory, self->vpc_number, &eth->src);
     if (!eni)
         return hg_drop(&self->unknown_source_mac);
     if (!hg_packet_is_ip(p) && !hg_packet_arp(p))
@@ -122,6 +125,31 @@ identify_packet(struct identify *self, struct hg_packet *p)
     p->flags &= ~(uint32_t)HG_PACKET_HASHED;
     p->flow = NULL;
     return OUT;
+}
+
+static void
+identify_batch(struct identify *self, struct hg_batch *batch)
+{
+    struct senders senders;
+    int16_t verdict[HG_BATCH_MAX];
+    int differs = 0;
+    unsigned i;
+
+    for (i = 0; i < batch->n; i++) {
+        const struct hg_eth *eth = hg_packet_eth(batch->p[i]);
+
+        senders.mac[i] = eth ? eth->src : (struct hg_mac){{0}};
+    }
+    hg_inventory_find_mac_batch(self->inventory, self->vpc_number, batch->n,
+                                senders.mac, senders.eni);
+    for (i = 0; i < batch->n; i++) {
+        verdict[i] = (int16_t)verdict_of(self, batch->p[i], senders.eni[i]);
+        differs |= verdict[i];
+    }
+    if (differs)
+        hg_route(self, batch, verdict);
+    else
+        hg_pass(self, OUT, batch);
 }
 
 static bool
@@ -149,7 +177,7 @@ identify_start(void *self_, struct hg_error *error)
 }
 
 /* clang-format off */
-HG_ELEMENT(Identify, struct identify, identify_packet,
+HG_BATCH_ELEMENT(Identify, struct identify, identify_batch,
     .summary = "tells by source MAC and address which ENI sent a packet",
     .doc =
         "Stands behind an interface on which the instances of one VPC send\n"

@@ -81,6 +81,36 @@ TEST(vpcs_with_the_same_addresses_are_kept_apart)
     hg_inventory_destroy(inventory);
 }
 
+TEST(macs_are_found_in_batches_of_any_length)
+{
+    enum { N = 250, BATCH = 600 }; /* More than HG_BATCH_MAX. */
+    static struct hg_mac mac[BATCH];
+    static const struct hg_eni *found[BATCH], *eni[N];
+    struct hg_inventory *inventory = hg_inventory_create();
+    const struct hg_vpc *vpc = add_vpc(inventory, "a", 1, "10.0.0.0/16");
+    const struct hg_subnet *subnet =
+        add_subnet(inventory, "sa", vpc, "10.0.0.0/22");
+    char id[8];
+    unsigned i;
+
+    for (i = 1; i < N; i++) {
+        snprintf(id, sizeof id, "e%u", i);
+        eni[i] = add_eni(inventory, id, subnet,
+                         hg_addr_from_ip4(0x0a000100 + i), (uint8_t)i);
+    }
+    hg_inventory_remove_eni(inventory, "e9");
+    eni[9] = NULL;
+    for (i = 0; i < BATCH; i++)
+        mac[i].byte[5] = (uint8_t)(i * 7);
+    hg_inventory_find_mac_batch(inventory, vpc->number, BATCH, mac, found);
+    for (i = 0; i < BATCH; i++)
+        CHECK(found[i] == (i * 7 % 256 < N ? eni[i * 7 % 256] : NULL));
+    hg_inventory_find_mac_batch(inventory, vpc->number + 1, 9, mac, found);
+    for (i = 0; i < 9; i++)
+        CHECK(found[i] == NULL);
+    hg_inventory_destroy(inventory);
+}
+
 TEST(subnets_that_overlap_in_any_way_are_refused)
 {
     struct hg_inventory *inventory = hg_inventory_create();

@@ -117,6 +117,12 @@ HG_API const struct hg_eni *hg_inventory_find_mac(const struct hg_inventory *,
                                                   uint32_t vpc,
                                                   const struct hg_mac *);
 
+/* The same for n MACs of one VPC at once, with prefetch. */
+HG_API void hg_inventory_find_mac_batch(const struct hg_inventory *,
+                                        uint32_t vpc, unsigned n,
+                                        const struct hg_mac *,
+                                        const struct hg_eni **out);
+
 /* The ENI with this public address, or NULL. */
 HG_API const struct hg_eni *
 hg_inventory_find_public(const struct hg_inventory *, const struct hg_addr *);
