@@ -23,10 +23,23 @@ struct node_row {
 };
 
 struct tenant {
-    char name[NAME_SIZE];
     uint32_t node[HG_SHARD_MAX];
-    bool has_shard;
     uint64_t packets;
+    bool has_shard;
+    char name[NAME_SIZE];
+};
+
+/* What a packet says about its tenant, before that is made a name: an
+ * address, a number, or a text of the inventory, which stays where it is. */
+struct sign {
+    enum { SIGN_NONE, SIGN_TEXT, SIGN_NUMBER, SIGN_IP4, SIGN_IP6 } kind;
+    uint64_t word[2];
+};
+
+/* Whose sign it was the last time. */
+struct known_sign {
+    struct sign sign;
+    struct tenant *tenant;
 };
 
 struct shuffle_shard {
@@ -47,9 +60,10 @@ struct shuffle_shard {
     hg_counter shard_down;
 
     struct hg_shuffle *shuffle;
-    bool *up;             /* By node. */
-    struct tenant *table; /* Open addressing by name; name "" is free. */
-    size_t n_slots;       /* A power of two. */
+    bool *up;                 /* By node. */
+    struct tenant *table;     /* Open addressing by name; name "" is free. */
+    size_t n_slots;           /* A power of two. */
+    struct known_sign *known; /* As many, by hash; a newer one wins. */
 };
 
 static const struct hg_field node_fields[] = {
@@ -70,36 +84,72 @@ copy_name(char *name, const char *from)
     return true;
 }
 
-static bool
-address_name(char *name, struct hg_addr addr)
+static struct sign
+sign_of_text(const char *text)
 {
-    return addr.family && hg_addr_format(&addr, name);
+    return text ? (struct sign){SIGN_TEXT, {(uintptr_t)text, 0}}
+                : (struct sign){SIGN_NONE, {0, 0}};
 }
 
-/* Writes the name of the packet's tenant; false if it has none. */
-static bool
-tenant_name(const struct shuffle_shard *self, const struct hg_packet *p,
-            char *name)
+static struct sign
+sign_of_address(const struct hg_addr *addr)
+{
+    struct sign sign = {addr->family == 4   ? SIGN_IP4
+                        : addr->family == 6 ? SIGN_IP6
+                                            : SIGN_NONE,
+                        {0, 0}};
+
+    memcpy(sign.word, addr->byte, sizeof sign.word);
+    return sign;
+}
+
+static struct sign
+sign_of(const struct shuffle_shard *self, const struct hg_packet *p)
 {
     const struct hg_eni *eni = p->src_eni ? p->src_eni : p->dst_eni;
+    struct hg_addr addr;
 
     switch ((enum key)self->key) {
     case KEY_VPC:
-        if (eni)
-            return copy_name(name, eni->vpc->id);
-        snprintf(name, NAME_SIZE, "%u", p->vpc);
-        return true;
+        return eni ? sign_of_text(eni->vpc->id)
+                   : (struct sign){SIGN_NUMBER, {p->vpc, 0}};
     case KEY_ENI:
-        return eni && copy_name(name, eni->id);
+        return sign_of_text(eni ? eni->id : NULL);
     case KEY_ACCOUNT:
-        return eni && copy_name(name, eni->account ? eni->account
-                                                   : eni->vpc->account);
+        if (eni && eni->account)
+            return sign_of_text(eni->account);
+        return sign_of_text(eni ? eni->vpc->account : NULL);
     case KEY_SOURCE:
-        return address_name(name, hg_packet_src(p));
+        hg_packet_read_src(p, &addr);
+        return sign_of_address(&addr);
     case KEY_DESTINATION:
     default:
-        return address_name(name, hg_packet_dst(p));
+        hg_packet_read_dst(p, &addr);
+        return sign_of_address(&addr);
     }
+}
+
+/* Writes the tenant's name; false if there is none. */
+static bool
+tenant_name(const struct sign *sign, char *name)
+{
+    struct hg_addr addr = {.family = sign->kind == SIGN_IP4 ? 4 : 6};
+
+    switch (sign->kind) {
+    case SIGN_TEXT:
+        return copy_name(name, (const char *)(uintptr_t)sign->word[0]);
+    case SIGN_NUMBER:
+        snprintf(name, NAME_SIZE, "%u", (unsigned)sign->word[0]);
+        return true;
+    case SIGN_IP4:
+    case SIGN_IP6:
+        memcpy(addr.byte, sign->word, sizeof addr.byte);
+        hg_addr_format(&addr, name);
+        return true;
+    case SIGN_NONE:
+        break;
+    }
+    return false;
 }
 
 /* FNV-1a; the table is small and its hash need not resist anybody. */
@@ -147,18 +197,50 @@ get_tenant(struct shuffle_shard *self, const char *name)
     return t;
 }
 
+/* Where the sign may be known: multiplied and folded as in splitmix64. */
+static struct known_sign *
+known_at(const struct shuffle_shard *self, const struct sign *sign)
+{
+    uint64_t x = (sign->word[0] + sign->kind) * UINT64_C(0xbf58476d1ce4e5b9) +
+                 sign->word[1];
+
+    x = (x ^ x >> 32) * UINT64_C(0x94d049bb133111eb);
+    return &self->known[x >> 32 & (self->n_slots - 1)];
+}
+
+/* The tenant of a packet; NULL and why there is none. */
+static struct tenant *
+tenant_of(struct shuffle_shard *self, const struct hg_packet *p,
+          hg_counter **reason)
+{
+    const struct sign sign = sign_of(self, p);
+    struct known_sign *known = known_at(self, &sign);
+    char name[NAME_SIZE];
+    struct tenant *t;
+
+    *reason = &self->no_tenant;
+    if (known->sign.kind == sign.kind && sign.kind != SIGN_NONE &&
+        known->sign.word[0] == sign.word[0] &&
+        known->sign.word[1] == sign.word[1])
+        return known->tenant;
+    if (!tenant_name(&sign, name))
+        return NULL;
+    *reason = &self->too_many_tenants;
+    t = get_tenant(self, name);
+    if (t)
+        *known = (struct known_sign){sign, t};
+    return t;
+}
+
 static int
 shuffle_shard_packet(struct shuffle_shard *self, struct hg_packet *p)
 {
-    char name[NAME_SIZE];
-    struct tenant *t;
+    hg_counter *reason;
+    struct tenant *t = tenant_of(self, p, &reason);
     uint32_t node;
 
-    if (!tenant_name(self, p, name))
-        return hg_drop(&self->no_tenant);
-    t = get_tenant(self, name);
     if (!t)
-        return hg_drop(&self->too_many_tenants);
+        return hg_drop(reason);
     if (!t->has_shard)
         return hg_drop(&self->no_shard);
     node = hg_shuffle_pick(self->shuffle, t->node, self->shard_size, self->up,
@@ -372,8 +454,9 @@ shuffle_shard_start(void *self_, struct hg_error *error)
     for (self->n_slots = 64; self->n_slots < 2u * self->max_tenants;)
         self->n_slots *= 2;
     self->table = calloc(self->n_slots, sizeof *self->table);
+    self->known = calloc(self->n_slots, sizeof *self->known);
     self->up = malloc(self->node.n * sizeof *self->up);
-    if (!self->table || !self->up)
+    if (!self->table || !self->known || !self->up)
         return hg_error_set(error,
                             "no memory for %u tenants; lower "
                             "max-tenants",
@@ -391,6 +474,7 @@ shuffle_shard_free(void *self_)
 
     hg_shuffle_destroy(self->shuffle);
     free(self->table);
+    free(self->known);
     free(self->up);
 }
 

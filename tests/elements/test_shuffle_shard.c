@@ -117,6 +117,33 @@ TEST(packets_without_a_tenant_and_tenants_beyond_the_limit_are_dropped)
     bench_destroy(b);
 }
 
+/* More tenants than can all be remembered by their address. */
+TEST(tenants_that_take_turns_keep_their_shards)
+{
+    enum { TENANTS = 200 };
+    struct bench *b = bench_load(GRAPH("max-tenants = 200"));
+    unsigned before[4] = {0}, i, k;
+    char name[4] = "n?", source[16];
+
+    for (i = 0; i < 3 * TENANTS; i++) {
+        snprintf(source, sizeof source, "10.0.0.%u", 1 + i % TENANTS);
+        push_flows(b, source, 1);
+        for (k = 0; k < 4; k++) {
+            unsigned now;
+
+            name[1] = (char)('1' + k);
+            now = (unsigned)bench_waiting(b, name);
+            if (now != before[k])
+                CHECK(strstr(bench_read(b, "shard", source), name) != NULL);
+            before[k] = now;
+        }
+    }
+    CHECK_EQ(before[0] + before[1] + before[2] + before[3], 3 * TENANTS);
+    CHECK_EQ(bench_counter(b, "tenants"), TENANTS);
+    bench_forget(b, NULL);
+    bench_destroy(b);
+}
+
 TEST(shards_that_cannot_be_are_refused)
 {
     bench_refuses("TestSource in {} TestSink out {}\n"
