@@ -159,19 +159,11 @@ port_field(const struct hg_packet *p, bool is_source)
 }
 
 uint16_t
-hg_packet_sport(const struct hg_packet *p)
+hg_packet_echo_id(const struct hg_packet *p)
 {
-    const hg_be16 *field = port_field(p, true);
+    const struct hg_icmp *echo = packet_echo(p);
 
-    return field ? hg_get16(*field) : 0;
-}
-
-uint16_t
-hg_packet_dport(const struct hg_packet *p)
-{
-    const hg_be16 *field = port_field(p, false);
-
-    return field ? hg_get16(*field) : 0;
+    return echo ? hg_get16(echo->id) : 0;
 }
 
 static void

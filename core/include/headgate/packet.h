@@ -314,10 +314,32 @@ HG_API struct hg_addr hg_packet_dst(const struct hg_packet *);
 HG_API void hg_packet_set_src(struct hg_packet *, const struct hg_addr *);
 HG_API void hg_packet_set_dst(struct hg_packet *, const struct hg_addr *);
 
+/* The identifier of an ICMP echo or its reply, host order; else 0. */
+HG_API uint16_t hg_packet_echo_id(const struct hg_packet *);
+
+/* Whether there are ports: a whole header of TCP or UDP. */
+static inline bool
+hg_packet_has_ports(const struct hg_packet *p)
+{
+    return p->flags & HG_PACKET_L4 &&
+           (p->protocol == HG_PROTO_TCP || p->protocol == HG_PROTO_UDP);
+}
+
 /* Source and destination port of TCP and UDP, or the identifier of an ICMP
  * echo (as both), host order; 0 where there is none. */
-HG_API uint16_t hg_packet_sport(const struct hg_packet *);
-HG_API uint16_t hg_packet_dport(const struct hg_packet *);
+static inline uint16_t
+hg_packet_sport(const struct hg_packet *p)
+{
+    return hg_packet_has_ports(p) ? hg_load16(hg_packet_l4(p))
+                                  : hg_packet_echo_id(p);
+}
+
+static inline uint16_t
+hg_packet_dport(const struct hg_packet *p)
+{
+    return hg_packet_has_ports(p) ? hg_load16(hg_packet_l4(p) + 2)
+                                  : hg_packet_echo_id(p);
+}
 
 /* Rewrites them and the checksum over them; on an ICMP echo both mean the
  * identifier. */
