@@ -1,5 +1,5 @@
-/* nat_ports.c: headgate/nat_ports.h as an array of destinations with a
- * chained hash over it. */
+/* nat_ports.c: headgate/nat_ports.h as an array of destinations with an index
+ * of hashes over it. */
 #include <headgate/nat_ports.h>
 
 #include <stdlib.h>
@@ -8,12 +8,14 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-enum { FIRST_CAPACITY = 1024 };
+#include "hash_index.h"
+#include "large.h"
+
+enum { FETCHED = 64 /* Destinations whose misses overlap. */ };
 
 struct dest {
-    struct hg_nat_dest_key key;
+    struct hg_nat_dest_key key; /* Of a free one: 'remote' is the next. */
     uint32_t n;
-    uint32_t next; /* In its chain, or the next free one. */
 };
 
 struct address {
@@ -28,88 +30,87 @@ struct hg_nat_ports {
     uint64_t seed_dest, seed_pair, seed_port;
     uint64_t n_chosen;
 
-    uint32_t capacity; /* A power of 2; entry 0 is not used. */
+    struct hash_index index;
+    struct stretch memory; /* Of 'dest'. */
+    struct dest *dest;     /* Number 0 is not used. */
     uint32_t n_begun;
     uint32_t free;
-    struct dest *dest;
-    uint32_t *heads;
 
     struct address address[];
 };
 
 /* ---- Destinations ----------------------------------------------------- */
 
-/* The place that holds the number of the destination, or 0 at the end of its
- * chain. */
-static uint32_t *
-find(const struct hg_nat_ports *t, const struct hg_nat_dest_key *key)
+static inline uint32_t
+hash_of(const struct hg_nat_ports *t, const struct hg_nat_dest_key *key)
 {
-    uint64_t hash = XXH3_64bits_withSeed(key, sizeof *key, t->seed_dest);
-    uint32_t *at = &t->heads[hash & (t->capacity - 1)];
-
-    while (*at && memcmp(&t->dest[*at].key, key, sizeof *key))
-        at = &t->dest[*at].next;
-    return at;
+    return (uint32_t)XXH3_64bits_withSeed(key, sizeof *key, t->seed_dest);
 }
 
-static bool
-grow(struct hg_nat_ports *t)
+void
+hg_nat_dest_fetch(const struct hg_nat_ports *t,
+                  const struct hg_nat_dest_key *key, unsigned n)
 {
-    uint32_t capacity = t->capacity ? t->capacity * 2 : FIRST_CAPACITY, i;
-    struct dest *dest = realloc(t->dest, (capacity + 1ul) * sizeof *dest);
-    uint32_t *heads;
+    uint32_t hash[FETCHED];
+    unsigned i;
 
-    if (!dest)
-        return false;
-    t->dest = dest;
-    heads = calloc(capacity, sizeof *heads);
-    if (!heads)
-        return false;
-    free(t->heads);
-    t->heads = heads;
-    t->capacity = capacity;
-    for (i = 1; i <= t->n_begun; i++) { /* All in use, or it would not. */
-        uint32_t *at = find(t, &dest[i].key);
-
-        dest[i].next = 0;
-        *at = i;
+    for (; n > FETCHED; key += FETCHED, n -= FETCHED)
+        hg_nat_dest_fetch(t, key, FETCHED);
+    for (i = 0; i < n; i++) {
+        hash[i] = hash_of(t, &key[i]);
+        hash_index_prefetch(&t->index, hash[i]);
     }
-    return true;
+    for (i = 0; i < n; i++) {
+        size_t at = hash_index_start(&t->index, hash[i]);
+        uint32_t dest = hash_index_candidate(&t->index, hash[i], &at);
+
+        if (dest != HASH_INDEX_END)
+            __builtin_prefetch(&t->dest[dest], 1);
+    }
+}
+
+/* A destination that is not in use. */
+static uint32_t
+take_free(struct hg_nat_ports *t)
+{
+    uint32_t i = t->free;
+
+    if (i) {
+        t->free = t->dest[i].key.remote;
+        return i;
+    }
+    i = ++t->n_begun;
+    if ((i + 1ul) * sizeof *t->dest > t->memory.reserved) {
+        stretch_grow(&t->memory, (i + 1ul) * 2 * sizeof *t->dest);
+        t->dest = t->memory.at;
+    }
+    return i;
 }
 
 uint32_t
 hg_nat_dest_open(struct hg_nat_ports *t, const struct hg_nat_dest_key *key)
 {
-    uint32_t *at = find(t, key);
-    uint32_t i = *at;
+    uint32_t hash = hash_of(t, key), i;
+    size_t at = hash_index_start(&t->index, hash);
 
-    if (i)
-        return i;
-    if (!t->free && t->n_begun == t->capacity) {
-        if (!grow(t))
-            return 0;
-        at = find(t, key);
-    }
-    i = t->free;
-    if (i)
-        t->free = t->dest[i].next;
-    else
-        i = ++t->n_begun;
+    while ((i = hash_index_candidate(&t->index, hash, &at)) != HASH_INDEX_END)
+        if (!memcmp(&t->dest[i].key, key, sizeof *key))
+            return i;
+    i = take_free(t);
     t->dest[i] = (struct dest){.key = *key};
-    *at = i;
+    hash_index_add(&t->index, hash, i);
     return i;
 }
 
 void
 hg_nat_dest_close(struct hg_nat_ports *t, uint32_t dest)
 {
-    uint32_t *at;
+    struct dest *d = &t->dest[dest];
 
-    if (t->dest[dest].n)
+    if (d->n)
         return;
-    at = find(t, &t->dest[dest].key);
-    *at = t->dest[dest].next;
-    t->dest[dest].next = t->free;
+    hash_index_remove(&t->index, hash_of(t, &d->key), dest);
+    d->key.remote = t->free;
     t->free = dest;
 }
 
@@ -181,23 +182,37 @@ gcd(uint32_t a, uint32_t b)
     return a;
 }
 
-/* A random stride that shares no divisor with the number of ports visits each
- * port once. */
 void
-hg_nat_port_first(struct hg_nat_ports *t, const void *what, size_t size,
-                  struct hg_nat_port_walk *w)
+hg_nat_port_first(struct hg_nat_ports *t, struct hg_nat_port_walk *w)
 {
-    uint64_t r =
-        XXH3_64bits_withSeed(what, size, t->seed_port + t->n_chosen++);
+    const uint64_t random =
+        XXH3_64bits_withSeed(&t->n_chosen, sizeof t->n_chosen, t->seed_port);
     uint32_t n = t->n_ports;
 
-    w->low = t->range.low;
-    w->n = w->left = n;
-    w->at = (uint32_t)((r >> 32) * n >> 32);
-    w->step = 1 + (uint32_t)((r & UINT32_MAX) * n >> 32);
-    while (gcd(w->step, n) != 1)
-        w->step++;
-    w->step %= n;
+    t->n_chosen++;
+    *w = (struct hg_nat_port_walk){
+        .low = t->range.low,
+        .n = n,
+        .left = n,
+        .at = (uint32_t)((random >> 32) * n >> 32),
+        .step = 1 + (uint32_t)((random & UINT32_MAX) * n >> 32)};
+}
+
+/* A stride that shares no divisor with the number of ports visits each once.
+ * Finding one takes time, and the first port is mostly free. */
+bool
+hg_nat_port_next(struct hg_nat_port_walk *w, uint16_t *port)
+{
+    if (!w->left)
+        return false;
+    if (w->left == w->n - 1)
+        while (gcd(w->step, w->n) != 1)
+            w->step++;
+    if (w->left < w->n)
+        w->at = (w->at + w->step) % w->n;
+    w->left--;
+    *port = (uint16_t)(w->low + w->at);
+    return true;
 }
 
 uint32_t
@@ -224,10 +239,6 @@ hg_nat_ports_create(unsigned n_addresses, struct hg_port_range range,
     t->seed_dest = XXH3_64bits_withSeed("dest", 4, seed);
     t->seed_pair = XXH3_64bits_withSeed("pair", 4, seed);
     t->seed_port = XXH3_64bits_withSeed("port", 4, seed);
-    if (!grow(t)) {
-        hg_nat_ports_destroy(t);
-        return NULL;
-    }
     return t;
 }
 
@@ -236,7 +247,7 @@ hg_nat_ports_destroy(struct hg_nat_ports *t)
 {
     if (!t)
         return;
-    free(t->dest);
-    free(t->heads);
+    hash_index_uninit(&t->index);
+    stretch_uninit(&t->memory);
     free(t);
 }

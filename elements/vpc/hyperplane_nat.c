@@ -544,7 +544,6 @@ nat_stop(void *self_)
 {
     struct hyperplane_nat *self = self_;
 
-    self->due_ns = 0;
     nat_expire_all(self, hg_now(self));
     self->active_connection_count.n = self->n_flows;
     self->at_gateway = NULL;

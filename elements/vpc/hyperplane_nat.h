@@ -4,6 +4,7 @@
  *     hyperplane_nat_gateways.h   which gateway a packet is for
  *     hyperplane_nat_table.h      where flows are:
  *     hyperplane_nat_service.h    in the flow service,
+ *     hyperplane_nat_calendar.h   where they also run out in time,
  *     hyperplane_nat_compact.h    or 16 bytes each
  *     hyperplane_nat_answers.h    RSTs, "too big", MSS
  *     hyperplane_nat_six.h        IPv6 inside (NAT64)
@@ -25,8 +26,12 @@ enum {
     GATEWAYS_MAX = 8191,
     FLOWS_MAX = 1 << 30, /* HG_NAT_COMPACT_FLOWS */
     PEAK_SECONDS = 10,   /* As CloudWatch averages its peaks. */
+    TICK_SHIFT = 20,     /* Of the calendar: 1 ms. */
+    TICK_BITS = 8,
+    N_TICKS = 1 << TICK_BITS, /* A slot has 268 ms. */
     SLOT_BITS = 12,
-    N_SLOTS = 1 << SLOT_BITS
+    N_SLOTS = 1 << SLOT_BITS /* What is later than 18 minutes waits in the
+                              * last. */
 };
 
 /* CloudWatch's metrics that grow. */
@@ -94,9 +99,21 @@ struct address {
     uint64_t n_flows; /* In the compact table. */
 };
 
+/* When flows run out (hyperplane_nat_calendar.h). */
+struct nat_calendar {
+    uint64_t tick;   /* That it is now, since 1970. */
+    uint64_t due_ns; /* No deadline is earlier than this. */
+    struct nat_page *slots[N_SLOTS];
+    struct nat_page *ticks[N_TICKS]; /* Of this slot. */
+    struct nat_page *free;
+    struct nat_book *first, *last, *book; /* The latter has pages left. */
+    uint64_t n_notes, n_pages;
+};
+
 enum nat_table { TABLE_FLOW_SERVICE, TABLE_COMPACT };
 
-struct nat_state;
+struct nat_page;
+struct nat_book;
 struct nat_compact;
 
 struct hyperplane_nat {
@@ -187,9 +204,7 @@ struct hyperplane_nat {
     struct hg_nat_ports *ports_used;
     uint64_t n_flows;
     bool has_reversed; /* Some flow got a record of its own. */
-    uint64_t tick;     /* Of the slot that is due first. */
-    uint64_t due_ns;   /* No deadline is earlier than this. */
-    struct nat_state *slots[N_SLOTS];
+    struct nat_calendar calendar;
     struct hg_timer sweep;
 
     struct hg_fragment_table *fragments;

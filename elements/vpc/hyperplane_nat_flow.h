@@ -23,13 +23,24 @@ struct nat_flow {
     struct address *address;
     uint64_t deadline_ns;
     uint32_t inside; /* Host order, if is_six is not set. */
-    uint32_t vpc;    /* Of the inside endpoint. */
     uint16_t inside_port;
     uint16_t external_port;
     uint8_t state;
+
+    /* The rest of the inside endpoint; not for a packet from there. */
     bool is_six;
+    uint32_t vpc;
     uint8_t inside6[16];
 };
+
+/* What nearly every packet is: TCP or UDP over IPv4 with its header, and no
+ * fragment. */
+static inline bool
+is_plain(const struct hg_packet *p)
+{
+    return hg_packet_has_ports(p) &&
+           (p->flags & (HG_PACKET_IP4 | HG_PACKET_FRAGMENT)) == HG_PACKET_IP4;
+}
 
 enum nat_result {
     NAT_OK,

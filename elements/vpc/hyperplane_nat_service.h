@@ -6,83 +6,25 @@
  * a conversation has them, would share a record.  The second one gets a record
  * of its own, in a VPC that only this element knows (REVERSED_VPC).
  *
- * The deadline is the service's.  Beside it flows are in a calendar of
- * deadlines, so that limits and gauges are exact and not only as good as the
- * service's sweep.  A packet that puts a deadline off does not move its flow,
- * which is found there too early, once, and put where it belongs; one that
- * brings a deadline forward does move it. */
+ * The deadline is the service's; beside it flows are in a calendar of
+ * deadlines (hyperplane_nat_calendar.h). */
 #ifndef HYPERPLANE_NAT_SERVICE_H
 #define HYPERPLANE_NAT_SERVICE_H 1
 
 #include <headgate/flow.h>
 #include <headgate/translate.h>
 
+#include "hyperplane_nat_calendar.h"
 #include "hyperplane_nat_flow.h"
 
-enum {
-    SLOT_SHIFT = 28, /* 268 ms; what is later than 18 minutes waits in the
-                      * last. */
-    SERVICE_FLOWS_MAX = 1 << 29
-};
+enum { SERVICE_FLOWS_MAX = 1 << 29 };
 
 #define REVERSED_VPC (UINT32_C(1) << 31)
-
-/* The element's bytes in the record. */
-struct nat_state {
-    struct nat_state *next_due;
-    struct nat_state *prev_due; /* NULL: the first of its slot. */
-    uint64_t deadline_ns;
-    uint32_t dest;   /* Of ports_used; 0: it has ended. */
-    uint32_t inside; /* IPv4. */
-    uint16_t inside_port;
-    uint16_t external_port;
-    uint16_t address;
-    uint16_t slot : SLOT_BITS;
-    uint16_t state : 3;
-    uint16_t whole : 1; /* The rest of the inside endpoint is in the key: it
-                         * is IPv6, or in another VPC than 0. */
-};
-_Static_assert(sizeof(struct nat_state) == 40, "what a flow costs");
-
-/* ---- Deadlines -------------------------------------------------------- */
-
-static void
-put_in_slot(struct hyperplane_nat *self, struct nat_state *s)
-{
-    uint64_t tick = s->deadline_ns >> SLOT_SHIFT;
-    struct nat_state **slot;
-
-    if (tick < self->tick)
-        tick = self->tick;
-    if (tick >= self->tick + N_SLOTS)
-        tick = self->tick + N_SLOTS - 1;
-    s->slot = tick & (N_SLOTS - 1);
-    slot = &self->slots[s->slot];
-    s->prev_due = NULL;
-    s->next_due = *slot;
-    if (s->next_due)
-        s->next_due->prev_due = s;
-    *slot = s;
-    if (s->deadline_ns < self->due_ns)
-        self->due_ns = s->deadline_ns;
-}
-
-static void
-take_from_slot(struct hyperplane_nat *self, struct nat_state *s)
-{
-    if (s->next_due)
-        s->next_due->prev_due = s->prev_due;
-    if (s->prev_due)
-        s->prev_due->next_due = s->next_due;
-    else
-        self->slots[s->slot] = s->next_due;
-}
 
 /* Takes the flow out of all accounts. */
 static void
 settle(struct hyperplane_nat *self, struct nat_state *s)
 {
-    take_from_slot(self, s);
     hg_nat_dest_give_back(self->ports_used, s->dest);
     s->dest = 0;
     self->n_flows--;
@@ -109,37 +51,31 @@ flow_expired(void *self, void *state, uint64_t when_ns)
         run_out(self, s);
 }
 
-/* Ends all flows that ran out by 'now_ns'.  Costs time in proportion to those
- * and to those refreshed since they were last met here, so each flow is met
- * about once in a timeout. */
-static void
-service_expire(struct hyperplane_nat *self, uint64_t now_ns)
+/* ---- Keys ------------------------------------------------------------- */
+
+/* A destination as the external address of this number sees it. */
+static struct hg_nat_dest_key
+dest_key(uint32_t address, uint32_t remote, uint16_t port, uint8_t protocol)
 {
-    uint64_t tick = self->tick, last = now_ns >> SLOT_SHIFT;
+    bool icmp = protocol == HG_PROTO_ICMP || protocol == HG_PROTO_ICMP6;
 
-    if (now_ns < self->due_ns || !self->n_flows)
-        return;
-    self->due_ns = (last + 1) << SLOT_SHIFT;
-    if (last >= tick + N_SLOTS)
-        tick = last - (N_SLOTS - 1);
-    if (last > self->tick)
-        self->tick = last;
-    for (; tick <= last; tick++) {
-        struct nat_state *s = self->slots[tick & (N_SLOTS - 1)], *next;
-
-        for (; s; s = next) {
-            next = s->next_due;
-            if (s->deadline_ns <= now_ns) {
-                run_out(self, s);
-                continue;
-            }
-            take_from_slot(self, s);
-            put_in_slot(self, s);
-        }
-    }
+    return (struct hg_nat_dest_key){.address = address,
+                                    .remote = remote,
+                                    .remote_port = icmp ? 0 : port,
+                                    .protocol = icmp ? (uint8_t)HG_PROTO_ICMP
+                                                     : protocol};
 }
 
-/* ---- Keys ------------------------------------------------------------- */
+/* Which of the gateway's external addresses an inside address is paired with
+ * (RFC 4787 REQ-2). */
+static uint32_t
+paired_with(const struct hyperplane_nat *self, const struct gateway *gw,
+            const struct hg_addr *inside)
+{
+    return gw->n == 1 ? 0
+                      : hg_nat_ports_pair(self->ports_used, inside->byte,
+                                          sizeof(inside->byte), gw->n);
+}
 
 /* The tuple that outside sees, from the external endpoint on. */
 static struct hg_flow_key
@@ -157,36 +93,35 @@ external_key(const struct hyperplane_nat *self,
                                 .protocol = dest->protocol};
 }
 
-/* Turns the record's key so that it begins at the inside endpoint. */
-static void
-inside_key(const struct hyperplane_nat *self, const struct hg_flow *record,
-           const struct nat_state *s, struct hg_flow_key *key)
+/* Whether the inside endpoint is the second of the record's key. */
+static bool
+is_second(const struct hg_flow *record, const struct hg_flow_key *inside)
 {
-    const struct hg_nat_dest_key *dest =
-        hg_nat_dest_key(self->ports_used, s->dest);
-    struct hg_flow_key k;
-    uint32_t remote = 0;
+    struct hg_flow_key key;
 
-    hg_flow_first_key(record, key);
-    key->vpc &= ~REVERSED_VPC;
-    k = *key;
-    if (k.dst.family == 4)
-        remote = hg_addr_ip4(&k.dst);
-    else if (!hg_embedded_ip4(&self->nat64_prefix, k.dst.byte, &remote))
-        remote = ~dest->remote;
-    if (remote == dest->remote && k.sport == s->inside_port)
-        return;
-    *key = (struct hg_flow_key){.vpc = k.vpc,
-                                .src = k.dst,
-                                .dst = k.src,
-                                .sport = k.dport,
-                                .dport = k.sport,
-                                .protocol = k.protocol};
+    hg_flow_first_key(record, &key);
+    return key.sport != inside->sport ||
+           !hg_addr_equal(&key.src, &inside->src);
 }
 
+/* Completes a copy with what is in the record's key. */
 static void
+view_whole(const struct hg_flow *record, const struct nat_state *s,
+           struct nat_flow *out)
+{
+    struct hg_flow_key key;
+
+    hg_flow_first_key(record, &key);
+    out->vpc = key.vpc & ~REVERSED_VPC;
+    out->is_six = key.src.family == 6;
+    if (out->is_six)
+        memcpy(out->inside6, s->inside ? key.dst.byte : key.src.byte,
+               sizeof(out->inside6));
+}
+
+static inline void
 view(const struct hyperplane_nat *self, struct hg_flow *record,
-     struct nat_state *s, struct nat_flow *out)
+     struct nat_state *s, bool from_inside, struct nat_flow *out)
 {
     out->record = record;
     out->stored = s;
@@ -198,15 +133,8 @@ view(const struct hyperplane_nat *self, struct hg_flow *record,
     out->external_port = s->external_port;
     out->state = s->state;
     out->is_six = false;
-    if (s->whole) {
-        struct hg_flow_key key;
-
-        inside_key(self, record, s, &key);
-        out->vpc = key.vpc;
-        out->is_six = key.src.family == 6;
-        if (out->is_six)
-            memcpy(out->inside6, key.src.byte, sizeof(out->inside6));
-    }
+    if (s->whole && !from_inside)
+        view_whole(record, s, out);
 }
 
 /* ---- Finding ---------------------------------------------------------- */
@@ -230,17 +158,35 @@ is_of_flow(const struct hyperplane_nat *self, const struct nat_state *s,
            s->external_port == hg_packet_dport(p);
 }
 
-/* Looks up a whole batch with prefetch.  Time 0 ends nothing: packets ahead
- * in the batch may yet put a deadline off. */
-static void
-service_find_batch(struct hyperplane_nat *self, struct hg_batch *batch)
+/* The destination that a plain packet's flow would have first. */
+static struct hg_nat_dest_key
+first_dest(const struct hyperplane_nat *self, const struct hg_packet *p,
+           const struct gateway *gw)
 {
-    unsigned i;
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+    struct hg_addr inside = hg_addr_from_ip4(hg_get32(ip->src));
+
+    return dest_key(gw->first + paired_with(self, gw, &inside),
+                    hg_get32(ip->dst), hg_packet_dport(p), p->protocol);
+}
+
+/* Looks up a whole batch with prefetch, and what those will need that have no
+ * flow yet. */
+static void
+service_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
+                   struct gateway *const *gateway)
+{
+    struct hg_nat_dest_key key[HG_BATCH_MAX];
+    unsigned n = 0, i;
 
     hg_flow_find_batch(self, batch);
-    for (i = 0; i < batch->n; i++)
-        if (batch->p[i]->flow)
-            __builtin_prefetch(hg_flow_state(self, batch->p[i]->flow, 0));
+    for (i = 0; i < batch->n; i++) {
+        const struct hg_packet *p = batch->p[i];
+
+        if (!p->flow && gateway[i] && is_plain(p) && p->in_port != OUTSIDE)
+            key[n++] = first_dest(self, p, gateway[i]);
+    }
+    hg_nat_dest_fetch(self->ports_used, key, n);
 }
 
 static bool
@@ -255,7 +201,7 @@ find_in(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
     s = hg_flow_state(self, record, p->time_ns);
     if (!is_of_flow(self, s, p, from_inside))
         return false;
-    view(self, record, s, out);
+    view(self, record, s, from_inside, out);
     return true;
 }
 
@@ -303,7 +249,7 @@ find_key_in(struct hyperplane_nat *self, const struct hg_flow_key *key,
     s = hg_flow_state(self, record, now_ns);
     if (!s->dest)
         return false;
-    view(self, record, s, out);
+    view(self, record, s, false, out);
     if (!is_inside)
         return port == out->external_port && ours->family == 4 &&
                hg_addr_ip4(ours) == out->address->ip;
@@ -333,30 +279,14 @@ service_find_key(struct hyperplane_nat *self, const struct hg_flow_key *key,
 /* The destination as this address sees it, if it may have one more flow;
  * else 0. */
 static uint32_t
-open_dest(struct hyperplane_nat *self, const struct hg_nat_dest_key *key,
-          enum nat_result *result)
+open_dest(struct hyperplane_nat *self, const struct hg_nat_dest_key *key)
 {
     uint32_t dest = hg_nat_dest_open(self->ports_used, key);
 
-    if (!dest)
-        *result = NAT_FULL;
-    else if (hg_nat_dest_n(self->ports_used, dest) >=
-             hg_nat_dest_limit(self->ports_used))
-        dest = 0;
-    return dest;
-}
-
-static struct hg_nat_dest_key
-dest_key(const struct hg_flow_key *inside, uint32_t address, uint32_t remote)
-{
-    bool icmp = inside->protocol == HG_PROTO_ICMP ||
-                inside->protocol == HG_PROTO_ICMP6;
-
-    return (struct hg_nat_dest_key){.address = address,
-                                    .remote = remote,
-                                    .remote_port = icmp ? 0 : inside->dport,
-                                    .protocol = icmp ? (uint8_t)HG_PROTO_ICMP
-                                                     : inside->protocol};
+    return hg_nat_dest_n(self->ports_used, dest) <
+                   hg_nat_dest_limit(self->ports_used)
+               ? dest
+               : 0;
 }
 
 /* Adds the flow of 'record' by this external port; false if another has
@@ -378,8 +308,8 @@ take_port(struct hyperplane_nat *self, struct hg_flow *record,
     s->external_port = port;
     s->address = (uint16_t)to->address;
     s->whole = inside->src.family == 6 || inside->vpc;
-    if (inside->src.family == 4)
-        s->inside = hg_addr_ip4(&inside->src);
+    s->inside = inside->src.family == 4 ? hg_addr_ip4(&inside->src)
+                                        : is_second(record, inside);
     hg_nat_dest_take(self->ports_used, dest);
     return true;
 }
@@ -391,16 +321,13 @@ begin_life(struct hyperplane_nat *self, struct hg_flow *record, uint8_t state,
 {
     struct nat_state *s = hg_flow_state(self, record, now_ns);
 
-    if (!self->n_flows++) {
-        self->tick = now_ns >> SLOT_SHIFT;
-        self->due_ns = HG_NEVER;
-    }
+    self->n_flows++;
     s->state = state & 7u;
     s->deadline_ns = deadline_ns;
     hg_flow_keep(self, record, deadline_ns);
     hg_flow_confirm(record); /* RFC 6888 REQ-11: nobody is pushed out. */
-    put_in_slot(self, s);
-    view(self, record, s, out);
+    calendar_note(&self->calendar, s);
+    view(self, record, s, true, out);
 }
 
 /* A random port of this address that is free for the destination. */
@@ -408,25 +335,24 @@ static bool
 choose_port(struct hyperplane_nat *self, struct hg_flow *record,
             const struct hg_flow_key *inside, uint32_t dest, uint64_t now_ns)
 {
-    struct what { /* Without padding. */
-        uint8_t src[16], dst[16];
-        uint16_t sport, dport;
-        uint32_t vpc, protocol;
-    } what = {.sport = inside->sport,
-              .dport = inside->dport,
-              .vpc = inside->vpc,
-              .protocol = inside->protocol};
     struct hg_nat_port_walk walk;
     uint16_t port;
 
-    memcpy(what.src, inside->src.byte, sizeof(what.src));
-    memcpy(what.dst, inside->dst.byte, sizeof(what.dst));
-    hg_nat_port_first(self->ports_used, &what, sizeof(what), &walk);
+    hg_nat_port_first(self->ports_used, &walk);
     while (hg_nat_port_next(&walk, &port))
         if (take_port(self, record, inside, dest, port, now_ns))
             return true;
     hg_nat_dest_close(self->ports_used, dest);
     return false;
+}
+
+/* Whether there may be one more flow; those that ran out do not count. */
+static bool
+service_has_room(struct hyperplane_nat *self, uint64_t now_ns)
+{
+    calendar_turn(self, now_ns);
+    return self->n_flows < self->max_flows &&
+           calendar_has_room(&self->calendar);
 }
 
 /* A record for a flow from inside that has none; NULL if there is no room. */
@@ -454,21 +380,19 @@ service_begin(struct hyperplane_nat *self, struct hg_packet *p,
               const struct gateway *gw, uint32_t remote, uint8_t state,
               uint64_t deadline_ns, struct nat_flow *out)
 {
-    enum nat_result result = NAT_NO_PORT;
     struct hg_flow *record = NULL;
     struct hg_flow_key inside;
     uint32_t first, i;
 
-    service_expire(self, p->time_ns); /* So that limits are exact. */
-    if (self->n_flows >= self->max_flows)
+    if (!service_has_room(self, p->time_ns))
         return NAT_FULL;
     hg_flow_key_of(p, &inside);
-    first = hg_nat_ports_pair(self->ports_used, inside.src.byte,
-                              sizeof(inside.src.byte), gw->n);
+    first = paired_with(self, gw, &inside.src);
     for (i = 0; i < gw->n; i++) {
         struct hg_nat_dest_key key =
-            dest_key(&inside, gw->first + (first + i) % gw->n, remote);
-        uint32_t dest = open_dest(self, &key, &result);
+            dest_key(gw->first + (first + i) % gw->n, remote, inside.dport,
+                     inside.protocol);
+        uint32_t dest = open_dest(self, &key);
 
         if (!dest)
             continue;
@@ -483,7 +407,7 @@ service_begin(struct hyperplane_nat *self, struct hg_packet *p,
         begin_life(self, record, state, p->time_ns, deadline_ns, out);
         return NAT_OK;
     }
-    return result;
+    return NAT_NO_PORT;
 }
 
 /* Gives a flow a state and a deadline. */
@@ -492,18 +416,16 @@ service_update(struct hyperplane_nat *self, struct nat_flow *flow,
                uint8_t state, uint64_t deadline_ns)
 {
     struct nat_state *s = flow->stored;
+    bool is_sooner;
 
     s->state = state & 7u;
     if (deadline_ns == s->deadline_ns)
         return;
     hg_flow_keep(self, flow->record, deadline_ns);
-    if (deadline_ns < s->deadline_ns) {
-        take_from_slot(self, s);
-        s->deadline_ns = deadline_ns;
-        put_in_slot(self, s);
-    } else {
-        s->deadline_ns = deadline_ns;
-    }
+    is_sooner = deadline_ns < s->deadline_ns;
+    s->deadline_ns = deadline_ns;
+    if (is_sooner)
+        calendar_forward(&self->calendar, s);
 }
 
 static void
@@ -516,26 +438,28 @@ service_end(struct hyperplane_nat *self, const struct nat_flow *flow)
 /* ---- Flows from and to text ------------------------------------------- */
 
 static void
-describe(const struct hyperplane_nat *self, const struct hg_flow *record,
-         const struct nat_state *s, struct hg_nat_flow *f)
+describe(const struct hyperplane_nat *self, const struct nat_flow *flow,
+         struct hg_nat_flow *f)
 {
     const struct hg_nat_dest_key *dest =
-        hg_nat_dest_key(self->ports_used, s->dest);
-    const struct address *a = &self->addresses[s->address];
-    struct hg_flow_key key;
+        hg_nat_dest_key(self->ports_used, flow->stored->dest);
 
-    inside_key(self, record, s, &key);
-    *f = (struct hg_nat_flow){.inside = key.src,
-                              .external = a->ip,
+    *f = (struct hg_nat_flow){.inside = hg_addr_from_ip4(flow->inside),
+                              .external = flow->address->ip,
                               .remote = dest->remote,
-                              .vpc = key.vpc,
-                              .inside_port = s->inside_port,
-                              .external_port = s->external_port,
+                              .vpc = flow->vpc,
+                              .inside_port = flow->inside_port,
+                              .external_port = flow->external_port,
                               .remote_port = dest->remote_port,
                               .protocol = dest->protocol,
-                              .state = s->state,
-                              .deadline_ns = s->deadline_ns};
-    snprintf(f->gateway, sizeof(f->gateway), "%s", a->gateway->name);
+                              .state = flow->state,
+                              .deadline_ns = flow->deadline_ns};
+    if (flow->is_six) {
+        f->inside.family = 6;
+        memcpy(f->inside.byte, flow->inside6, sizeof(flow->inside6));
+    }
+    snprintf(f->gateway, sizeof(f->gateway), "%s",
+             flow->address->gateway->name);
 }
 
 /* Writes the packet from inside that would have begun the flow into 'frame'
@@ -584,7 +508,6 @@ service_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
                 uint64_t now_ns, struct nat_flow *out)
 {
     struct address *a = find_address(self, f->vpc, f->external);
-    enum nat_result result = NAT_NO_PORT;
     struct hg_nat_dest_key key;
     struct hg_flow_key inside = {0};
     struct hg_flow *record;
@@ -594,17 +517,17 @@ service_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
 
     if (!a || (f->gateway[0] && strcmp(f->gateway, a->gateway->name)))
         return NAT_FOREIGN;
-    service_expire(self, now_ns);
-    if (self->n_flows >= self->max_flows)
+    if (!service_has_room(self, now_ns))
         return NAT_FULL;
     make_first_packet(self, f, now_ns, frame, &p);
     hg_flow_key_of(&p, &inside);
     if (service_find(self, &p, true, out))
         return NAT_EXISTS;
-    key = dest_key(&inside, (uint32_t)(a - self->addresses), f->remote);
-    dest = open_dest(self, &key, &result);
+    key = dest_key((uint32_t)(a - self->addresses), f->remote, inside.dport,
+                   inside.protocol);
+    dest = open_dest(self, &key);
     if (!dest)
-        return result;
+        return NAT_NO_PORT;
     record = new_record(self, &p);
     if (record &&
         take_port(self, record, &inside, dest, f->external_port, now_ns)) {
@@ -625,8 +548,8 @@ walk_one(void *walk_, struct hg_flow *record, void *state)
 
     if (!s->dest)
         return true;
-    view(walk->self, record, s, &flow);
-    describe(walk->self, record, s, &f);
+    view(walk->self, record, s, false, &flow);
+    describe(walk->self, &flow, &f);
     return walk->fn(walk->aux, &f, &flow);
 }
 
@@ -654,7 +577,6 @@ service_configure(struct hyperplane_nat *self)
 static bool
 service_start(struct hyperplane_nat *self, struct hg_error *error)
 {
-    self->due_ns = HG_NEVER;
     self->ports_used =
         hg_nat_ports_create(self->n_addresses, self->ports,
                             self->connections_per_destination, hg_seed(self));

@@ -22,7 +22,7 @@ nat_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
     if (self->compact)
         compact_find_batch(self, batch, gateway);
     else
-        service_find_batch(self, batch);
+        service_find_batch(self, batch, gateway);
 }
 
 /* The flow of the packet at self->at of a batch that was looked up. */
@@ -108,7 +108,7 @@ nat_expire(struct hyperplane_nat *self, uint64_t now_ns)
     if (self->compact)
         compact_expire(self, now_ns);
     else
-        service_expire(self, now_ns);
+        calendar_turn(self, now_ns);
 }
 
 /* ---- All flows -------------------------------------------------------- */
@@ -120,7 +120,7 @@ nat_expire_all(struct hyperplane_nat *self, uint64_t now_ns)
     if (self->compact)
         hg_nat_compact_sweep(self->compact->table, now_ns, UINT64_MAX);
     else
-        service_expire(self, now_ns);
+        calendar_turn(self, now_ns);
 }
 
 static void
@@ -171,6 +171,7 @@ static void
 free_table(struct hyperplane_nat *self)
 {
     compact_free(self);
+    calendar_uninit(&self->calendar);
     hg_nat_ports_destroy(self->ports_used);
 }
 

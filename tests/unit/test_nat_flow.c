@@ -96,7 +96,7 @@ TEST(a_walk_over_the_ports_visits_each_once)
 
             memset(seen, 0, sizeof(seen));
             n = 0;
-            hg_nat_port_first(t, "flow", 4, &walk);
+            hg_nat_port_first(t, &walk);
             while (hg_nat_port_next(&walk, &port)) {
                 if (port < ranges[r].low || port > ranges[r].high ||
                     seen[port])
@@ -126,7 +126,7 @@ TEST(ports_are_repeatable_under_a_seed_and_differ_with_another)
         for (k = 0; k < 3; k++) {
             struct hg_nat_port_walk walk;
 
-            hg_nat_port_first(t[k], &i, sizeof(i), &walk);
+            hg_nat_port_first(t[k], &walk);
             REQUIRE(hg_nat_port_next(&walk, &port[k]));
         }
         CHECK_EQ(port[0], port[1]);

@@ -1,9 +1,9 @@
 /* headgate/nat_ports.h: how many flows lead from each external address of a
  * NAT to each remote endpoint, and in which order ports are tried.
  *
- *     dest = hg_nat_dest_open(ports, &key)          0: no memory
+ *     dest = hg_nat_dest_open(ports, &key)
  *     if (hg_nat_dest_n(ports, dest) < hg_nat_dest_limit(ports))
- *         hg_nat_port_first(ports, what, &walk), then hg_nat_port_next(&walk)
+ *         hg_nat_port_first(ports, &walk), then hg_nat_port_next(&walk)
  *         until one is free; hg_nat_dest_take(ports, dest)
  *     hg_nat_dest_close(ports, dest)
  *     ...
@@ -12,7 +12,8 @@
  * Where flows are is not known here (that which keeps them knows which ports
  * are free); so the limit is exact if each flow is given back when it ends.
  *
- * Memory: 32 bytes for each destination now in use, in arrays that double.
+ * Memory: 27 to 37 bytes for each destination now in use; running out of it
+ * ends the program.
  *
  * Thread-safety: belongs to one worker. */
 #ifndef HEADGATE_NAT_PORTS_H
@@ -45,8 +46,12 @@ HG_API struct hg_nat_ports *hg_nat_ports_create(unsigned n_addresses,
                                                 uint64_t seed);
 HG_API void hg_nat_ports_destroy(struct hg_nat_ports *);
 
-/* The number of the destination, which stays until it is closed or given back
- * with no flows left; 0 without memory. */
+/* Begins the cache misses of hg_nat_dest_open() for 'n' keys together. */
+HG_API void hg_nat_dest_fetch(const struct hg_nat_ports *,
+                              const struct hg_nat_dest_key *, unsigned n);
+
+/* The number of the destination, never 0, which stays until it is closed or
+ * given back with no flows left. */
 HG_API uint32_t hg_nat_dest_open(struct hg_nat_ports *,
                                  const struct hg_nat_dest_key *);
 HG_API void hg_nat_dest_close(struct hg_nat_ports *, uint32_t dest);
@@ -72,8 +77,7 @@ HG_API uint32_t hg_nat_ports_peak(const struct hg_nat_ports *,
                                   uint32_t address);
 
 /* The ports of the range in a random order that visits each once (RFC 6056
- * 3.3.1): a keyed hash of 'what', which names the flow, and of how many were
- * chosen before gives the first. */
+ * 3.3.1): a keyed hash of how many walks there were before gives the first. */
 struct hg_nat_port_walk {
     uint32_t low;
     uint32_t n;
@@ -82,22 +86,11 @@ struct hg_nat_port_walk {
     uint32_t left;
 };
 
-HG_API void hg_nat_port_first(struct hg_nat_ports *, const void *what,
-                              size_t size, struct hg_nat_port_walk *);
+HG_API void hg_nat_port_first(struct hg_nat_ports *,
+                              struct hg_nat_port_walk *);
 
 /* The next to try; false after the last. */
-static inline bool
-hg_nat_port_next(struct hg_nat_port_walk *w, uint16_t *port)
-{
-    if (!w->left)
-        return false;
-    w->left--;
-    *port = (uint16_t)(w->low + w->at);
-    w->at += w->step;
-    if (w->at >= w->n)
-        w->at -= w->n;
-    return true;
-}
+HG_API bool hg_nat_port_next(struct hg_nat_port_walk *, uint16_t *port);
 
 /* A number below 'n' for an inside address, always the same: which external
  * address it is paired with (RFC 4787 REQ-2). */
