@@ -65,31 +65,43 @@ tcp_timeout(const struct hyperplane_nat *self, uint8_t state, bool has_changed,
     }
 }
 
-/* Brings the flow up to date with a packet of it. */
+/* Brings a TCP flow up to date with a segment of it that may change its
+ * state. */
 static void
+touch_tcp(struct hyperplane_nat *self, const struct hg_packet *p,
+          struct nat_flow *flow, bool from_inside, uint8_t flags)
+{
+    struct gateway *gw = flow->address->gateway;
+    uint8_t state = hg_nat_tcp_next(flow->state, from_inside, flags);
+    uint64_t timeout_ns = tcp_timeout(self, state, state != flow->state,
+                                      from_inside && flags & HG_TCP_SYN);
+
+    if (flow->state == HG_NAT_INIT && state == HG_NAT_ESTABLISHED)
+        METRIC(self, gw, connection_established_count, 1);
+    if (state == HG_NAT_INIT && flow->state != HG_NAT_INIT)
+        METRIC(self, gw, connection_attempt_count, 1);
+    if (timeout_ns || state != flow->state)
+        nat_update(self, flow, state,
+                   timeout_ns ? p->time_ns + timeout_ns : flow->deadline_ns);
+}
+
+/* Brings the flow up to date with a packet of it. */
+static inline void
 touch(struct hyperplane_nat *self, const struct hg_packet *p,
       struct nat_flow *flow, bool from_inside)
 {
-    struct gateway *gw = flow->address->gateway;
-    uint8_t state = flow->state;
-    uint64_t timeout_ns;
+    const uint8_t changing = HG_TCP_SYN | HG_TCP_FIN | HG_TCP_RST;
 
     if (p->protocol == HG_PROTO_TCP) {
         uint8_t flags = ((const struct hg_tcp *)hg_packet_l4(p))->flags;
 
-        state = hg_nat_tcp_next(flow->state, from_inside, flags);
-        if (flow->state == HG_NAT_INIT && state == HG_NAT_ESTABLISHED)
-            METRIC(self, gw, connection_established_count, 1);
-        if (state == HG_NAT_INIT && flow->state != HG_NAT_INIT)
-            METRIC(self, gw, connection_attempt_count, 1);
-        timeout_ns = tcp_timeout(self, state, state != flow->state,
-                                 from_inside && flags & HG_TCP_SYN);
-    } else {
-        timeout_ns = idle_ns(self, p->protocol);
+        if (flow->state != HG_NAT_ESTABLISHED || flags & changing) {
+            touch_tcp(self, p, flow, from_inside, flags);
+            return;
+        }
     }
-    if (timeout_ns || state != flow->state)
-        nat_update(self, flow, state,
-                   timeout_ns ? p->time_ns + timeout_ns : flow->deadline_ns);
+    nat_update(self, flow, flow->state,
+               p->time_ns + idle_ns(self, p->protocol));
 }
 
 /* The state that the first packet of a flow puts it in; or false if it may
@@ -175,12 +187,13 @@ translate_out(struct hyperplane_nat *self, struct hg_packet *p,
     struct nat_flow flow;
     hg_counter *reason;
 
-    if (mtu) {
+    if (!mtu && find_out(self, p, gw, &flow)) {
+        touch(self, p, &flow, true);
+    } else if (find_address(self, p->vpc, remote)) {
+        return hg_drop(&self->hairpin); /* Which no flow is. */
+    } else if (mtu) {
         answer_too_big(self, p, gw->source, mtu);
         return hg_drop(&self->too_big);
-    }
-    if (find_out(self, p, gw, &flow)) {
-        touch(self, p, &flow, true);
     } else {
         reason = begin_flow(self, p, gw, remote, &flow);
         if (reason)
@@ -323,6 +336,8 @@ from_inside(struct hyperplane_nat *self, struct hg_packet *p)
 
     if (!find_remote(self, p, &remote))
         return hg_drop(&self->not_ipv4);
+    if (gw && is_plain(p))
+        return translate_out(self, p, gw, remote);
     if (find_address(self, p->vpc, remote))
         return hg_drop(&self->hairpin);
     if (!gw)
@@ -346,6 +361,8 @@ from_outside(struct hyperplane_nat *self, struct hg_packet *p)
         return hg_drop(&self->not_ipv4);
     if (!self->at_gateway)
         return hg_drop(&self->wrong_destination);
+    if (is_plain(p))
+        return translate_in(self, p);
     reason = refuse(self, p);
     if (reason)
         return hg_drop(reason);
@@ -358,8 +375,9 @@ from_outside(struct hyperplane_nat *self, struct hg_packet *p)
 
 /* ---- Batches ---------------------------------------------------------- */
 
+/* Counts 'n' packets within one window. */
 static void
-add_to_peak(struct nat_peak *peak, uint64_t now_ns, uint32_t bytes)
+add_to_peak(struct nat_peak *peak, uint64_t now_ns, unsigned n, uint64_t bytes)
 {
     if (now_ns >= peak->window_end_ns) {
         uint64_t length = PEAK_SECONDS * HG_SEC;
@@ -368,46 +386,71 @@ add_to_peak(struct nat_peak *peak, uint64_t now_ns, uint32_t bytes)
         peak->bytes = peak->packets = 0;
     }
     peak->bytes += bytes;
-    peak->packets++;
+    peak->packets += n;
     if (peak->bytes > peak->most_bytes)
         peak->most_bytes = peak->bytes;
     if (peak->packets > peak->most_packets)
         peak->most_packets = peak->packets;
 }
 
+/* Counts packets that came in for one gateway, or for none, within one
+ * window of the peaks, and from one side. */
 static void
-count_in(struct hyperplane_nat *self, const struct hg_packet *p)
+count_in(struct hyperplane_nat *self, struct gateway *gw,
+         const struct hg_packet *first, unsigned n, uint64_t bytes)
 {
-    struct gateway *gw = self->at_gateway;
-    uint32_t bytes = packet_bytes(p);
-
-    if (p->in_port != OUTSIDE) {
-        METRIC(self, gw, packets_in_from_source, 1);
+    if (first->in_port != OUTSIDE) {
+        METRIC(self, gw, packets_in_from_source, n);
         METRIC(self, gw, bytes_in_from_source, bytes);
     } else {
-        METRIC(self, gw, packets_in_from_destination, 1);
+        METRIC(self, gw, packets_in_from_destination, n);
         METRIC(self, gw, bytes_in_from_destination, bytes);
     }
-    add_to_peak(&self->peak, p->time_ns, bytes);
+    add_to_peak(&self->peak, first->time_ns, n, bytes);
     if (gw)
-        add_to_peak(&gw->peak, p->time_ns, bytes);
+        add_to_peak(&gw->peak, first->time_ns, n, bytes);
 }
 
-static int
-nat_packet(struct hyperplane_nat *self, struct hg_packet *p,
-           struct gateway *gw)
+static void
+count_arrivals(struct hyperplane_nat *self, const struct hg_batch *batch,
+               struct gateway *const *gateway)
 {
-    int verdict;
+    const uint64_t window = PEAK_SECONDS * HG_SEC;
+    unsigned at = 0, i;
 
-    self->at_gateway = gw;
-    count_in(self, p);
-    verdict =
-        p->in_port != OUTSIDE ? from_inside(self, p) : from_outside(self, p);
-    if (verdict == HG_DROPPED)
-        METRIC(self, gw, packets_drop_count, 1);
-    else if (verdict >= 0)
-        count_out(self, (unsigned)verdict, p);
-    return verdict;
+    for (i = 0; at < batch->n; at = i) {
+        const struct hg_packet *first = batch->p[at];
+        uint64_t end_ns = (first->time_ns / window + 1) * window, bytes = 0;
+
+        for (;
+             i < batch->n && gateway[i] == gateway[at] &&
+             batch->p[i]->time_ns < end_ns &&
+             (batch->p[i]->in_port != OUTSIDE) == (first->in_port != OUTSIDE);
+             i++)
+            bytes += packet_bytes(batch->p[i]);
+        count_in(self, gateway[at], first, i - at, bytes);
+    }
+}
+
+static void
+count_verdicts(struct hyperplane_nat *self, const struct hg_batch *batch,
+               struct gateway *const *gateway, const int16_t *verdict)
+{
+    unsigned at = 0, i;
+
+    for (i = 0; at < batch->n; at = i) {
+        uint64_t bytes = 0;
+
+        for (; i < batch->n && gateway[i] == gateway[at] &&
+               verdict[i] == verdict[at];
+             i++)
+            if (verdict[at] >= 0)
+                bytes += packet_bytes(batch->p[i]);
+        if (verdict[at] >= 0)
+            count_out(self, gateway[at], (unsigned)verdict[at], i - at, bytes);
+        else if (verdict[at] == HG_DROPPED)
+            METRIC(self, gateway[at], packets_drop_count, i - at);
+    }
 }
 
 /* The gateway of a packet.  One from outside that is for a gateway's address
@@ -457,15 +500,21 @@ nat_batch(struct hyperplane_nat *self, struct hg_batch *batch)
 
     for (self->at = 0; self->at < batch->n; self->at++)
         gateway[self->at] = gateway_of(self, batch->p[self->at]);
+    count_arrivals(self, batch, gateway);
     nat_find_batch(self, batch, gateway);
     self->batch = batch;
     self->verdict = verdict;
     self->has_gone = self->has_resized = false;
     for (self->at = 0; self->at < batch->n; self->at++) {
+        struct hg_packet *p = batch->p[self->at];
+
+        self->at_gateway = gateway[self->at];
         verdict[self->at] =
-            (int16_t)nat_packet(self, batch->p[self->at], gateway[self->at]);
+            (int16_t)(p->in_port != OUTSIDE ? from_inside(self, p)
+                                            : from_outside(self, p));
         differs |= verdict[self->at] ^ verdict[0];
     }
+    count_verdicts(self, batch, gateway, verdict);
     self->active_connection_count.n = self->n_flows;
     self->peak_bytes_per_second.n = self->peak.most_bytes / PEAK_SECONDS;
     self->peak_packets_per_second.n = self->peak.most_packets / PEAK_SECONDS;

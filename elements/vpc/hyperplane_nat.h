@@ -412,18 +412,17 @@ packet_bytes(const struct hg_packet *p)
                : p->wire_len;
 }
 
+/* Counts 'n' packets that leave by 'port'. */
 static inline void
-count_out(struct hyperplane_nat *self, unsigned port,
-          const struct hg_packet *p)
+count_out(struct hyperplane_nat *self, struct gateway *gw, unsigned port,
+          unsigned n, uint64_t bytes)
 {
-    struct gateway *gw = self->at_gateway;
-
     if (port == OUTSIDE) {
-        METRIC(self, gw, packets_out_to_destination, 1);
-        METRIC(self, gw, bytes_out_to_destination, packet_bytes(p));
+        METRIC(self, gw, packets_out_to_destination, n);
+        METRIC(self, gw, bytes_out_to_destination, bytes);
     } else {
-        METRIC(self, gw, packets_out_to_source, 1);
-        METRIC(self, gw, bytes_out_to_source, packet_bytes(p));
+        METRIC(self, gw, packets_out_to_source, n);
+        METRIC(self, gw, bytes_out_to_source, bytes);
     }
 }
 
@@ -431,7 +430,7 @@ count_out(struct hyperplane_nat *self, unsigned port,
 static inline void
 send_out(struct hyperplane_nat *self, unsigned port, struct hg_packet *p)
 {
-    count_out(self, port, p);
+    count_out(self, self->at_gateway, port, 1, packet_bytes(p));
     hg_emit(self, port, p);
 }
 

@@ -325,13 +325,10 @@ compact_begin(struct hyperplane_nat *self, const struct hg_packet *p,
 
 static enum nat_result
 compact_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
-                uint64_t now_ns, struct nat_flow *out)
+                const struct address *a, uint64_t now_ns, struct nat_flow *out)
 {
     struct nat_compact *c = self->compact;
-    const struct address *a = find_address(self, f->vpc, f->external);
 
-    if (!a || (f->gateway[0] && strcmp(f->gateway, a->gateway->name)))
-        return NAT_FOREIGN;
     if (f->inside.family != 4 ||
         f->deadline_ns - now_ns > HG_NAT_COMPACT_HORIZON_NS)
         return NAT_NOT_COMPACT;

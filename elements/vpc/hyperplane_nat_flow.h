@@ -49,6 +49,7 @@ enum nat_result {
     NAT_EXISTS,  /* The inside tuple has a flow already. */
     NAT_TAKEN,   /* The external tuple belongs to another flow. */
     NAT_FOREIGN, /* The external address is none of the gateways'. */
+    NAT_HAIRPIN, /* The remote address is one of the gateways'. */
     NAT_NOT_COMPACT
 };
 

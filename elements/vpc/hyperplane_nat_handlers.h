@@ -97,6 +97,8 @@ install(struct hyperplane_nat *self, uint64_t now_ns,
                       "external address and port",
         [NAT_FOREIGN] = "its external address is none of the option "
                         "'public' (or, of a private gateway, 'private')",
+        [NAT_HAIRPIN] = "its remote address is an external one, and there "
+                        "is no hairpinning",
         [NAT_NOT_COMPACT] = "'table = compact' has no flows from IPv6, and "
                             "none that live longer than 6.5 days"};
     enum nat_result result;

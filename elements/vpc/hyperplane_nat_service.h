@@ -505,9 +505,8 @@ make_first_packet(const struct hyperplane_nat *self,
 /* Adds a flow just as it is given.  Its port may lie outside of the range. */
 static enum nat_result
 service_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
-                uint64_t now_ns, struct nat_flow *out)
+                const struct address *a, uint64_t now_ns, struct nat_flow *out)
 {
-    struct address *a = find_address(self, f->vpc, f->external);
     struct hg_nat_dest_key key;
     struct hg_flow_key inside = {0};
     struct hg_flow *record;
@@ -515,8 +514,6 @@ service_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
     uint8_t frame[80];
     uint32_t dest;
 
-    if (!a || (f->gateway[0] && strcmp(f->gateway, a->gateway->name)))
-        return NAT_FOREIGN;
     if (!service_has_room(self, now_ns))
         return NAT_FULL;
     make_first_packet(self, f, now_ns, frame, &p);

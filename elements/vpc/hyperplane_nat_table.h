@@ -76,8 +76,14 @@ static enum nat_result
 nat_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
             uint64_t now_ns, struct nat_flow *out)
 {
-    return self->compact ? compact_install(self, f, now_ns, out)
-                         : service_install(self, f, now_ns, out);
+    struct address *a = find_address(self, f->vpc, f->external);
+
+    if (!a || (f->gateway[0] && strcmp(f->gateway, a->gateway->name)))
+        return NAT_FOREIGN;
+    if (find_address(self, f->vpc, f->remote))
+        return NAT_HAIRPIN;
+    return self->compact ? compact_install(self, f, a, now_ns, out)
+                         : service_install(self, f, a, now_ns, out);
 }
 
 /* Gives a flow a state and a deadline. */
