@@ -75,26 +75,31 @@ tenant_of(struct nat_compact *c, uint32_t vpc, uint32_t gateway)
 
 /* ---- Flows as the element sees them ----------------------------------- */
 
-static struct address *
+/* 'guess' says which one of its gateway's addresses it probably is: to search
+ * them is to be surprised by where it ends. */
+static inline struct address *
 compact_address(const struct hyperplane_nat *self,
-                const struct hg_nat_compact_flow *f)
+                const struct hg_nat_compact_flow *f, unsigned guess)
 {
     const struct gateway *gw =
         &self->gateways[self->compact->tenant[f->tenant].gateway];
     struct address *a = &self->addresses[gw->first];
 
+    if (guess < gw->n && a[guess].ip == f->external)
+        return a + guess;
     while (a->ip != f->external)
         a++;
     return a;
 }
 
 /* Completes 'out', whose 'compact' the table filled in. */
-static void
-compact_view(const struct hyperplane_nat *self, struct nat_flow *out)
+static inline void
+compact_view(const struct hyperplane_nat *self, unsigned guess,
+             struct nat_flow *out)
 {
     const struct hg_nat_compact_flow *f = &out->compact;
 
-    out->address = compact_address(self, f);
+    out->address = compact_address(self, f, guess);
     out->deadline_ns = f->deadline_ns;
     out->inside = f->inside;
     out->vpc = self->compact->tenant[f->tenant].vpc;
@@ -115,23 +120,19 @@ static void
 compact_ran_out(void *self_, const struct hg_nat_compact_flow *f)
 {
     struct hyperplane_nat *self = self_;
-    struct address *a = compact_address(self, f);
+    struct address *a = compact_address(self, f, 0);
 
     if (!nat_is_closed(f->state))
         METRIC(self, a->gateway, idle_timeout_count, 1);
     compact_settle(self, a);
 }
 
-/* Moves the hand as far as the time since it last moved asks for. */
 static void
-compact_expire(struct hyperplane_nat *self, uint64_t now_ns)
+move_hand(struct nat_compact *c, uint64_t now_ns)
 {
-    struct nat_compact *c = self->compact;
     struct hg_nat_compact_stats stats;
     uint64_t n, past_ms;
 
-    if (now_ns < c->moved_ns + HAND_PAUSE_MS * HG_MSEC)
-        return;
     past_ms = (now_ns - c->moved_ns) / HG_MSEC;
     c->moved_ns = now_ns;
     hg_nat_compact_get_stats(c->table, &stats);
@@ -140,6 +141,14 @@ compact_expire(struct hyperplane_nat *self, uint64_t now_ns)
         n = HAND_RATE;
     n = past_ms < HAND_ROUND_S * 1000 ? n * past_ms / 1000 : HAND_MOST;
     hg_nat_compact_sweep(c->table, now_ns, n < HAND_MOST ? n : HAND_MOST);
+}
+
+/* Moves the hand as far as the time since it last moved asks for. */
+static inline void
+compact_expire(struct hyperplane_nat *self, uint64_t now_ns)
+{
+    if (now_ns >= self->compact->moved_ns + HAND_PAUSE_MS * HG_MSEC)
+        move_hand(self->compact, now_ns);
 }
 
 /* ---- Finding ---------------------------------------------------------- */
@@ -229,7 +238,7 @@ compact_find(struct hyperplane_nat *self, const struct hg_packet *p,
         !(from_inside &&
           find_elsewhere(c, &key->tuple, p->time_ns, &out->compact)))
         return false;
-    compact_view(self, out);
+    compact_view(self, key->external, out);
     return true;
 }
 
@@ -263,7 +272,7 @@ compact_find_key(struct hyperplane_nat *self, const struct hg_flow_key *key,
     if (!hg_nat_compact_find(c->table, &t, is_inside, now_ns, &out->compact) &&
         !(is_inside && find_elsewhere(c, &t, now_ns, &out->compact)))
         return false;
-    compact_view(self, out);
+    compact_view(self, 0, out);
     return true;
 }
 
@@ -303,7 +312,7 @@ compact_added(struct hyperplane_nat *self, enum hg_nat_compact_result result,
               struct nat_flow *out)
 {
     if (result == HG_NAT_COMPACT_OK) {
-        compact_view(self, out);
+        compact_view(self, 0, out);
         out->address->n_flows++;
         self->n_flows++;
     }
@@ -377,7 +386,7 @@ compact_walk(struct nat_walk *walk, uint64_t now_ns)
         const struct hg_nat_compact_flow *c = &flow.compact;
         struct hg_nat_flow f;
 
-        compact_view(self, &flow);
+        compact_view(self, 0, &flow);
         f = (struct hg_nat_flow){.inside = hg_addr_from_ip4(c->inside),
                                  .external = c->external,
                                  .remote = c->remote,

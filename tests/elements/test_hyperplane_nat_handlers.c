@@ -79,12 +79,17 @@ TEST(flows_that_clash_are_refused_all_or_none)
         "{\"proto\":\"udp\",\"inside\":{\"addr\":\"10.0.0.6\",\"port\":1},"
         "\"external\":{\"addr\":\"198.51.100.9\",\"port\":7000},"
         "\"remote\":{\"addr\":\"203.0.113.8\",\"port\":53}}";
+    static const char hairpin[] =
+        "{\"proto\":\"udp\",\"inside\":{\"addr\":\"10.0.0.6\",\"port\":1},"
+        "\"external\":{\"addr\":\"198.51.100.1\",\"port\":7000},"
+        "\"remote\":{\"addr\":\"198.51.100.1\",\"port\":53}}";
     char two[1024];
     struct bench *b = NAT();
 
     bench_write(b, "import", FLOW);
     import_refused(b, FLOW, "already");
     import_refused(b, foreign, "none of the option 'public'");
+    import_refused(b, hairpin, "no hairpinning");
     import_refused(b, "nonsense", "a flow is a JSON object");
     snprintf(two, sizeof(two), "%s\n%s", other, FLOW);
     import_refused(b, two, "flow 2 cannot be imported: ");
