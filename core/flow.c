@@ -204,6 +204,16 @@ hg_flow_create(void *self, struct hg_packet *p)
     return p->flow;
 }
 
+void
+hg_flow_fetch_key(void *self, const struct hg_flow_key *key)
+{
+    struct flow_table *t = table_of(self);
+    struct flow_tuple tuple;
+
+    flow_tuple_of_key(key, t->seed, &tuple);
+    flow_index_fetch(&t->index, tuple.hash);
+}
+
 bool
 hg_flow_add_key(void *self, struct hg_flow *flow,
                 const struct hg_flow_key *key, uint64_t now_ns)

@@ -28,7 +28,7 @@ struct hg_nat_ports {
     uint32_t n_ports;
     uint32_t limit;
     uint64_t seed_dest, seed_pair, seed_port;
-    uint64_t n_chosen;
+    uint64_t n_walks;
 
     struct hash_index index;
     struct stretch memory; /* Of 'dest'. */
@@ -182,20 +182,39 @@ gcd(uint32_t a, uint32_t b)
     return a;
 }
 
+/* A number below 'n' from 32 random bits. */
+static inline uint32_t
+below(uint32_t random, uint32_t n)
+{
+    return (uint32_t)((uint64_t)random * n >> 32);
+}
+
+static inline uint64_t
+random_of_walk(const struct hg_nat_ports *t, uint64_t walk)
+{
+    return XXH3_64bits_withSeed(&walk, sizeof walk, t->seed_port);
+}
+
+uint16_t
+hg_nat_port_ahead(const struct hg_nat_ports *t, unsigned n)
+{
+    uint64_t random = random_of_walk(t, t->n_walks + n);
+
+    return (uint16_t)(t->range.low +
+                      below((uint32_t)(random >> 32), t->n_ports));
+}
+
 void
 hg_nat_port_first(struct hg_nat_ports *t, struct hg_nat_port_walk *w)
 {
-    const uint64_t random =
-        XXH3_64bits_withSeed(&t->n_chosen, sizeof t->n_chosen, t->seed_port);
-    uint32_t n = t->n_ports;
+    uint64_t random = random_of_walk(t, t->n_walks++);
 
-    t->n_chosen++;
     *w = (struct hg_nat_port_walk){
         .low = t->range.low,
-        .n = n,
-        .left = n,
-        .at = (uint32_t)((random >> 32) * n >> 32),
-        .step = 1 + (uint32_t)((random & UINT32_MAX) * n >> 32)};
+        .n = t->n_ports,
+        .left = t->n_ports,
+        .at = below((uint32_t)(random >> 32), t->n_ports),
+        .step = 1 + below((uint32_t)random, t->n_ports)};
 }
 
 /* A stride that shares no divisor with the number of ports visits each once.
@@ -219,7 +238,8 @@ uint32_t
 hg_nat_ports_pair(const struct hg_nat_ports *t, const void *inside,
                   size_t size, uint32_t n)
 {
-    return (uint32_t)(XXH3_64bits_withSeed(inside, size, t->seed_pair) % n);
+    return below((uint32_t)XXH3_64bits_withSeed(inside, size, t->seed_pair),
+                 n);
 }
 
 /* ---- Creating --------------------------------------------------------- */

@@ -187,6 +187,12 @@ service_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
             key[n++] = first_dest(self, p, gateway[i]);
     }
     hg_nat_dest_fetch(self->ports_used, key, n);
+    for (i = 0; i < n; i++) {
+        struct hg_flow_key external = external_key(
+            self, &key[i], hg_nat_port_ahead(self->ports_used, i));
+
+        hg_flow_fetch_key(self, &external);
+    }
 }
 
 static bool

@@ -114,8 +114,8 @@ TEST(ports_are_repeatable_under_a_seed_and_differ_with_another)
 {
     static const uint64_t seeds[] = {1, 1, 2};
     struct hg_nat_ports *t[3];
-    unsigned same = 0, neighbours = 0, k;
-    uint16_t i, last = 0;
+    unsigned same = 0, neighbours = 0, k, n;
+    uint16_t ahead[3][3], i, last = 0;
 
     for (k = 0; k < 3; k++)
         t[k] = hg_nat_ports_create(1, (struct hg_port_range){1024, 65535},
@@ -126,8 +126,12 @@ TEST(ports_are_repeatable_under_a_seed_and_differ_with_another)
         for (k = 0; k < 3; k++) {
             struct hg_nat_port_walk walk;
 
+            if (i % 3 == 0)
+                for (n = 0; n < 3; n++)
+                    ahead[k][n] = hg_nat_port_ahead(t[k], n);
             hg_nat_port_first(t[k], &walk);
             REQUIRE(hg_nat_port_next(&walk, &port[k]));
+            CHECK_EQ(port[k], ahead[k][i % 3]);
         }
         CHECK_EQ(port[0], port[1]);
         same += port[0] == port[2];

@@ -90,6 +90,11 @@ HG_API void hg_flow_forget(struct hg_packet *p);
 HG_API bool hg_flow_add_key(void *self, struct hg_flow *,
                             const struct hg_flow_key *key, uint64_t now_ns);
 
+/* Fetches into the cache what hg_flow_add_key() or hg_flow_find_key() will
+ * read for 'key': to be called for each of a batch before the first of them,
+ * so that their misses overlap.  Changes nothing. */
+HG_API void hg_flow_fetch_key(void *self, const struct hg_flow_key *key);
+
 /* Whether a packet travels against the flow's first packet: the first that
  * this element saw, if it found or made 'flow' by this packet. */
 HG_API bool hg_flow_is_reply(const struct hg_flow *, const struct hg_packet *);

@@ -89,6 +89,9 @@ struct hg_nat_port_walk {
 HG_API void hg_nat_port_first(struct hg_nat_ports *,
                               struct hg_nat_port_walk *);
 
+/* The port with which the walk begins that comes after the next 'n'. */
+HG_API uint16_t hg_nat_port_ahead(const struct hg_nat_ports *, unsigned n);
+
 /* The next to try; false after the last. */
 HG_API bool hg_nat_port_next(struct hg_nat_port_walk *, uint16_t *port);
 
