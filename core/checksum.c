@@ -23,15 +23,14 @@ add_carry(uint64_t sum, uint64_t v)
     return sum + (sum < v);
 }
 
-/* Folds to 16 bits: 2^16 is 1 in one's complement. */
-static uint32_t
+/* Folds to 16 bits.  With its halves exchanged added to it, a number has the
+ * sum of both and their carry in its upper half. */
+static uint16_t
 fold64(uint64_t v)
 {
-    v = (v & UINT32_MAX) + (v >> 32);
-    v = (v & 0xffff) + (v >> 16 & 0xffff) + (v >> 32);
-    v = (v & 0xffff) + (v >> 16);
-    v = (v & 0xffff) + (v >> 16);
-    return (uint32_t)v;
+    uint32_t half = (uint32_t)((v + (v << 32 | v >> 32)) >> 32);
+
+    return (uint16_t)((half + (half << 16 | half >> 16)) >> 16);
 }
 
 uint32_t
@@ -68,7 +67,7 @@ hg_checksum_add(uint32_t sum, const void *data, size_t len)
         memcpy(&native, last, sizeof native);
         b = add_carry(b, native);
     }
-    native = (uint16_t)fold64(add_carry(a, b));
+    native = fold64(add_carry(a, b));
     memcpy(&folded, &native, sizeof folded);
     return fold64((uint64_t)sum + hg_get16(folded));
 }
