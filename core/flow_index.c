@@ -1,45 +1,52 @@
 /* flow_index.c: from the keys of flows to their records (flow_table.h).
  *
- * Buckets of one cache line hold, for each key, a tag of its hash and a link
- * to its record.  The table grows by linear hashing (W. Litwin, "Linear
- * hashing: a new tool for file and table addressing", VLDB 1980): whenever it
- * is full by its measure one bucket, the next in turn, is split in two, so
- * that there is never a pause and never a second table to look into.  What
- * does not fit its bucket is in a chain of overflow buckets. */
+ * Buckets of one cache line hold, for each key, so much of its hash as their
+ * place does not say, and a link to its record.  The table grows by linear
+ * hashing (W. Litwin, "Linear hashing: a new tool for file and table
+ * addressing", VLDB 1980): whenever it is full by its measure one bucket, the
+ * next in turn, is split in two, so that there is never a pause and never a
+ * second table to look into.  What does not fit its bucket is in a chain of
+ * overflow buckets. */
 #include <string.h>
 #include <sys/mman.h>
 
 #include "flow_table.h"
 
 enum {
-    FIRST_BUCKETS = 64,
-    LOAD = 5, /* Keys for each bucket, on average. */
+    FIRST_BUCKETS = 256,    /* Bits of hashes that buckets do not hold. */
+    LOAD = 4,               /* Keys for each bucket, on average. */
+    FIRST_PAGES = 64 << 10, /* Bytes. */
     HUGE_PAGE = 2 << 20
 };
 
 /* ---- Memory ----------------------------------------------------------- */
 
-/* The size that is mapped, so that some of it begins on a huge page. */
+/* An array begins with a few small pages, for tables that stay small, and the
+ * rest are huge ones: a fault for every 4 KiB would cost more than a flow. */
 static uint64_t
 mapped_size(uint64_t size)
 {
-    return (size + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE + HUGE_PAGE;
+    uint64_t rest = size > FIRST_PAGES ? size - FIRST_PAGES : 0;
+
+    return FIRST_PAGES + (rest + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
 }
 
-/* The first huge page's worth is small pages, for tables that stay small. */
 void *
 flow_reserve(uint64_t size)
 {
-    size_t mapped = mapped_size(size);
-    uint8_t *p = mmap(NULL, mapped, PROT_READ | PROT_WRITE,
+    size_t mapped = mapped_size(size), more = mapped + HUGE_PAGE, ahead;
+    uint8_t *p = mmap(NULL, more, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    size_t ahead;
 
     if (p == MAP_FAILED)
         return NULL;
-    ahead = HUGE_PAGE - (uintptr_t)p % HUGE_PAGE;
-    if (mapped > ahead)
-        madvise(p + ahead, mapped - ahead, MADV_HUGEPAGE); /* Only faster. */
+    ahead = HUGE_PAGE - ((uintptr_t)p + FIRST_PAGES) % HUGE_PAGE;
+    munmap(p, ahead);
+    p += ahead;
+    if (ahead < HUGE_PAGE)
+        munmap(p + mapped, HUGE_PAGE - ahead);
+    if (mapped > FIRST_PAGES) /* Only makes it faster. */
+        madvise(p + FIRST_PAGES, mapped - FIRST_PAGES, MADV_HUGEPAGE);
     return p;
 }
 
@@ -98,43 +105,31 @@ take_overflow(struct flow_index *x)
 }
 
 static void
-put(struct flow_index *x, struct flow_bucket *b, uint16_t tag, uint32_t link)
+put(struct flow_index *x, struct flow_bucket *b, uint32_t hash, uint32_t link)
 {
-    unsigned i;
-
-    for (;;) {
-        for (i = 0; i < BUCKET_SLOTS; i++)
-            if (!b->link[i]) {
-                b->link[i] = link;
-                b->tag[i] = tag;
-                return;
-            }
+    while (b->n == BUCKET_SLOTS) {
         if (!b->next)
             b->next = take_overflow(x);
         b = flow_bucket_next(x, b);
     }
+    b->tag[b->n] = flow_tag_of(hash);
+    b->below[b->n] = (uint8_t)(hash >> 8);
+    b->link[b->n++] = link;
 }
 
-/* The hash of the key that a link leads to. */
+/* The hash of an entry's key, without the bits that are the same in all of the
+ * bucket. */
 static uint32_t
-hash_of(const struct flow_table *t, uint32_t link)
+hash_in(const struct flow_bucket *b, unsigned slot)
 {
-    uint32_t number = (link - 1) / 2;
-    const struct second_key *second = &t->second[number];
-    const struct hg_flow *flow = flow_table_record(t, number);
-
-    return (link - 1) & 1 ? flow_ends_hash(&second->ends, second->protocol,
-                                           second->family, t->seed)
-                          : flow_ends_hash(&flow->ends, flow->protocol,
-                                           flow->family, t->seed);
+    return (uint32_t)b->tag[slot] << 16 | (uint32_t)b->below[slot] << 8;
 }
 
 /* Moves those keys of the next bucket in turn that belong there to a new one
  * at the end. */
 static void
-split(struct flow_table *t)
+split(struct flow_index *x)
 {
-    struct flow_index *x = &t->index;
     struct flow_bucket *from, *to, *at, old;
     uint32_t bit;
     unsigned i;
@@ -143,7 +138,7 @@ split(struct flow_table *t)
         x->mask = 2 * x->mask + 1;
     bit = (x->mask >> 1) + 1;
     to = &x->buckets[x->n_buckets];
-    from = at = &x->buckets[x->n_buckets - bit];
+    from = at = to - bit;
     x->n_buckets++;
     __builtin_prefetch(from + 1, 1);
     do {
@@ -156,29 +151,20 @@ split(struct flow_table *t)
             at->next = x->free;
             x->free = this;
         }
-        for (i = 0; i < BUCKET_SLOTS; i++) {
-            uint32_t hash = (uint32_t)old.tag[i] << FLOW_TAG_SHIFT;
-
-            if (!old.link[i])
-                continue;
-            if (bit < 1u << FLOW_TAG_SHIFT)
-                hash = hash_of(t, old.link[i]);
-            put(x, hash & bit ? to : from, old.tag[i], old.link[i]);
-        }
+        for (i = 0; i < old.n; i++)
+            put(x, hash_in(&old, i) & bit ? to : from, hash_in(&old, i),
+                old.link[i]);
         at = next ? &x->overflow[next - 1] : NULL;
     } while (at);
 }
 
 void
-flow_index_add(struct flow_table *t, const struct hg_flow *flow, unsigned k,
+flow_index_add(struct flow_index *x, uint32_t number, unsigned k,
                uint32_t hash)
 {
-    struct flow_index *x = &t->index;
-
-    put(x, flow_bucket_of(x, hash), (uint16_t)(hash >> FLOW_TAG_SHIFT),
-        flow->number * 2 + k + 1);
+    put(x, flow_bucket_of(x, hash), hash, number * 2 + k + 1);
     if (++x->n_entries > (uint64_t)x->n_buckets * LOAD)
-        split(t);
+        split(x);
 }
 
 /* Fills the hole with the last entry of the chain, whose last bucket goes if
@@ -188,19 +174,16 @@ fill_hole(struct flow_index *x, struct flow_bucket *first,
           struct flow_bucket *hole, unsigned slot)
 {
     struct flow_bucket *last = first, *before = NULL;
-    unsigned i = BUCKET_SLOTS;
+    unsigned i;
 
     while (last->next) {
         before = last;
         last = flow_bucket_next(x, last);
     }
-    while (!last->link[i - 1])
-        i--;
-    i--;
+    i = --last->n;
     hole->link[slot] = last->link[i];
     hole->tag[slot] = last->tag[i];
-    last->link[i] = 0;
-    last->tag[i] = 0;
+    hole->below[slot] = last->below[i];
     if (i || !before)
         return;
     last->next = x->free;
@@ -209,21 +192,20 @@ fill_hole(struct flow_index *x, struct flow_bucket *first,
 }
 
 void
-flow_index_remove(struct flow_table *t, const struct hg_flow *flow, unsigned k)
+flow_index_remove(struct flow_index *x, uint32_t number, unsigned k,
+                  uint32_t hash)
 {
-    struct flow_index *x = &t->index;
-    uint32_t link = flow->number * 2 + k + 1;
-    struct flow_bucket *first = flow_bucket_of(x, hash_of(t, link)),
-                       *b = first;
-    unsigned i = 0;
+    struct flow_bucket *first = flow_bucket_of(x, hash), *b;
+    uint32_t link = number * 2 + k + 1;
+    unsigned i;
 
-    while (b->link[i] != link)
-        if (++i == BUCKET_SLOTS) {
-            b = flow_bucket_next(x, b);
-            i = 0;
-        }
-    fill_hole(x, first, b, i);
-    x->n_entries--;
+    for (b = first; b; b = flow_bucket_next(x, b))
+        for (i = 0; i < b->n; i++)
+            if (b->link[i] == link) {
+                fill_hole(x, first, b, i);
+                x->n_entries--;
+                return;
+            }
 }
 
 /* ---- Finding ---------------------------------------------------------- */
@@ -236,13 +218,11 @@ flow_index_find(const struct flow_table *t, const struct flow_tuple *key,
     const struct flow_bucket *b = flow_bucket_of(x, key->hash);
 
     do {
-        unsigned m =
-            flow_bucket_match(b, (uint16_t)(key->hash >> FLOW_TAG_SHIFT));
+        unsigned m = flow_bucket_match(b, flow_tag_of(key->hash));
 
         for (; m; m &= m - 1) {
-            uint32_t link = b->link[__builtin_ctz(m)];
-            struct hg_flow *flow =
-                link ? flow_table_check(t, link, key, now_ns, which) : NULL;
+            struct hg_flow *flow = flow_table_check(
+                t, b->link[__builtin_ctz(m)], key, now_ns, which);
 
             if (flow)
                 return flow;

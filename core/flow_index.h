@@ -11,16 +11,18 @@
 #include <emmintrin.h>
 #endif
 
-enum { FLOW_TAG_SHIFT = 16 /* Of hashes, to get tags. */ };
-
 /* Entries of the index: a cache line.  A link is a record's number times two
- * plus the number of its key plus one; 0: nothing. */
-enum { BUCKET_SLOTS = 10 };
+ * plus the number of its key plus one.  Of a key's hash the place of its
+ * bucket says bits 0 to 7 and more; with the others, which are here, a bucket
+ * is split without a look at any record. */
+enum { BUCKET_SLOTS = 8 };
 
 struct flow_bucket {
-    uint16_t tag[BUCKET_SLOTS]; /* Upper half of the key's hash. */
-    uint32_t next;              /* In the overflow, + 1. */
+    uint16_t tag[BUCKET_SLOTS]; /* Bits 16 to 31 of the hash, */
     uint32_t link[BUCKET_SLOTS];
+    uint8_t below[BUCKET_SLOTS]; /* ... 8 to 15. */
+    uint32_t n;                  /* Slots in use are the first ones. */
+    uint32_t next;               /* In the overflow, + 1; 0: none. */
 };
 
 _Static_assert(sizeof(struct flow_bucket) == 64, "a cache line");
@@ -46,27 +48,41 @@ bool flow_index_init(struct flow_index *, uint64_t max);
 void flow_index_uninit(struct flow_index *, uint64_t max);
 uint64_t flow_index_bytes(const struct flow_index *);
 
+/* Adds and removes key 'k', of this hash, of a record. */
+void flow_index_add(struct flow_index *, uint32_t number, unsigned k,
+                    uint32_t hash);
+void flow_index_remove(struct flow_index *, uint32_t number, unsigned k,
+                       uint32_t hash);
+
 /* GCC takes a function that only prefetches for one without effect and drops
  * calls of it, unless it is inlined before it looks. */
 #define FLOW_FETCH __attribute__((always_inline)) static inline void
 
-/* Bit i: slot i has this tag (and may be empty). */
+static inline uint16_t
+flow_tag_of(uint32_t hash)
+{
+    return (uint16_t)(hash >> 16);
+}
+
+/* Bit i: slot i is in use and has this tag. */
 static inline unsigned
 flow_bucket_match(const struct flow_bucket *b, uint16_t tag)
 {
+    unsigned m = 0;
+
 #ifdef __SSE2__
     __m128i tags = _mm_loadu_si128((const __m128i *)(const void *)b->tag);
     __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((int16_t)tag));
-    unsigned m = (unsigned)_mm_movemask_epi8(
-        _mm_packs_epi16(equal, _mm_setzero_si128()));
-    unsigned i = sizeof tags / sizeof tag;
-#else
-    unsigned m = 0, i = 0;
-#endif
 
-    for (; i < BUCKET_SLOTS; i++)
+    m = (unsigned)_mm_movemask_epi8(
+        _mm_packs_epi16(equal, _mm_setzero_si128()));
+#else
+    unsigned i;
+
+    for (i = 0; i < BUCKET_SLOTS; i++)
         m |= (unsigned)(b->tag[i] == tag) << i;
-    return m;
+#endif
+    return m & ((1u << b->n) - 1);
 }
 
 static inline struct flow_bucket *
@@ -97,7 +113,7 @@ static inline uint32_t
 flow_index_guess(const struct flow_index *x, uint32_t hash)
 {
     const struct flow_bucket *b = flow_bucket_of(x, hash);
-    uint16_t tag = (uint16_t)(hash >> FLOW_TAG_SHIFT);
+    uint16_t tag = flow_tag_of(hash);
     unsigned m = flow_bucket_match(b, tag);
 
     if (!m) {

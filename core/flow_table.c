@@ -65,14 +65,26 @@ flow_table_set_key(struct flow_table *t, struct hg_flow *flow, unsigned k,
         flow->family = key->family;
         flow->swapped = key->swapped;
     }
-    flow_index_add(t, flow, k, key->hash);
+    flow_index_add(&t->index, flow->number, k, key->hash);
+}
+
+static void
+remove_key(struct flow_table *t, const struct hg_flow *flow, unsigned k)
+{
+    const struct second_key *second = &t->second[flow->number];
+    uint32_t hash =
+        k ? flow_ends_hash(&second->ends, second->protocol, second->family,
+                           t->seed)
+          : flow_ends_hash(&flow->ends, flow->protocol, flow->family, t->seed);
+
+    flow_index_remove(&t->index, flow->number, k, hash);
 }
 
 void
 flow_table_drop_second(struct flow_table *t, struct hg_flow *flow)
 {
     if (flow->has_second)
-        flow_index_remove(t, flow, 1);
+        remove_key(t, flow, 1);
     flow->has_second = false;
 }
 
@@ -101,7 +113,7 @@ flow_table_release(struct flow_table *t, struct hg_flow *flow, uint64_t now_ns)
     for (i = 0; i < t->n_users; i++)
         if (*flow_table_deadline(t, flow, i))
             flow_table_end_interest(t, flow, i, now_ns, true);
-    flow_index_remove(t, flow, 0);
+    remove_key(t, flow, 0);
     flow_table_drop_second(t, flow);
     flow->used = false;
     flow->generation++;

@@ -165,11 +165,6 @@ void flow_table_queue(struct flow_table *, struct hg_flow *);
 
 /* ---- Finding (flow_index.c) --------------------------------------------- */
 
-void flow_index_add(struct flow_table *, const struct hg_flow *, unsigned k,
-                    uint32_t hash);
-void flow_index_remove(struct flow_table *, const struct hg_flow *,
-                       unsigned k);
-
 /* The record of this key, whoever is still interested in it, and which of its
  * keys that is; or NULL. */
 struct hg_flow *flow_index_find(const struct flow_table *,

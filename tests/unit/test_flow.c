@@ -848,7 +848,7 @@ TEST(a_flow_costs_little_memory)
     p = packet(&r, "udp 10.0.0.1:1 > 10.0.0.2:80");
     for (i = 0; i < N; i++)
         REQUIRE(open_number(&r, p, i));
-    CHECK(stats(&r).bytes / N <= 96 + 4 + 14);
+    CHECK(stats(&r).bytes / N <= 96 + 4 + 18);
     hg_packet_free(p);
     rig_uninit(&r);
 }
