@@ -94,56 +94,6 @@ is_icmp(const struct hg_packet *p)
 
 /* ---- Packets ---------------------------------------------------------- */
 
-/* Which of our addresses the packet is for, or -1. */
-static int
-find_address(const struct nlb *self, const struct hg_packet *p)
-{
-    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
-    uint32_t ip4 = ip ? hg_get32(ip->dst) : 0;
-    struct hg_addr dst;
-    unsigned i;
-
-    if (self->vpc_number && p->vpc != self->vpc_number)
-        return -1;
-    if (!ip)
-        dst = hg_packet_dst(p);
-    for (i = 0; i < self->n_addresses; i++)
-        if (ip ? self->addresses[i].ip4 == ip4 &&
-                     self->addresses[i].addr.family == 4
-               : hg_addr_equal(&self->addresses[i].addr, &dst))
-            return (int)i;
-    return -1;
-}
-
-/* The number of the listener for the packet, or -1. */
-static int
-find_listener(const struct nlb *self, const struct hg_packet *p)
-{
-    int i = self->listener_at[hg_packet_dport(p)] - 1;
-    unsigned other = p->protocol == HG_PROTO_TCP ? PROTOCOL_UDP : PROTOCOL_TCP;
-
-    return i >= 0 && self->listeners[i].row->protocol != other ? i : -1;
-}
-
-/* Why a packet for one of our addresses is dropped whatever its flow. */
-static hg_counter *
-refuse(struct nlb *self, const struct hg_packet *p)
-{
-    if (p->flags & HG_PACKET_FRAGMENT)
-        return &self->fragment;
-    if (p->protocol != HG_PROTO_TCP && p->protocol != HG_PROTO_UDP)
-        return &self->no_listener;
-    return p->flags & HG_PACKET_L4 ? NULL : &self->truncated;
-}
-
-/* Whether the packet begins a flow where there is none, or none that lasts. */
-static bool
-is_opening(const struct hg_tcp *tcp)
-{
-    return !tcp || (tcp->flags & (HG_TCP_SYN | HG_TCP_ACK | HG_TCP_RST |
-                                  HG_TCP_FIN)) == HG_TCP_SYN;
-}
-
 /* A segment for a listener that belongs to no connection. */
 static int
 refuse_segment(struct nlb *self, struct hg_packet *p, unsigned back)
@@ -152,10 +102,10 @@ refuse_segment(struct nlb *self, struct hg_packet *p, unsigned back)
     return hg_drop(&self->no_flow);
 }
 
+/* 'c' is the target if its flow begins, if that was chosen already. */
 static int
-from_client(struct nlb *self, struct hg_packet *p)
+from_client(struct nlb *self, struct hg_packet *p, struct choice *c)
 {
-    struct nlb_flow new = {0};
     const struct hg_tcp *tcp = hg_packet_tcp(p);
     int address = find_address(self, p);
     hg_counter *reason;
@@ -184,9 +134,9 @@ from_client(struct nlb *self, struct hg_packet *p)
     if (!flow) {
         if (!is_opening(tcp))
             return refuse_segment(self, p, OUT_CLIENTS);
-        new.address = (uint8_t)address;
-        new.listener = (uint16_t)listener;
-        reason = begin_flow(self, p, &new, &flow);
+        if (!c->is_made)
+            *c = choose_target(self, p, (uint8_t)address, (uint16_t)listener);
+        reason = begin_flow(self, p, c, &flow);
         if (reason)
             return hg_drop(reason);
     }
@@ -233,17 +183,20 @@ from_target(struct nlb *self, struct hg_packet *p)
 static void
 nlb_batch(struct nlb *self, struct hg_batch *batch)
 {
+    struct choice choice[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
     int differs = 0;
     unsigned i;
 
     hg_flow_find_batch(self, batch);
+    for (i = 0; i < batch->n; i++)
+        choose_ahead(self, batch->p[i], &choice[i]);
     for (i = 0; i < batch->n; i++) {
         struct hg_packet *p = batch->p[i];
 
-        verdict[i] =
-            (int16_t)(p->in_port == IN_CLIENTS ? from_client(self, p)
-                                               : from_target(self, p));
+        verdict[i] = (int16_t)(p->in_port == IN_CLIENTS
+                                   ? from_client(self, p, &choice[i])
+                                   : from_target(self, p));
         differs |= verdict[i] ^ verdict[0];
     }
     if (!differs && verdict[0] >= 0)

@@ -99,7 +99,69 @@ find_answered_flow(struct nlb *self, struct hg_packet *p)
     return flow && is_answer(self, flow, p) ? flow : NULL;
 }
 
+/* ---- Whom a packet is for --------------------------------------------- */
+
+/* Which of our addresses the packet is for, or -1. */
+static int
+find_address(const struct nlb *self, const struct hg_packet *p)
+{
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+    uint32_t ip4 = ip ? hg_get32(ip->dst) : 0;
+    struct hg_addr dst;
+    unsigned i;
+
+    if (self->vpc_number && p->vpc != self->vpc_number)
+        return -1;
+    if (!ip)
+        dst = hg_packet_dst(p);
+    for (i = 0; i < self->n_addresses; i++)
+        if (ip ? self->addresses[i].ip4 == ip4 &&
+                     self->addresses[i].addr.family == 4
+               : hg_addr_equal(&self->addresses[i].addr, &dst))
+            return (int)i;
+    return -1;
+}
+
+/* The number of the listener for the packet, or -1. */
+static int
+find_listener(const struct nlb *self, const struct hg_packet *p)
+{
+    int i = self->listener_at[hg_packet_dport(p)] - 1;
+    unsigned other = p->protocol == HG_PROTO_TCP ? PROTOCOL_UDP : PROTOCOL_TCP;
+
+    return i >= 0 && self->listeners[i].row->protocol != other ? i : -1;
+}
+
+/* Why a packet for one of our addresses is dropped whatever its flow. */
+static hg_counter *
+refuse(struct nlb *self, const struct hg_packet *p)
+{
+    if (p->flags & HG_PACKET_FRAGMENT)
+        return &self->fragment;
+    if (p->protocol != HG_PROTO_TCP && p->protocol != HG_PROTO_UDP)
+        return &self->no_listener;
+    return p->flags & HG_PACKET_L4 ? NULL : &self->truncated;
+}
+
+/* Whether the packet begins a flow where there is none, or none that lasts. */
+static bool
+is_opening(const struct hg_tcp *tcp)
+{
+    return !tcp || (tcp->flags & (HG_TCP_SYN | HG_TCP_ACK | HG_TCP_RST |
+                                  HG_TCP_FIN)) == HG_TCP_SYN;
+}
+
 /* ---- New flows -------------------------------------------------------- */
+
+/* The target that a new flow gets. */
+struct choice {
+    bool is_made;
+    bool fail_open;
+    uint8_t address;
+    uint16_t listener;
+    uint16_t group;
+    uint32_t target; /* HG_TARGET_NONE: there is none for it. */
+};
 
 /* What a flow is hashed by; no padding. */
 struct tuple {
@@ -114,15 +176,21 @@ struct tuple {
 static uint64_t
 hash_flow(const struct nlb *self, const struct hg_packet *p)
 {
+    const struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
+    const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
     const struct hg_tcp *tcp = hg_packet_tcp(p);
-    struct hg_addr src = hg_packet_src(p), dst = hg_packet_dst(p);
     struct tuple tuple = {.seq = tcp ? hg_get32(tcp->seq) : 0,
                           .sport = hg_packet_sport(p),
                           .dport = hg_packet_dport(p),
                           .protocol = p->protocol};
 
-    memcpy(tuple.src, src.byte, sizeof tuple.src);
-    memcpy(tuple.dst, dst.byte, sizeof tuple.dst);
+    if (ip4) {
+        memcpy(tuple.src, &ip4->src, sizeof ip4->src);
+        memcpy(tuple.dst, &ip4->dst, sizeof ip4->dst);
+    } else {
+        memcpy(tuple.src, &ip6->src, sizeof tuple.src);
+        memcpy(tuple.dst, &ip6->dst, sizeof tuple.dst);
+    }
     return XXH64(&tuple, sizeof tuple, self->seed);
 }
 
@@ -152,46 +220,44 @@ crosses_zones(const struct nlb *self, const struct group_row *row)
                                          : row->cross_zone == ALWAYS;
 }
 
-/* Sets group and target of a new flow; false if there is none for it. */
-static bool
-choose_target(struct nlb *self, const struct hg_packet *p,
-              struct nlb_flow *state)
+/* Chooses group and target of a new flow. */
+static struct choice
+choose_target(const struct nlb *self, const struct hg_packet *p,
+              uint8_t address, uint16_t listener_number)
 {
-    const struct listener *listener = &self->listeners[state->listener];
-    uint64_t hash = hash_flow(self, p);
-    unsigned zone = self->addresses[state->address].node;
+    const struct listener *listener = &self->listeners[listener_number];
+    struct choice c = {.is_made = true,
+                       .address = address,
+                       .listener = listener_number,
+                       .target = HG_TARGET_NONE};
+    unsigned zone = self->addresses[address].node;
     const struct group *group;
-    uint32_t target;
-    bool fail_open;
+    uint64_t hash;
 
     if (!listener->total_weight)
-        return false;
-    state->group = choose_group(listener, (uint32_t)(hash >> 32));
-    group = &self->groups[state->group];
+        return c;
+    hash = hash_flow(self, p);
+    c.group = choose_group(listener, (uint32_t)(hash >> 32));
+    group = &self->groups[c.group];
     if (group->row->stickiness == STICKINESS_SOURCE_IP) {
         hash = hash_client(self, p);
-        state->group = choose_group(listener, (uint32_t)(hash >> 32));
-        group = &self->groups[state->group];
+        c.group = choose_group(listener, (uint32_t)(hash >> 32));
+        group = &self->groups[c.group];
     }
-    if (hg_target_family(group->targets) != hg_packet_src(p).family)
-        return false;
+    if (hg_target_family(group->targets) != (p->flags & HG_PACKET_IP4 ? 4 : 6))
+        return c;
     if (crosses_zones(self, group->row))
         zone = HG_ZONE_ANY;
-    target =
-        hg_target_choose(group->targets, zone, (uint32_t)hash, &fail_open);
-    if (target == HG_TARGET_NONE)
-        return false;
-    state->target = (uint16_t)target;
-    if (fail_open)
-        hg_count(&self->unhealthy_routing_flow_count);
-    return true;
+    c.target =
+        hg_target_choose(group->targets, zone, (uint32_t)hash, &c.fail_open);
+    return c;
 }
 
 static bool
-preserves_client(const struct nlb *self, const struct nlb_flow *state)
+preserves_client(const struct nlb *self, const struct choice *c)
 {
-    const struct group *group = &self->groups[state->group];
-    unsigned node = self->addresses[state->address].node;
+    const struct group *group = &self->groups[c->group];
+    unsigned node = self->addresses[c->address].node;
 
     if (self->node.row[node].endpoint)
         return false;
@@ -200,24 +266,34 @@ preserves_client(const struct nlb *self, const struct nlb_flow *state)
     return group->row->target_type == TYPE_INSTANCE || group->takes_udp;
 }
 
-/* The tuple between client and target becomes the flow's second key.  NULL,
- * or why the flow cannot be. */
-static hg_counter *
-connect_flow(struct nlb *self, const struct hg_packet *p, struct hg_flow *flow,
-             struct nlb_flow *state)
+/* The tuple between client and target, if the client is preserved. */
+static void
+key_to_target(const struct nlb *self, const struct hg_packet *p,
+              const struct choice *c, struct hg_flow_key *key)
 {
-    const struct hg_target *target = target_of(self, state);
+    const struct hg_target *target =
+        hg_target_at(self->groups[c->group].targets, c->target);
+
+    hg_flow_key_of(p, key);
+    key->dst = target->addr;
+    key->dport = target->port;
+}
+
+/* That tuple becomes the flow's second key.  NULL, or why the flow cannot be.
+ */
+static hg_counter *
+connect_flow(struct nlb *self, const struct hg_packet *p,
+             const struct choice *c, struct hg_flow *flow, uint16_t *nat_port)
+{
     struct hg_flow_key key;
     unsigned i;
 
-    hg_flow_key_of(p, &key);
-    key.dst = target->addr;
-    key.dport = target->port;
-    if (preserves_client(self, state))
+    key_to_target(self, p, c, &key);
+    if (preserves_client(self, c))
         return hg_flow_add_key(self, flow, &key, p->time_ns)
                    ? NULL
                    : &self->socket_reuse;
-    key.src = self->addresses[state->address].addr;
+    key.src = self->addresses[c->address].addr;
     for (i = 0; i < NAT_TRIES; i++) {
         uint64_t n = UINT16_MAX + 1 - FIRST_NAT_PORT;
 
@@ -225,7 +301,7 @@ connect_flow(struct nlb *self, const struct hg_packet *p, struct hg_flow *flow,
         if (self->listener_at[key.sport] ||
             !hg_flow_add_key(self, flow, &key, p->time_ns))
             continue;
-        state->nat_port = key.sport;
+        *nat_port = key.sport;
         return NULL;
     }
     return &self->port_allocation_error_count;
@@ -234,14 +310,14 @@ connect_flow(struct nlb *self, const struct hg_packet *p, struct hg_flow *flow,
 /* Why this target cannot have the flow, or NULL. */
 static hg_counter *
 refuse_target(struct nlb *self, const struct hg_packet *p,
-              const struct nlb_flow *state)
+              const struct choice *c)
 {
-    const struct hg_target *target = target_of(self, state);
+    const struct hg_target *target =
+        hg_target_at(self->groups[c->group].targets, c->target);
     struct hg_addr src = hg_packet_src(p);
-    bool preserved = preserves_client(self, state);
-    uint32_t n = preserved
-                     ? target->n_flows
-                     : target->flows[self->addresses[state->address].node];
+    bool preserved = preserves_client(self, c);
+    uint32_t n = preserved ? target->n_flows
+                           : target->flows[self->addresses[c->address].node];
 
     if (preserved && hg_addr_equal(&src, &target->addr))
         return &self->hairpin;
@@ -265,40 +341,83 @@ count_rejected_flow(struct nlb *self, bool is_tcp)
         hg_count(&self->rejected_flow_count_tcp);
 }
 
-/* Begins the packet's flow, as 'new' has it so far.  NULL, or why not. */
-static hg_counter *
-begin_flow(struct nlb *self, struct hg_packet *p, struct nlb_flow *new,
-           struct hg_flow **flow)
+/* What is kept for the packet's new flow. */
+static struct nlb_flow
+new_state(const struct hg_packet *p, const struct choice *c, uint16_t nat_port)
 {
     const struct hg_tcp *tcp = hg_packet_tcp(p);
     const struct hg_eth *eth = hg_packet_eth(p);
+
+    return (struct nlb_flow){.group = c->group,
+                             .target = (uint16_t)c->target,
+                             .listener = c->listener,
+                             .nat_port = nat_port,
+                             .address = c->address,
+                             .protocol = p->protocol,
+                             .isn = tcp ? hg_get32(tcp->seq) : 0,
+                             .client_mac = eth->src,
+                             .our_mac = eth->dst};
+}
+
+/* Begins the packet's flow.  NULL, or why not. */
+static hg_counter *
+begin_flow(struct nlb *self, struct hg_packet *p, const struct choice *c,
+           struct hg_flow **flow)
+{
+    bool is_tcp = p->protocol == HG_PROTO_TCP;
+    uint16_t nat_port = 0;
+    struct nlb_flow *state;
     hg_counter *reason;
 
-    if (!choose_target(self, p, new)) {
-        count_rejected_flow(self, tcp != NULL);
+    if (c->target == HG_TARGET_NONE) {
+        count_rejected_flow(self, is_tcp);
         return &self->no_target;
     }
-    reason = refuse_target(self, p, new);
+    if (c->fail_open)
+        hg_count(&self->unhealthy_routing_flow_count);
+    reason = refuse_target(self, p, c);
     if (reason)
         return reason;
     *flow = hg_flow_create(self, p);
     if (!*flow)
         return &self->flow_table_full;
     hg_flow_keep(self, *flow,
-                 p->time_ns + (tcp ? self->answer_timeout.ns : UDP_IDLE_NS));
-    reason = connect_flow(self, p, *flow, new);
+                 p->time_ns +
+                     (is_tcp ? self->answer_timeout.ns : UDP_IDLE_NS));
+    reason = connect_flow(self, p, c, *flow, &nat_port);
     if (reason) {
         hg_flow_keep(self, *flow, 0);
         return reason;
     }
-    new->protocol = p->protocol;
-    new->isn = tcp ? hg_get32(tcp->seq) : 0;
-    new->client_mac = eth->src;
-    new->our_mac = eth->dst;
-    account_flow(self, new, true);
-    *(struct nlb_flow *)hg_flow_state(self, *flow, p->time_ns) = *new;
-    count_new_flow(self, tcp != NULL);
+    state = hg_flow_state(self, *flow, p->time_ns);
+    *state = new_state(p, c, nat_port);
+    account_flow(self, state, true);
+    count_new_flow(self, is_tcp);
     return NULL;
+}
+
+/* Chooses for a packet that probably begins a flow, and fetches what its
+ * second key will meet: done for a whole batch, so that these misses overlap.
+ */
+static void
+choose_ahead(struct nlb *self, const struct hg_packet *p, struct choice *c)
+{
+    struct hg_flow_key key;
+    int address, listener;
+
+    c->is_made = false;
+    if (p->flow || p->in_port != IN_CLIENTS || refuse(self, p) ||
+        !is_opening(hg_packet_tcp(p)))
+        return;
+    address = find_address(self, p);
+    listener = find_listener(self, p);
+    if (address < 0 || listener < 0)
+        return;
+    *c = choose_target(self, p, (uint8_t)address, (uint16_t)listener);
+    if (c->target == HG_TARGET_NONE || !preserves_client(self, c))
+        return;
+    key_to_target(self, p, c, &key);
+    hg_flow_fetch_key(self, &key);
 }
 
 /* ---- Packets of flows ------------------------------------------------- */
