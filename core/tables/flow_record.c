@@ -5,7 +5,6 @@
  * index, find the candidate and prefetch the record, compare and count. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -15,35 +14,20 @@
 
 #include "graph_internal.h"
 #include "hash_index.h"
+#include "large.h"
 
 enum { KEY_SIZE = offsetof(struct hg_record_key, tcp_flags) };
-enum { FIRST_SIZE = 1024 };
-enum { HUGE_PAGE = 2 << 20 };
+enum { FIRST_BYTES = 64 << 10 };
 
 _Static_assert(sizeof(struct hg_flow_record) == 64, "a cache line");
 
 struct hg_flow_records {
     struct hash_index index;
-    struct hg_flow_record *records; /* Aligned to cache lines. */
+    struct stretch records;
     uint32_t n;
-    uint32_t size;
     uint32_t max;
     uint64_t seed;
 };
-
-static struct hg_flow_record *
-allocate(uint32_t n)
-{
-    size_t size = (size_t)n * sizeof(struct hg_flow_record);
-    bool is_large = size >= HUGE_PAGE;
-    void *p = NULL;
-
-    if (posix_memalign(&p, is_large ? HUGE_PAGE : 64, size) || !p)
-        return xcalloc(n, sizeof(struct hg_flow_record));
-    if (is_large)
-        madvise(p, size, MADV_HUGEPAGE); /* Only makes it faster. */
-    return p;
-}
 
 struct hg_flow_records *
 hg_flow_records_create(uint32_t max, uint64_t seed)
@@ -52,8 +36,6 @@ hg_flow_records_create(uint32_t max, uint64_t seed)
 
     r->max = max;
     r->seed = seed;
-    r->size = max < FIRST_SIZE ? max : FIRST_SIZE;
-    r->records = allocate(r->size);
     return r;
 }
 
@@ -63,20 +45,24 @@ hg_flow_records_destroy(struct hg_flow_records *r)
     if (!r)
         return;
     hash_index_uninit(&r->index);
-    free(r->records);
+    stretch_uninit(&r->records);
     free(r);
 }
 
+static struct hg_flow_record *
+record_at(const struct hg_flow_records *r, uint32_t i)
+{
+    return (struct hg_flow_record *)r->records.at + i;
+}
+
+/* Makes room for one more. */
 static void
 grow(struct hg_flow_records *r)
 {
-    uint32_t size = r->size > r->max / 2 ? r->max : 2 * r->size;
-    struct hg_flow_record *records = allocate(size);
+    size_t size = r->records.size ? 2 * r->records.size : FIRST_BYTES;
 
-    memcpy(records, r->records, (size_t)r->n * sizeof *records);
-    free(r->records);
-    r->records = records;
-    r->size = size;
+    if ((r->n + UINT64_C(1)) * sizeof(struct hg_flow_record) > r->records.size)
+        stretch_grow(&r->records, size);
 }
 
 static bool
@@ -94,7 +80,7 @@ find(const struct hg_flow_records *r, const struct hg_flow_sample *s)
 
     while ((i = hash_index_candidate(&r->index, s->hash, &at)) !=
            HASH_INDEX_END)
-        if (same_key(&r->records[i].key, &s->key))
+        if (same_key(&record_at(r, i)->key, &s->key))
             break;
     return i;
 }
@@ -107,48 +93,55 @@ insert(struct hg_flow_records *r, const struct hg_flow_sample *s)
 
     if (r->n == r->max)
         return NULL;
-    if (r->n == r->size)
-        grow(r);
+    grow(r);
     hash_index_add(&r->index, s->hash, r->n);
-    record = &r->records[r->n++];
+    record = record_at(r, r->n++);
     record->key = s->key;
     record->start_s = s->second;
     record->packets = record->bytes = 0;
     return record;
 }
 
+/* Finds for each sample the record that is probably its own, and fetches it.
+ * Loops that fetch do nothing else: a processor waits for several page walks
+ * at once only if they stand close together. */
 static void
-prefetch(const struct hg_flow_records *r, struct hg_flow_sample *s, unsigned n)
+guess(const struct hg_flow_records *r, struct hg_flow_sample *s, unsigned n,
+      uint32_t *record)
 {
     unsigned i;
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < n; i++)
         s[i].hash =
             (uint32_t)XXH3_64bits_withSeed(&s[i].key, KEY_SIZE, r->seed);
-        if (r->index.n_slots)
-            __builtin_prefetch(
-                &r->index.slots[hash_index_start(&r->index, s[i].hash)]);
-    }
+    for (i = 0; i < n; i++)
+        hash_index_prefetch(&r->index, s[i].hash);
     for (i = 0; i < n; i++) {
         size_t at = hash_index_start(&r->index, s[i].hash);
-        uint32_t record = hash_index_candidate(&r->index, s[i].hash, &at);
 
-        if (record != HASH_INDEX_END)
-            __builtin_prefetch(&r->records[record], 1);
+        record[i] = hash_index_candidate(&r->index, s[i].hash, &at);
     }
+    for (i = 0; i < n; i++)
+        if (record[i] != HASH_INDEX_END)
+            __builtin_prefetch(record_at(r, record[i]), 1);
 }
 
 unsigned
 hg_flow_records_add(struct hg_flow_records *r, struct hg_flow_sample *s,
                     unsigned n)
 {
+    uint32_t at[HG_FLOW_SAMPLES];
     unsigned i, n_refused = 0;
 
-    prefetch(r, s, n);
+    guess(r, s, n, at);
     for (i = 0; i < n; i++) {
-        uint32_t at = find(r, &s[i]);
-        struct hg_flow_record *record =
-            at == HASH_INDEX_END ? insert(r, &s[i]) : &r->records[at];
+        struct hg_flow_record *record;
+
+        if (at[i] == HASH_INDEX_END ||
+            !same_key(&record_at(r, at[i])->key, &s[i].key))
+            at[i] = find(r, &s[i]);
+        record =
+            at[i] == HASH_INDEX_END ? insert(r, &s[i]) : record_at(r, at[i]);
 
         s[i].refused = !record;
         if (!record) {
@@ -167,7 +160,7 @@ const struct hg_flow_record *
 hg_flow_records_all(const struct hg_flow_records *r, uint32_t *n)
 {
     *n = r->n;
-    return r->records;
+    return r->records.at;
 }
 
 void

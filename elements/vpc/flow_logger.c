@@ -57,7 +57,7 @@ fill_sample(const struct flow_logger *log, const struct hg_packet *p,
     const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
     const struct hg_tcp *tcp = hg_packet_tcp(p);
 
-    memset(s, 0, sizeof *s);
+    *s = (struct hg_flow_sample){.key.protocol = p->protocol};
     if (ip4) {
         memcpy(s->key.src, &ip4->src, 4);
         memcpy(s->key.dst, &ip4->dst, 4);
@@ -68,10 +68,9 @@ fill_sample(const struct flow_logger *log, const struct hg_packet *p,
     }
     if (p->in_port == IN_REJECTED)
         s->key.kind |= HG_RECORD_REJECT;
-    s->key.protocol = p->protocol;
-    if (tcp || hg_packet_udp(p)) {
-        s->key.sport = hg_packet_sport(p);
-        s->key.dport = hg_packet_dport(p);
+    if (tcp || hg_packet_udp(p)) { /* Ports are at the same place in both. */
+        s->key.sport = hg_load16(hg_packet_l4(p));
+        s->key.dport = hg_load16(hg_packet_l4(p) + 2);
     }
     if (tcp)
         s->key.tcp_flags = hg_flow_tcp_flags(tcp->flags);
@@ -83,22 +82,30 @@ fill_sample(const struct flow_logger *log, const struct hg_packet *p,
     s->bytes = ip_bytes(p);
 }
 
-/* Adds the sample for one interface; false if it is never logged. */
+/* Adds the sample that was filled, for one interface; false if it is never
+ * logged. */
 static bool
-add_sample(struct flow_logger *self, const struct hg_flow_sample *sample,
-           const struct logged *l, uint8_t kind)
+add_sample(struct flow_logger *self, const struct logged *l, uint8_t kind)
 {
     struct flow_logger *log = self->log;
     struct hg_flow_sample *s = &self->sample[self->n_samples];
 
-    *s = *sample;
+    if (!log->log_reserved && is_reserved(log, l, &s->key))
+        return false;
     s->key.kind |= kind;
     s->key.interface = (uint32_t)(l - log->interfaces);
-    if (is_reserved(l, &s->key) && !log->log_reserved)
-        return false;
-    if (++self->n_samples == HG_FLOW_SAMPLES)
-        count_samples(self);
+    self->n_samples++;
     return true;
+}
+
+/* What was added is filled in once more, for the other side. */
+static void
+fill_again(struct flow_logger *self)
+{
+    struct hg_flow_sample *s = &self->sample[self->n_samples];
+
+    *s = s[-1];
+    s->key.kind &= (uint8_t) ~(HG_RECORD_EGRESS | HG_RECORD_INGRESS);
 }
 
 static bool
@@ -114,23 +121,24 @@ has_address(const struct flow_logger *log, struct hg_addr addr)
 
 /* All packets are of the one interface that the options describe. */
 static bool
-log_fixed(struct flow_logger *self, const struct hg_packet *p,
-          const struct hg_flow_sample *s)
+log_fixed(struct flow_logger *self, const struct hg_packet *p)
 {
     struct flow_logger *log = self->log;
     const struct logged *l = &log->interfaces[0];
     bool leaves = self->direction == EGRESS, comes = !leaves, logged = false;
 
     if (self->direction == BOTH) {
-        leaves = has_address(log, hg_packet_src(p));
-        comes = has_address(log, hg_packet_dst(p));
+        leaves = log->address.n && has_address(log, hg_packet_src(p));
+        comes = log->address.n && has_address(log, hg_packet_dst(p));
         if (!leaves && !comes)
-            return add_sample(self, s, l, 0);
+            return add_sample(self, l, 0);
     }
     if (leaves)
-        logged = add_sample(self, s, l, HG_RECORD_EGRESS);
+        logged = add_sample(self, l, HG_RECORD_EGRESS);
+    if (logged && comes)
+        fill_again(self);
     if (comes)
-        logged = add_sample(self, s, l, HG_RECORD_INGRESS);
+        logged = add_sample(self, l, HG_RECORD_INGRESS);
     return logged;
 }
 
@@ -166,8 +174,7 @@ choose_sides(const struct flow_logger *self, const struct hg_packet *p,
 }
 
 static bool
-log_by_identity(struct flow_logger *self, const struct hg_packet *p,
-                struct hg_flow_sample *s)
+log_by_identity(struct flow_logger *self, const struct hg_packet *p)
 {
     struct flow_logger *log = self->log;
     const struct logged *l;
@@ -176,12 +183,16 @@ log_by_identity(struct flow_logger *self, const struct hg_packet *p,
     choose_sides(self, p, &leaves, &comes);
     if (comes && (l = interface_of(log, p->dst_eni)) != NULL) {
         known = true;
-        logged = add_sample(self, s, l, HG_RECORD_INGRESS);
+        logged = add_sample(self, l, HG_RECORD_INGRESS);
     }
     if (leaves && (l = interface_of(log, p->src_eni)) != NULL) {
+        struct hg_flow_sample *s = &self->sample[self->n_samples];
+
         known = true;
+        if (logged)
+            fill_again(self);
         s->key.path = path_of(p, s->key.path);
-        logged |= add_sample(self, s, l, HG_RECORD_EGRESS);
+        logged |= add_sample(self, l, HG_RECORD_EGRESS);
     }
     if (!known)
         hg_count(&self->no_interface);
@@ -193,7 +204,6 @@ log_packet(struct flow_logger *self, const struct hg_packet *p)
 {
     struct flow_logger *log = self->log;
     bool is_rejected = p->in_port == IN_REJECTED, has_identity;
-    struct hg_flow_sample s;
 
     if (log->traffic_type == (is_rejected ? TYPE_ACCEPT : TYPE_REJECT))
         return;
@@ -205,23 +215,57 @@ log_packet(struct flow_logger *self, const struct hg_packet *p)
         count_samples(self);
         roll(log, p->time_ns);
     }
-    fill_sample(log, p, &s);
+    fill_sample(log, p, &self->sample[self->n_samples]);
     has_identity = p->src_eni || p->dst_eni || log->inventory;
-    if (!(has_identity && !log->interface_id ? log_by_identity(self, p, &s)
-                                             : log_fixed(self, p, &s)))
+    if (!(has_identity && !log->interface_id ? log_by_identity(self, p)
+                                             : log_fixed(self, p)))
         hg_count(&self->unlogged);
+    if (self->n_samples + 2 > HG_FLOW_SAMPLES)
+        count_samples(self);
+}
+
+static const struct logged *
+place_of(const struct flow_logger *log, const struct hg_eni *eni)
+{
+    return eni && eni->number < log->n_interfaces
+               ? &log->interfaces[eni->number]
+               : NULL;
+}
+
+static void
+log_packets(struct flow_logger *self, struct hg_packet *const *packets,
+            unsigned n)
+{
+    const struct flow_logger *log = self->log;
+    unsigned i;
+
+    for (i = 0; !log->interface_id && i < n; i++) {
+        __builtin_prefetch(place_of(log, packets[i]->src_eni));
+        __builtin_prefetch(place_of(log, packets[i]->dst_eni));
+    }
+    for (i = 0; i < n; i++)
+        log_packet(self, packets[i]);
+    count_samples(self);
 }
 
 /* What the workers' instances hand over. */
 static void
-logger_reported(void *self_, struct hg_packet *const *packets, unsigned n)
+logger_reported(void *self, struct hg_packet *const *packets, unsigned n)
 {
-    struct flow_logger *self = self_;
+    log_packets(self, packets, n);
+}
+
+/* Reports the batch to the instance that has the log; false if that is this
+ * one. */
+static bool
+report_batch(struct flow_logger *self, const struct hg_batch *batch)
+{
     unsigned i;
 
-    for (i = 0; i < n; i++)
-        log_packet(self, packets[i]);
-    count_samples(self);
+    for (i = 0; i < batch->n; i++)
+        if (!hg_report(self, batch->p[i]))
+            return false;
+    return true;
 }
 
 static void
@@ -229,20 +273,23 @@ logger_batch(struct flow_logger *self, struct hg_batch *batch)
 {
     bool passes = hg_is_wired(self, OUT_REJECTED);
     int16_t verdict[HG_BATCH_MAX];
+    int differs = 0;
     unsigned i;
 
+    if (!report_batch(self, batch))
+        log_packets(self, batch->p, batch->n);
     for (i = 0; i < batch->n; i++) {
-        if (!hg_report(self, batch->p[i]))
-            log_packet(self, batch->p[i]);
         if (batch->p[i]->in_port == IN)
             verdict[i] = OUT;
         else
             verdict[i] =
                 (int16_t)(passes ? OUT_REJECTED : hg_drop(&self->rejected));
+        differs |= verdict[i];
     }
-    if (self->log)
-        count_samples(self);
-    hg_route(self, batch, verdict);
+    if (differs)
+        hg_route(self, batch, verdict);
+    else
+        hg_pass(self, OUT, batch);
 }
 
 /* ---- Configuration ---------------------------------------------------- */
@@ -489,8 +536,11 @@ read_window(void *self_, const char *argument, FILE *out,
         return hg_error_set(error, "'%s': window takes no argument", argument);
     r = hg_flow_records_all(self->table, &n);
     for (i = 0; i < n; i++, r++) {
+        struct hg_flow_interface of =
+            text_of(log, &log->interfaces[r->key.interface]);
         struct hg_flow_line line = line_of(log, r);
 
+        line.interface = &of;
         text.len = 0;
         hg_flow_format_line(log->format, &line, &text);
         fwrite(text.s, 1, text.len, out);

@@ -14,17 +14,16 @@ enum traffic_type { TYPE_ALL, TYPE_ACCEPT, TYPE_REJECT };
 enum { MAX_SHARED = 16 };
 enum { WRITE_SIZE = 1 << 20 }; /* Text is written at least in such pieces. */
 
-/* An interface that is logged; by its number, 0 is the one of the options. */
+/* An interface that is logged; by its number, 0 is the one of the options.
+ * Small, since every packet of another interface meets another one: what lines
+ * say of it is asked when they are written. */
 struct logged {
-    const struct hg_eni *eni;
-    struct hg_flow_interface text;
-    uint32_t router4; /* Host order; 0: none. */
+    const struct hg_eni *eni; /* NULL for number 0. */
+    uint32_t router4;         /* Host order; 0: none. */
     uint32_t resolver4;
-    uint8_t router6[16];
-    bool has_router6;
+    uint32_t seen; /* The last window with a record. */
     bool monitored;
-    bool skipped;  /* Records of this window are missing. */
-    uint64_t seen; /* The last window with a record. */
+    bool skipped; /* Records of this window are missing. */
 };
 
 struct flow_logger {
@@ -82,7 +81,7 @@ struct flow_logger {
     struct flow_logger *log; /* Whose log takes the records. */
     struct hg_flow_records *table;
     struct hg_flow_sample sample[HG_FLOW_SAMPLES];
-    unsigned n_samples;
+    unsigned n_samples; /* Those that wait; room for a packet's two. */
 
     /* One that has a log. */
     struct flow_logger *shared[MAX_SHARED]; /* Who hands records to it. */
@@ -95,7 +94,7 @@ struct flow_logger {
     struct logged *interfaces;
     uint32_t n_interfaces;
     uint64_t window_s; /* Unix time when the window began. */
-    uint64_t window_n; /* Its number, from 1. */
+    uint32_t window_n; /* Its number, from 1. */
     uint64_t begin_s;  /* The same, but not before the logger began. */
     uint64_t window_end_ns;
     uint32_t n_empty; /* Windows without a packet in a row. */

@@ -37,19 +37,12 @@ set_reserved(struct logged *l, const struct hg_prefix_list *vpc,
     size_t i;
 
     l->router4 = l->resolver4 = 0;
-    l->has_router6 = false;
     for (i = vpc->n; i-- > 0;)
         if (vpc->v[i].addr.family == 4)
             l->resolver4 = hg_addr_ip4(&vpc->v[i].addr) + 2;
-    for (i = 0; i < subnet->n; i++) {
-        if (subnet->v[i].addr.family == 4) {
+    for (i = 0; i < subnet->n; i++)
+        if (subnet->v[i].addr.family == 4)
             l->router4 = hg_addr_ip4(&subnet->v[i].addr) + 1;
-            continue;
-        }
-        memcpy(l->router6, subnet->v[i].addr.byte, 16);
-        l->router6[15] |= 1;
-        l->has_router6 = true;
-    }
 }
 
 static void
@@ -57,17 +50,6 @@ learn(const struct flow_logger *log, struct logged *l,
       const struct hg_eni *eni)
 {
     l->eni = eni;
-    l->text = (struct hg_flow_interface){.account = eni->account ? eni->account
-                                                    : eni->vpc->account
-                                                        ? eni->vpc->account
-                                                        : log->account_id,
-                                         .interface = eni->id,
-                                         .vpc = eni->vpc->id,
-                                         .subnet = eni->subnet->id,
-                                         .instance = eni->instance,
-                                         .az = eni->subnet->az,
-                                         .address = eni->address,
-                                         .cidr = eni->vpc->cidr};
     l->monitored = is_monitored(log, eni);
     set_reserved(l, &eni->vpc->cidr, &eni->subnet->cidr);
 }
@@ -77,16 +59,36 @@ learn_fixed(struct flow_logger *log)
 {
     struct logged *l = &log->interfaces[0];
 
-    l->text = (struct hg_flow_interface){.account = log->account_id,
-                                         .interface = log->interface_id,
-                                         .vpc = log->vpc_id,
-                                         .subnet = log->subnet_id,
-                                         .instance = log->instance_id,
-                                         .az = log->az_id,
-                                         .address = log->address,
-                                         .cidr = log->vpc_cidr};
     l->monitored = true;
     set_reserved(l, &log->vpc_cidr, &log->subnet_cidr);
+}
+
+/* What lines say of an interface. */
+static struct hg_flow_interface
+text_of(const struct flow_logger *log, const struct logged *l)
+{
+    const struct hg_eni *eni = l->eni;
+
+    if (!eni)
+        return (struct hg_flow_interface){.account = log->account_id,
+                                          .interface = log->interface_id,
+                                          .vpc = log->vpc_id,
+                                          .subnet = log->subnet_id,
+                                          .instance = log->instance_id,
+                                          .az = log->az_id,
+                                          .address = log->address,
+                                          .cidr = log->vpc_cidr};
+    return (struct hg_flow_interface){.account = eni->account ? eni->account
+                                                 : eni->vpc->account
+                                                     ? eni->vpc->account
+                                                     : log->account_id,
+                                      .interface = eni->id,
+                                      .vpc = eni->vpc->id,
+                                      .subnet = eni->subnet->id,
+                                      .instance = eni->instance,
+                                      .az = eni->subnet->az,
+                                      .address = eni->address,
+                                      .cidr = eni->vpc->cidr};
 }
 
 /* Room for interfaces up to 'number'; false without memory. */
@@ -187,16 +189,19 @@ publish(struct flow_logger *log)
 }
 
 static void
-add_line(struct flow_logger *log, const struct hg_flow_line *line)
+add_line(struct flow_logger *log, const struct logged *l,
+         struct hg_flow_line *line)
 {
     bool is_s3 = log->log_destination_type == HG_FLOW_TO_S3;
     uint64_t object_s = line->end_s - line->end_s % HG_FLOW_OBJECT_S;
+    struct hg_flow_interface text = text_of(log, l);
 
     if (is_s3 && log->object_s != object_s)
         publish(log);
     log->object_s = object_s;
     if (is_s3 && !log->text_lines)
         hg_flow_format_header(log->format, &log->text);
+    line->interface = &text;
     hg_flow_format_line(log->format, line, &log->text);
     log->text_lines++;
     if (log->text.len >= (is_s3 ? log->object_size.bytes : WRITE_SIZE))
@@ -207,8 +212,6 @@ static struct hg_flow_line
 line_of(const struct flow_logger *log, const struct hg_flow_record *r)
 {
     return (struct hg_flow_line){.status = HG_FLOW_OK,
-                                 .interface =
-                                     &log->interfaces[r->key.interface].text,
                                  .record = r,
                                  .start_s = log->window_s + r->start_s,
                                  .end_s = log->window_s + r->end_s};
@@ -227,12 +230,13 @@ add_records(struct flow_logger *log, uint32_t from_s, uint32_t to_s)
             hg_flow_records_all(log->shared[i]->table, &n);
 
         for (k = 0; k < n; k++, r++) {
+            struct logged *l = &log->interfaces[r->key.interface];
             struct hg_flow_line line = line_of(log, r);
 
             if (r->end_s < from_s || r->end_s >= to_s)
                 continue;
-            add_line(log, &line);
-            log->interfaces[r->key.interface].seen = log->window_n;
+            add_line(log, l, &line);
+            l->seen = log->window_n;
             n_added++;
         }
     }
@@ -244,8 +248,7 @@ add_records(struct flow_logger *log, uint32_t from_s, uint32_t to_s)
 static void
 add_status(struct flow_logger *log, struct logged *l, uint64_t end_s)
 {
-    struct hg_flow_line line = {
-        .interface = &l->text, .start_s = log->begin_s, .end_s = end_s};
+    struct hg_flow_line line = {.start_s = log->begin_s, .end_s = end_s};
 
     if (l->skipped) {
         line.status = HG_FLOW_SKIPDATA;
@@ -257,7 +260,7 @@ add_status(struct flow_logger *log, struct logged *l, uint64_t end_s)
     } else {
         return;
     }
-    add_line(log, &line);
+    add_line(log, l, &line);
     l->skipped = false;
 }
 

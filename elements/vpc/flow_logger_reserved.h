@@ -38,8 +38,25 @@ is_reserved4(const struct logged *l, uint32_t ip, uint16_t port)
     }
 }
 
+/* The first address of one of these IPv6 blocks. */
 static bool
-is_reserved6(const struct logged *l, const uint8_t *ip, uint16_t port)
+is_router6(const struct hg_prefix_list *subnet, const uint8_t *ip)
+{
+    size_t i;
+
+    for (i = 0; i < subnet->n; i++) {
+        const struct hg_addr *a = &subnet->v[i].addr;
+
+        if (a->family == 6 && !memcmp(ip, a->byte, 15) &&
+            ip[15] == (a->byte[15] | 1))
+            return true;
+    }
+    return false;
+}
+
+static bool
+is_reserved6(const struct hg_prefix_list *subnet, const uint8_t *ip,
+             uint16_t port)
 {
     static const uint8_t services[14] = {0xfd, 0, 0x0e, 0xc2}; /* fd00:ec2:: */
     uint16_t last = hg_load16(ip + 14);
@@ -47,7 +64,7 @@ is_reserved6(const struct logged *l, const uint8_t *ip, uint16_t port)
     if (!memcmp(ip, services, sizeof services))
         return last == 0x254 || last == 0x123 ||
                (last == 0x253 && port == PORT_DNS);
-    return l->has_router6 && !memcmp(ip, l->router6, 16);
+    return is_router6(subnet, ip);
 }
 
 static bool
@@ -62,11 +79,15 @@ is_dhcp(const struct hg_record_key *k)
 }
 
 static bool
-is_reserved(const struct logged *l, const struct hg_record_key *k)
+is_reserved(const struct flow_logger *log, const struct logged *l,
+            const struct hg_record_key *k)
 {
+    const struct hg_prefix_list *subnet =
+        l->eni ? &l->eni->subnet->cidr : &log->subnet_cidr;
+
     if (k->kind & HG_RECORD_IP6)
-        return is_dhcp(k) || is_reserved6(l, k->src, k->sport) ||
-               is_reserved6(l, k->dst, k->dport);
+        return is_dhcp(k) || is_reserved6(subnet, k->src, k->sport) ||
+               is_reserved6(subnet, k->dst, k->dport);
     return is_dhcp(k) || is_reserved4(l, hg_load32(k->src), k->sport) ||
            is_reserved4(l, hg_load32(k->dst), k->dport);
 }
