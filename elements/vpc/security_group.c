@@ -243,6 +243,16 @@ security_group_packet(struct security_group *self, struct hg_packet *p)
     return judge(self, &g);
 }
 
+/* Where the interface is that judges the packet; NULL if it is not known
+ * yet. */
+static const struct eni_entry *
+place_of(const struct security_group *self, const struct hg_packet *p)
+{
+    const struct hg_eni *eni = p->in_port == EGRESS ? p->src_eni : p->dst_eni;
+
+    return eni && eni->number < self->n_enis ? &self->enis[eni->number] : NULL;
+}
+
 static void
 security_group_batch(struct security_group *self, struct hg_batch *batch)
 {
@@ -250,6 +260,8 @@ security_group_batch(struct security_group *self, struct hg_batch *batch)
     int differs = 0;
     unsigned i;
 
+    for (i = 0; i < batch->n; i++)
+        __builtin_prefetch(place_of(self, batch->p[i]));
     hg_flow_find_batch(self, batch);
     verdict[0] = 0;
     for (i = 0; i < batch->n; i++) {
