@@ -699,7 +699,7 @@ TEST(a_flow_that_was_confirmed_once_is_not_for_ever)
 
 TEST(many_flows_are_all_found_again)
 {
-    enum { N = 200000 };
+    enum { N = 300000 };
     struct rig r;
     unsigned i;
 
