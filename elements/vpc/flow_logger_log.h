@@ -190,10 +190,10 @@ publish(struct flow_logger *log)
 
 static void
 add_line(struct flow_logger *log, const struct logged *l,
-         struct hg_flow_line *line)
+         struct hg_flow_line line)
 {
     bool is_s3 = log->log_destination_type == HG_FLOW_TO_S3;
-    uint64_t object_s = line->end_s - line->end_s % HG_FLOW_OBJECT_S;
+    uint64_t object_s = line.end_s - line.end_s % HG_FLOW_OBJECT_S;
     struct hg_flow_interface text = text_of(log, l);
 
     if (is_s3 && log->object_s != object_s)
@@ -201,8 +201,8 @@ add_line(struct flow_logger *log, const struct logged *l,
     log->object_s = object_s;
     if (is_s3 && !log->text_lines)
         hg_flow_format_header(log->format, &log->text);
-    line->interface = &text;
-    hg_flow_format_line(log->format, line, &log->text);
+    line.interface = &text;
+    hg_flow_format_line(log->format, &line, &log->text);
     log->text_lines++;
     if (log->text.len >= (is_s3 ? log->object_size.bytes : WRITE_SIZE))
         publish(log);
@@ -235,7 +235,7 @@ add_records(struct flow_logger *log, uint32_t from_s, uint32_t to_s)
 
             if (r->end_s < from_s || r->end_s >= to_s)
                 continue;
-            add_line(log, l, &line);
+            add_line(log, l, line);
             l->seen = log->window_n;
             n_added++;
         }
@@ -260,7 +260,7 @@ add_status(struct flow_logger *log, struct logged *l, uint64_t end_s)
     } else {
         return;
     }
-    add_line(log, l, &line);
+    add_line(log, l, line);
     l->skipped = false;
 }
 
