@@ -38,7 +38,7 @@ nat_take_out(struct hg_nat_compact *t, uint64_t b, unsigned slot)
         struct hg_nat_compact_key key;
         uint32_t group = nat_key_of(t, b, slot, &key);
 
-        t->n_stale += k;
+        t->notes.n_stale += k;
         nat_crowd_note(t, &key, group * SLOTS + slot, false, 0);
     }
     e->ends = 0;
@@ -78,12 +78,12 @@ choose_slot(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
     return false;
 }
 
-/* Goes through the buckets of a key for its flow, which ends the search and
- * returns true, and for the first free place; vacancy->k is n_candidates if
- * there is none. */
+/* Goes through the buckets of a key, whose numbers are written down, for its
+ * flow, which ends the search and returns true, and for the first free place;
+ * vacancy->k is n_candidates if there is none. */
 static bool
 find_vacancy(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
-             struct nat_spot *vacancy)
+             uint64_t *seen, struct nat_spot *vacancy)
 {
     const unsigned first = (unsigned)nat_random(t) % SLOTS;
     struct nat_spot at = {.group = key->group};
@@ -94,7 +94,7 @@ find_vacancy(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
     for (; at.k < t->n_candidates && (may_be_there || !found); at.k++) {
         const struct nat_bucket *bucket;
 
-        at.b = nat_bucket_at(t, hash, key->tuple.remote);
+        seen[at.k] = at.b = nat_bucket_at(t, hash, key->tuple.remote);
         bucket = nat_bucket(t, at.b);
         if (may_be_there && nat_is_at(bucket, key, &at)) {
             if (nat_lives(t, &at))
@@ -112,10 +112,12 @@ find_vacancy(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
     return nat_others_find(t, key) != NOWHERE;
 }
 
-/* Makes the free entry at 'at' the flow. */
+/* Makes the free entry at 'at' the flow; 'seen' are the buckets of candidates
+ * 0 to at->k. */
 static void
 put(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
-    const struct nat_spot *at, uint8_t state, uint64_t deadline_ns)
+    const uint64_t *seen, const struct nat_spot *at, uint8_t state,
+    uint64_t deadline_ns)
 {
     struct nat_entry *e = &t->buckets[at->b].e[at->slot];
 
@@ -124,7 +126,7 @@ put(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
               nat_code_of(key->tuple.protocol, state) |
               time_bits(t, &deadline_ns) | (e->rest & SHARE_MASK);
     t->n++;
-    nat_note_passing(t, key, at->k, at->b);
+    nat_note_passing(t, key, seen, at->k);
     nat_crowd_note(t, key, at->group * SLOTS + at->slot, true, deadline_ns);
 }
 
@@ -166,6 +168,7 @@ hg_nat_compact_insert(struct hg_nat_compact *t,
                       uint64_t now_ns, uint64_t deadline_ns,
                       struct hg_nat_compact_flow *flow)
 {
+    uint64_t seen[MAX_CANDIDATES];
     struct nat_spot at;
 
     nat_set_clock(t, now_ns);
@@ -173,36 +176,39 @@ hg_nat_compact_insert(struct hg_nat_compact *t,
         return HG_NAT_COMPACT_FOREIGN;
     nat_grow(t);
     nat_move_hand(t);
-    if (find_vacancy(t, key, &at))
+    if (find_vacancy(t, key, seen, &at))
         return HG_NAT_COMPACT_EXISTS;
     if (!has_room(t))
         return HG_NAT_COMPACT_FULL;
     if (at.k == t->n_candidates)
         return insert_elsewhere(t, key, state, deadline_ns, flow);
-    put(t, key, &at, state, deadline_ns);
+    put(t, key, seen, &at, state, deadline_ns);
     nat_fill_flow(t, key, &at, t->epoch_ns, flow);
     return HG_NAT_COMPACT_OK;
 }
 
-/* Whether a flow with this port can be at its place, where 'at' is then. */
+/* Whether a flow with this port can be at its place, where 'at' is then;
+ * 'seen' are the buckets up to there. */
 static bool
 find_place(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
-           uint16_t port, struct nat_spot *at)
+           uint16_t port, uint64_t *seen, struct nat_spot *at)
 {
     uint32_t place = nat_place_of(t, key, port);
 
     if (place >= t->n_places)
         return false;
     at->group = key->group;
-    for (at->k = 0; at->group != place / SLOTS;) {
-        if (++at->k == t->n_candidates)
-            return false;
+    for (at->k = 0; at->k < t->n_candidates; at->k++) {
+        seen[at->k] = at->b =
+            nat_bucket_at(t, nat_bucket_hash(t, key->dest_hash, at->group),
+                          key->tuple.remote);
+        if (at->group == place / SLOTS)
+            break;
         at->group = nat_next_group(t, at->group, key->step);
     }
     at->slot = place % SLOTS;
-    at->b = nat_bucket_at(t, nat_bucket_hash(t, key->dest_hash, at->group),
-                          key->tuple.remote);
-    return nat_code(nat_bucket(t, at->b)->e[at->slot].rest) == CODE_FREE;
+    return at->k < t->n_candidates &&
+           nat_code(nat_bucket(t, at->b)->e[at->slot].rest) == CODE_FREE;
 }
 
 enum hg_nat_compact_result
@@ -215,6 +221,7 @@ hg_nat_compact_install(struct hg_nat_compact *t,
         .from_inside = true};
     struct hg_nat_compact_key in = out;
     struct hg_nat_compact_flow other;
+    uint64_t seen[MAX_CANDIDATES];
     struct nat_spot at;
 
     nat_prepare(t, &out);
@@ -237,8 +244,8 @@ hg_nat_compact_install(struct hg_nat_compact *t,
         return HG_NAT_COMPACT_FULL;
     if (out.external != in.external) {
         nat_set_external(t, &out, in.external);
-    } else if (find_place(t, &out, flow->external_port, &at)) {
-        put(t, &out, &at, flow->state, flow->deadline_ns);
+    } else if (find_place(t, &out, flow->external_port, seen, &at)) {
+        put(t, &out, seen, &at, flow->state, flow->deadline_ns);
         nat_fill_flow(t, &out, &at, t->epoch_ns, flow);
         return HG_NAT_COMPACT_OK;
     }
@@ -342,7 +349,8 @@ set_seeds(struct hg_nat_compact *t)
     } seeds[] = {{"destination", &t->seed_dest},  {"inside", &t->seed_inside},
                  {"group", &t->seed_group},       {"bucket", &t->seed_bucket},
                  {"rotation", &t->seed_rotation}, {"pair", &t->seed_pair},
-                 {"other", &t->seed_other},       {"random", &t->random}};
+                 {"kind", &t->seed_kind},         {"other", &t->seed_other},
+                 {"random", &t->random}};
     size_t i;
 
     for (i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++)
@@ -371,6 +379,7 @@ hg_nat_compact_create(const struct hg_nat_compact_config *config)
     t->n_candidates =
         t->n_groups < MAX_CANDIDATES ? t->n_groups : MAX_CANDIDATES;
     set_seeds(t);
+    nat_notes_init(&t->notes);
     if (nat_grow_init(t) && nat_others_init(t))
         return t;
     hg_nat_compact_destroy(t);

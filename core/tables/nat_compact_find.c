@@ -4,7 +4,7 @@
 
 /* Keys that are prepared together, and how often they ask for the next line
  * of those that need one. */
-enum { PREPARED = 64, STAGES = 6 };
+enum { PREPARED = 64, STAGES = 6, FETCHED = 64 };
 
 /* ---- Keys ------------------------------------------------------------- */
 
@@ -28,7 +28,6 @@ set_groups(const struct hg_nat_compact *t, uint64_t ends, uint16_t tenant,
 
     hash = XXH3_64bits_withSeed(&inside, sizeof(inside), t->seed_inside);
     hash = XXH3_avalanche(nat_mix(hash ^ key->dest_hash, t->seed_group));
-    key->kind = hash & 7;
     key->group = nat_below(hash, t->n_groups);
     key->step = t->n_groups > 2 * MAX_CANDIDATES
                     ? 1 + nat_below(hash << 32, t->n_groups - 1)
@@ -81,6 +80,8 @@ prepare_in(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 static inline __attribute__((always_inline)) void
 prepare(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
+    uint64_t ends;
+
     key->valid = false;
     if (!is_known_protocol(key->tuple.protocol))
         return;
@@ -94,7 +95,9 @@ prepare(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
     key->gateway = t->tenant[key->tuple.realm];
     key->external = nat_pair(t, key->tuple.realm, key->tuple.addr);
     key->dest_hash = dest_hash(t, key);
-    set_groups(t, nat_ends_of(&key->tuple), key->tuple.realm, key);
+    ends = nat_ends_of(&key->tuple);
+    key->kind = nat_kind(t, ends, nat_out_bits(&key->tuple) >> TENANT_SHIFT);
+    set_groups(t, ends, key->tuple.realm, key);
     key->bucket_hash = nat_bucket_hash(t, key->dest_hash, key->group);
     key->near = key->slot = 0;
     key->near_group = key->group;
@@ -113,6 +116,23 @@ nat_set_external(const struct hg_nat_compact *t,
 {
     key->external = external;
     key->dest_hash = dest_hash(t, key);
+}
+
+uint64_t
+nat_hash_of(const struct hg_nat_compact *t, const struct nat_entry *e)
+{
+    uint16_t tenant = nat_tenant(e->rest);
+    struct hg_nat_compact_key key = {
+        .tuple = {.remote = (uint32_t)(e->rest >> REMOTE_SHIFT) << LOW_BITS,
+                  .remote_port = (uint16_t)e->ends,
+                  .protocol = nat_protocol(nat_code(e->rest))},
+        .gateway = t->tenant[tenant],
+        .external = nat_pair(t, tenant, (uint32_t)(e->ends >> 32))};
+
+    key.dest_hash = dest_hash(t, &key);
+    set_groups(t, e->ends, tenant, &key);
+    return nat_bucket_hash(t, key.dest_hash,
+                           group_of(t, &key, nat_candidate(e->rest)));
 }
 
 uint32_t
@@ -229,7 +249,7 @@ search(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
         const struct nat_bucket *bucket;
 
         at->b = nat_bucket_at(t, hash, key->tuple.remote);
-        bucket = nat_bucket(t, at->b);
+        bucket = &t->buckets[at->b];
         if (nat_is_at(bucket, key, at))
             return true;
         if (!nat_passed(t, bucket, key))
@@ -244,15 +264,13 @@ static inline __attribute__((always_inline)) bool
 find_out(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
          struct nat_spot *at)
 {
-    const struct nat_bucket *bucket;
     const struct nat_entry *e;
 
     at->b = nat_bucket_at(t, key->near_hash, key->tuple.remote);
     at->k = key->near;
     at->slot = key->slot;
     at->group = key->near_group;
-    bucket = nat_bucket(t, at->b);
-    e = &bucket->e[at->slot];
+    e = &t->buckets[at->b].e[at->slot];
     if (e->ends == nat_ends_of(&key->tuple) &&
         (e->rest & nat_out_mask(key->tuple.protocol)) ==
             (nat_out_bits(&key->tuple) | (uint64_t)at->k << CANDIDATE_SHIFT))
@@ -264,15 +282,12 @@ static bool
 find_in(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
         struct nat_spot *at)
 {
-    const struct nat_bucket *bucket;
-
     if (key->group == NOWHERE)
         return false;
     at->b = nat_bucket_at(t, key->bucket_hash, key->tuple.remote);
     at->slot = key->slot;
     at->group = key->group;
-    bucket = nat_bucket(t, at->b);
-    return nat_is_of(t, &bucket->e[at->slot], key, key->group);
+    return nat_is_of(t, &t->buckets[at->b].e[at->slot], key, key->group);
 }
 
 static bool
@@ -299,7 +314,7 @@ hg_nat_compact_lookup(struct hg_nat_compact *t,
         return false;
     if (!(key->from_inside ? find_out(t, key, &at) : find_in(t, key, &at)))
         return find_other(t, key, flow);
-    fill_flow(t, key, &at, t->epoch_ns, flow);
+    fill_flow(t, key, &at, t->epochs[nat_epoch_of(&t->buckets[at.b])], flow);
     if (t->clock_ns < flow->deadline_ns)
         return true;
     nat_run_out(t, at.b, at.slot);
@@ -316,6 +331,33 @@ hg_nat_compact_find(struct hg_nat_compact *t,
 
     nat_prepare(t, &key);
     return hg_nat_compact_lookup(t, &key, now_ns, flow);
+}
+
+/* Lines to fetch.  A prefetch waits until its address is translated, so they
+ * are begun in groups, which wait together. */
+struct fetch {
+    const struct nat_bucket *line[FETCHED];
+    unsigned n;
+};
+
+static inline void
+fetch_begin(struct fetch *fetch)
+{
+    unsigned i;
+
+    for (i = 0; i < fetch->n; i++)
+        __builtin_prefetch(fetch->line[i]);
+    fetch->n = 0;
+}
+
+static inline void
+fetch_near(struct fetch *fetch, const struct hg_nat_compact *t,
+           const struct hg_nat_compact_key *key)
+{
+    fetch->line[fetch->n++] =
+        &t->buckets[nat_bucket_at(t, key->near_hash, key->tuple.remote)];
+    if (fetch->n == FETCHED)
+        fetch_begin(fetch);
 }
 
 /* Looks for a key's flow in the bucket that was fetched; whether it, or a
@@ -338,13 +380,11 @@ wants_more(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 }
 
 static inline void
-fetch_next(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
+go_on(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
     key->near++;
     key->near_group = nat_next_group(t, key->near_group, key->step);
     key->near_hash = nat_bucket_hash(t, key->dest_hash, key->near_group);
-    __builtin_prefetch(
-        &t->buckets[nat_bucket_at(t, key->near_hash, key->tuple.remote)]);
 }
 
 static void
@@ -352,25 +392,29 @@ prepare_some(const struct hg_nat_compact *t, struct hg_nat_compact_key *key,
              unsigned n)
 {
     struct hg_nat_compact_key *left[PREPARED];
+    struct fetch fetch = {.n = 0};
     unsigned n_left = 0, i, m, stage;
 
     for (i = 0; i < n; i++) {
         prepare(t, &key[i]);
         if (!key[i].valid || key[i].group == NOWHERE)
             continue;
-        __builtin_prefetch(&t->buckets[nat_bucket_at(t, key[i].bucket_hash,
-                                                     key[i].tuple.remote)]);
+        fetch_near(&fetch, t, &key[i]);
         if (key[i].from_inside)
             left[n_left++] = &key[i];
     }
+    fetch_begin(&fetch);
     for (stage = 0; n_left && stage < STAGES; stage++) {
         for (i = 0, m = 0; i < n_left; i++) {
             left[m] = left[i];
             m += wants_more(t, left[i]);
         }
         n_left = m;
-        for (i = 0; i < n_left; i++)
-            fetch_next(t, left[i]);
+        for (i = 0; i < n_left; i++) {
+            go_on(t, left[i]);
+            fetch_near(&fetch, t, left[i]);
+        }
+        fetch_begin(&fetch);
     }
 }
 

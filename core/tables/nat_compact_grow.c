@@ -6,7 +6,7 @@
 
 /* Above SPLIT_PERCENT the table grows, until max_flows fill it to
  * FULL_PERCENT. */
-enum { SPLIT_PERCENT = 70, FULL_PERCENT = 90 };
+enum { SPLIT_PERCENT = 70, FULL_PERCENT = 90, MOST_ROWS = 32 };
 
 /* Areas that may become larger than LARGE are on huge pages. */
 static const size_t HUGE_PAGE = (size_t)1 << 21;
@@ -71,73 +71,27 @@ nat_area_bytes(const struct nat_area *a, size_t used)
                                                                   : 4096);
 }
 
-/* As many rows to begin with as, doubled often enough, just hold max_flows. */
+/* Begins with up to MOST_ROWS rows, which hold max_flows when they doubled
+ * some times.  So all buckets are split as often when the table is as large as
+ * it gets, and equally full then. */
 bool
 nat_grow_init(struct hg_nat_compact *t)
 {
     uint64_t n =
         (uint64_t)t->config.max_flows * 100 / FULL_PERCENT / SLOTS + 1;
     uint64_t rows = (n + ROW - 1) / ROW;
+    unsigned doublings = 0;
 
-    while (rows > 16)
-        rows = (rows + 1) / 2;
-    t->unit = (uint32_t)rows;
-    t->n_buckets = rows * ROW;
-    t->max_buckets = n > t->n_buckets ? n : t->n_buckets;
+    while (rows > (uint64_t)MOST_ROWS << doublings)
+        doublings++;
+    t->unit = (uint32_t)((rows + (1u << doublings) - 1) >> doublings);
+    t->n_buckets = (uint64_t)t->unit * ROW;
+    t->max_buckets = t->n_buckets << doublings;
     if (!nat_area_reserve(&t->area, t->max_buckets * sizeof(*t->buckets)) ||
         !nat_area_grow(&t->area, t->n_buckets * sizeof(*t->buckets)))
         return false;
     t->buckets = (struct nat_bucket *)(void *)t->area.at;
     return true;
-}
-
-/* ---- Flows that pass by ----------------------------------------------- */
-
-static void
-note_passing(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
-             unsigned k, unsigned where)
-{
-    const uint64_t bit = UINT64_C(1) << key->kind;
-    uint32_t group = key->group;
-    unsigned j;
-
-    for (j = 0; j < k; j++) {
-        uint64_t hash = nat_bucket_hash(t, key->dest_hash, group);
-        uint64_t b = nat_bucket_at(t, hash, key->tuple.remote);
-
-        t->buckets[b].e[where].rest |= bit;
-        group = nat_next_group(t, group, key->step);
-    }
-}
-
-void
-nat_note_passing(struct hg_nat_compact *t,
-                 const struct hg_nat_compact_key *key, unsigned k, uint64_t b)
-{
-    if (!k)
-        return;
-    note_passing(t, key, k, t->noting);
-    /* Else the hand will come by. */
-    if (t->renew == RENEW_NOTE && b < t->hand)
-        note_passing(t, key, k, !t->noting);
-}
-
-/* Notes anew which buckets the flows in 'b' passed by. */
-static void
-note_anew(struct hg_nat_compact *t, uint64_t b)
-{
-    const struct nat_bucket *bucket = &t->buckets[b];
-    unsigned i;
-
-    for (i = 0; i < SLOTS; i++) {
-        struct hg_nat_compact_key key;
-        unsigned k = nat_candidate(bucket->e[i].rest);
-
-        if (nat_code(bucket->e[i].rest) == CODE_FREE || !k)
-            continue;
-        nat_key_of(t, b, i, &key);
-        note_passing(t, &key, k, !t->noting);
-    }
 }
 
 /* ---- Splitting -------------------------------------------------------- */
@@ -148,22 +102,20 @@ static void
 split_bucket(struct hg_nat_compact *t, uint64_t from, uint64_t to)
 {
     struct nat_bucket *old = &t->buckets[from], *new = &t->buckets[to];
-    uint64_t bit = (t->row_mask + 1) << LOW_BITS;
+    const unsigned bit = LOW_BITS + (unsigned)__builtin_ctzll(t->row_mask + 1);
+    uint64_t goes[SLOTS];
     unsigned i;
 
+    /* All of them, as nothing else can be foretold. */
+    for (i = 0; i < SLOTS; i++)
+        goes[i] = -(nat_hash_of(t, &old->e[i]) >> bit & 1);
     for (i = 0; i < SLOTS; i++) {
         struct nat_entry *e = &old->e[i];
-        uint64_t share = e->rest & SHARE_MASK;
-        struct hg_nat_compact_key key;
 
-        new->e[i] = (struct nat_entry){0, share};
-        if (nat_code(e->rest) == CODE_FREE)
-            continue;
-        nat_key_of(t, from, i, &key);
-        if (!(key.bucket_hash & bit))
-            continue;
-        new->e[i] = *e;
-        *e = (struct nat_entry){0, share};
+        new->e[i].ends = e->ends &goes[i];
+        new->e[i].rest = e->rest &(goes[i] | SHARE_MASK);
+        e->ends &= ~goes[i];
+        e->rest &= ~goes[i] | SHARE_MASK;
     }
 }
 
@@ -178,7 +130,7 @@ split_one(struct hg_nat_compact *t)
     nat_clean(t, from);
     split_bucket(t, from, to);
     t->n_buckets++;
-    t->n_stale += 2;
+    t->notes.n_stale += 2;
     if (++t->split == (t->row_mask + 1) * t->unit * ROW) {
         t->row_mask = t->row_mask * 2 + 1;
         t->split = 0;
@@ -240,29 +192,6 @@ nat_next_epoch(struct hg_nat_compact *t)
         nat_move_hand(t);
 }
 
-/* Notes are cleared in one round, made in the next, and count from then on.
- * It is worth it when each bucket has a stale one. */
-static void
-end_round(struct hg_nat_compact *t)
-{
-    t->hand = 0;
-    switch (t->renew) {
-    case RENEW_IDLE:
-        if (t->n_stale > t->n_buckets)
-            t->renew = RENEW_CLEAR;
-        break;
-    case RENEW_CLEAR:
-        t->renew = RENEW_NOTE;
-        t->n_stale = 0;
-        break;
-    case RENEW_NOTE:
-        t->renew = RENEW_IDLE;
-        t->noting = !t->noting;
-        t->n_renewed++;
-        break;
-    }
-}
-
 void
 nat_move_hand(struct hg_nat_compact *t)
 {
@@ -272,16 +201,15 @@ nat_move_hand(struct hg_nat_compact *t)
         t->owed--;
     __builtin_prefetch(&t->buckets[b + 8]);
     nat_clean(t, b);
-    if (t->renew == RENEW_CLEAR)
-        t->buckets[b].e[!t->noting].rest &= ~SHARE_MASK;
-    else if (t->renew == RENEW_NOTE)
-        note_anew(t, b);
+    nat_notes_move(t, b);
     if (t->others.n)
         nat_others_sweep(t, 1);
     if (t->crowds.n && !(b & 63))
         nat_crowds_sweep(t);
-    if (t->hand == t->n_buckets)
-        end_round(t);
+    if (t->hand == t->n_buckets) {
+        t->hand = 0;
+        nat_notes_end_round(t);
+    }
 }
 
 void
@@ -309,7 +237,7 @@ hg_nat_compact_get_stats(const struct hg_nat_compact *t,
         .buckets = t->n_buckets,
         .elsewhere = o->n,
         .crowded = t->crowds.n,
-        .renewals = t->n_renewed,
+        .renewals = t->notes.n_renewed,
         .bytes =
             sizeof(*t) +
             nat_area_bytes(&t->area, t->n_buckets * sizeof(*t->buckets)) +

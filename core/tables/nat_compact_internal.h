@@ -3,6 +3,7 @@
  *     nat_compact.c        creating, adding, removing, walking
  *     nat_compact_find.c   keys, and finding flows by them
  *     nat_compact_grow.c   memory, splitting, the hand, epochs
+ *     nat_compact_notes.c  who passed by a bucket
  *     nat_compact_else.c   the second table
  *     nat_compact_crowd.c  crowded destinations, and finding a free port
  *
@@ -11,6 +12,7 @@
 #define NAT_COMPACT_INTERNAL_H 1
 
 #include <stdlib.h>
+#include <string.h>
 
 #include <headgate/headers.h>
 #include <headgate/nat_compact.h>
@@ -28,7 +30,11 @@ enum {
     N_EPOCHS = 1 << 12,  /* Tags of buckets. */
     EPOCH_SECONDS = 32,
     TICK_BITS = 13,
-    N_SCALES = 4
+    N_SCALES = 4,
+    N_RENEWED = 2, /* Kinds of flows whose notes are made anew at a time. */
+    N_KINDS = 20 - 2 * N_RENEWED,
+    NOTES_AHEAD = 32,
+    NOTES_FETCHED = 16 /* Together. */
 };
 
 #define LOW_MASK (ROW - 1u)
@@ -43,9 +49,9 @@ enum {
  *     rest   remote address 20 | tenant 12 | code 4 | candidate 5 | time 15 |
  *            share 8
  * 'code' is 0 if the entry is free, else protocol and state.  The shares of
- * the four entries are the bucket's: which of 8 kinds of flows passed it by,
- * twice (one is what counts, in the other they are noted anew), and its
- * epoch. */
+ * the four entries are the bucket's: 20 columns of notes, one for each kind of
+ * flows that pass by and a few for those that are made anew, and 12 bits of
+ * the epoch. */
 struct nat_entry {
     uint64_t ends;
     uint64_t rest;
@@ -126,9 +132,28 @@ struct nat_crowds {
     uint32_t n, capacity, hand;
 };
 
-/* Noting anew who passed by: not now; the hand clears the other notes, or
- * makes them. */
-enum nat_renew { RENEW_IDLE, RENEW_CLEAR, RENEW_NOTE };
+/* A note to be made when its bucket's line, which was asked for, is there. */
+struct nat_note {
+    uint64_t hash; /* Of the bucket. */
+    uint32_t remote;
+    uint8_t column;
+};
+
+/* Where notes are, and making them anew: columns 'made' get those of N_RENEWED
+ * kinds and take the place of their present ones when the hand went round; it
+ * clears columns 'old' meanwhile. */
+struct nat_notes {
+    uint8_t column[N_KINDS];
+    uint8_t made[N_RENEWED];
+    uint8_t old[N_RENEWED];
+    uint64_t old_mask[3]; /* Of the entries' shares. */
+    bool is_renewing;
+    unsigned kind;    /* The first of those that are renewed. */
+    uint64_t n_stale; /* Notes that mean nothing, about. */
+    uint64_t n_renewed;
+    struct nat_note ring[NOTES_AHEAD];
+    uint32_t n_asked, n_made;
+};
 
 struct hg_nat_compact {
     struct nat_bucket *buckets;
@@ -139,9 +164,8 @@ struct hg_nat_compact {
     uint64_t clock_ns;
     uint64_t epoch_ns; /* When the present epoch began. */
     uint32_t epoch;
-    unsigned noting; /* The share with the notes that count: 0 or 1. */
     uint64_t seed_dest, seed_inside, seed_group, seed_bucket, seed_rotation,
-        seed_pair, seed_other;
+        seed_pair, seed_kind, seed_other;
     uint16_t tenant[HG_NAT_COMPACT_TENANTS]; /* Its gateway. */
     unsigned n_tenants, n_gateways;
     struct nat_gateway *gateways;
@@ -154,9 +178,7 @@ struct hg_nat_compact {
     uint64_t n_buckets, max_buckets;
     uint64_t hand;
     uint64_t owed; /* Buckets that it has to go over soon. */
-    enum nat_renew renew;
-    uint64_t n_stale; /* Notes that mean nothing, about. */
-    uint64_t n_renewed;
+    struct nat_notes notes;
     struct nat_area area;
     struct hg_nat_compact_config config;
     uint64_t epochs[N_EPOCHS]; /* When each began. */
@@ -174,6 +196,15 @@ static inline uint64_t
 nat_mix(uint64_t a, uint64_t b)
 {
     return XXH3_mul128_fold64(a, b);
+}
+
+/* One of the kinds of flows that pass buckets by: of an entry's first 64 bits
+ * and upper 32 bits. */
+static inline uint8_t
+nat_kind(const struct hg_nat_compact *t, uint64_t ends, uint64_t upper)
+{
+    return (uint8_t)nat_below(
+        nat_mix(ends ^ t->seed_kind, t->seed_group + upper), N_KINDS);
 }
 
 /* Where four places of a destination are.  The lower bits are exclusive-ored
@@ -286,15 +317,16 @@ nat_protocol(uint32_t code)
 static inline uint32_t
 nat_epoch_of(const struct nat_bucket *bucket)
 {
-    return (uint32_t)(bucket->e[2].rest & 0xff) |
-           (uint32_t)(bucket->e[3].rest & 0xf) << 8;
+    return (uint32_t)(bucket->e[2].rest & 0xf0) >> 4 |
+           (uint32_t)(bucket->e[3].rest & 0xff) << 4;
 }
 
 static inline void
 nat_set_epoch(struct nat_bucket *bucket, uint32_t epoch)
 {
-    bucket->e[2].rest = (bucket->e[2].rest & ~SHARE_MASK) | (epoch & 0xff);
-    bucket->e[3].rest = (bucket->e[3].rest & ~SHARE_MASK) | (epoch >> 8 & 0xf);
+    bucket->e[2].rest = (bucket->e[2].rest & ~UINT64_C(0xf0)) | (epoch & 0xf)
+                                                                    << 4;
+    bucket->e[3].rest = (bucket->e[3].rest & ~SHARE_MASK) | epoch >> 4;
 }
 
 /* Whether a flow may have passed the bucket by. */
@@ -302,7 +334,9 @@ static inline bool
 nat_passed(const struct hg_nat_compact *t, const struct nat_bucket *bucket,
            const struct hg_nat_compact_key *key)
 {
-    return bucket->e[t->noting].rest >> key->kind & 1;
+    unsigned column = t->notes.column[key->kind];
+
+    return bucket->e[column / 8].rest >> column % 8 & 1;
 }
 
 static inline unsigned
@@ -411,6 +445,9 @@ void nat_prepare(const struct hg_nat_compact *, struct hg_nat_compact_key *);
 void nat_set_external(const struct hg_nat_compact *,
                       struct hg_nat_compact_key *, uint8_t external);
 
+/* The hash of the bucket of the flow in an entry. */
+uint64_t nat_hash_of(const struct hg_nat_compact *, const struct nat_entry *);
+
 /* The key of the flow in an entry as if from inside, prepared, but with the
  * bucket_hash of its own candidate, whose group is returned. */
 uint32_t nat_key_of(const struct hg_nat_compact *, uint64_t b, unsigned slot,
@@ -461,12 +498,6 @@ void nat_move_hand(struct hg_nat_compact *);
 /* Takes a flow that ran out, and tells. */
 void nat_run_out(struct hg_nat_compact *, uint64_t b, unsigned slot);
 
-/* Notes that a flow of candidate 'k', in bucket 'b', passed the buckets of
- * candidates 0 to k - 1. */
-void nat_note_passing(struct hg_nat_compact *,
-                      const struct hg_nat_compact_key *, unsigned k,
-                      uint64_t b);
-
 static inline void
 nat_set_clock(struct hg_nat_compact *t, uint64_t now_ns)
 {
@@ -487,6 +518,19 @@ nat_bucket(struct hg_nat_compact *t, uint64_t b)
         nat_clean(t, b);
     return bucket;
 }
+
+/* ---- nat_compact_notes.c ---------------------------------------------- */
+
+void nat_notes_init(struct nat_notes *);
+
+/* Notes that a flow that is in bucket passed[k] passed those before it. */
+void nat_note_passing(struct hg_nat_compact *,
+                      const struct hg_nat_compact_key *,
+                      const uint64_t *passed, unsigned k);
+
+/* The hand is at this bucket; it went round. */
+void nat_notes_move(struct hg_nat_compact *, uint64_t b);
+void nat_notes_end_round(struct hg_nat_compact *);
 
 /* ---- nat_compact_else.c ----------------------------------------------- */
 

@@ -34,7 +34,7 @@
  *           port and inserting are one operation, and two flows to one
  *           destination that meet in one group take different entries.
  *
- * A bucket notes the flows that passed it by, as a set of 8 kinds; a search
+ * A bucket notes the flows that passed it by, as a set of 16 kinds; a search
  * ends where those of its kind did not pass.
  * An entry keeps inside endpoint, remote port, tenant, state, time, which of
  * the 31 groups it is, and 20 bits of the remote address: the other 12 are
@@ -46,8 +46,8 @@
  * bucket when it moves, hence its port.  Addresses are reserved for
  * max_flows, memory is used as the table grows: it splits above 70 % until
  * max_flows fit at 90 %.  Notes go to both halves of a split and outlive their
- * flows, so they are made anew now and then as the hand goes round.  A table
- * does not shrink.
+ * flows, so they are made anew as the hand goes round, some kinds at a time.
+ * A table does not shrink.
  *
  * Not all can have a place: where all buckets of a sequence are full, and
  * where the paired address is exhausted, a free port is looked for one by
@@ -120,7 +120,7 @@ struct hg_nat_compact_key {
     uint8_t external; /* Which one of the gateway's. */
     uint8_t slot;     /* In the bucket where it was last seen. */
     uint16_t gateway;
-    uint8_t kind; /* One of 8. */
+    uint8_t kind;
     uint8_t near; /* Candidate, group and hash of that bucket. */
     uint32_t group, step, near_group;
     uint64_t dest_hash, bucket_hash, near_hash;
@@ -248,7 +248,7 @@ struct hg_nat_compact_stats {
     uint64_t buckets;   /* Of four flows each. */
     uint64_t elsewhere; /* Flows in the second table. */
     uint64_t crowded;   /* Destinations with a bitmap. */
-    uint64_t renewals;  /* Of the notes of who passed by, so far. */
+    uint64_t renewals;  /* Kinds of notes that were made anew, so far. */
     uint64_t bytes;     /* Of memory. */
 };
 
