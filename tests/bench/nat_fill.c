@@ -2,18 +2,27 @@
  * size: filled, looked up in both directions, churned, expired.
  *
  *     nat_fill [--json] [--quick]            1 M and 10 M flows
- *     nat_fill [--json] --flows N [--full]   N flows ("100M", "1G")
+ *     nat_fill [--json] --flows N [--full] [--pauses]
+ *                                            N flows ("100M", "1G")
  *
  * The table has room for 9/7 of the flows, so that it stays at its usual 70 %;
  * with --full it has room for just as many.  Flow i is computed from i, so
  * nothing but the table takes memory.  Keys are made before the clock starts
  * and go through the table 64 at a time.  Every flow that is looked up must be
- * found, and be the same from both sides; a mistake ends with status 1. */
+ * found, and be the same from both sides; a mistake ends with status 1.
+ *
+ * The longest 64 insertions show what the table does at once, and what happens
+ * to the machine meanwhile: its host gives it the memory that it touches for
+ * the first time, and the processor to others.  So those in which the kernel
+ * gave memory (a huge page for every 90,000 flows) are told apart; and small
+ * tables, and others with --pauses, are filled three times, which is the same
+ * work each time, and each 64 insertions count with their least time. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include <headgate/headers.h>
@@ -29,10 +38,18 @@ static const uint32_t EXTERNAL[8] = {0xc6336401, 0xc6336402, 0xc6336403,
                                      0xc6336404, 0xc6336405, 0xc6336406,
                                      0xc6336407, 0xc6336408};
 
+/* Flows replaced, at most: three times all flows, or a tenth of the most. */
+static const uint64_t CHURN_MOST = 100000000;
+
 static struct {
-    bool json, quick, full;
+    bool json, quick, full, pauses;
     uint64_t flows;
 } options;
+
+struct pause {
+    uint32_t ns; /* CPU time, the least so far. */
+    bool faulted;
+};
 
 struct run {
     struct hg_nat_compact *table;
@@ -41,7 +58,8 @@ struct run {
     uint64_t now_ns;
     uint64_t n_failed;
     uint64_t n_expired;
-    uint64_t longest_ns; /* CPU time of 64 insertions. */
+    struct pause *pauses; /* Of each 64 insertions. */
+    uint64_t n_pauses;
     uint64_t random;
     struct hg_nat_compact_tuple *tuples; /* BLOCK of them. */
 };
@@ -96,6 +114,8 @@ print_figure(const struct run *r, const struct figure *f)
                f->name, f->median, f->unit);
         if (f->target > 0)
             printf("   (target %g)", f->target);
+        if (f->n)
+            printf("   of %llu", (unsigned long long)f->n);
         putchar('\n');
         fflush(stdout);
         return;
@@ -160,6 +180,26 @@ draw(struct run *r)
 
 /* ---- What is measured ------------------------------------------------- */
 
+/* Page faults so far. */
+static long
+n_faults(void)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    return usage.ru_minflt;
+}
+
+static void
+note_time(struct run *r, uint64_t ns, bool faulted)
+{
+    struct pause *pause = &r->pauses[r->n_pauses++];
+
+    if (ns < pause->ns)
+        pause->ns = (uint32_t)ns;
+    pause->faulted |= faulted;
+}
+
 /* Adds flows [r->end, r->end + n), and takes out as many old ones if 'churn';
  * returns the time it took. */
 static uint64_t
@@ -169,6 +209,7 @@ insert(struct run *r, unsigned n, bool churn)
     struct hg_nat_compact_key old[BATCH], key[BATCH];
     uint64_t begin, took = 0;
     unsigned i, j, m;
+    long faults;
 
     for (i = 0; i < n; i += m) {
         struct hg_nat_compact_flow flow;
@@ -176,6 +217,7 @@ insert(struct run *r, unsigned n, bool churn)
         m = n - i < BATCH ? n - i : BATCH;
         for (j = 0; churn && j < m; j++)
             make_tuple(r, r->first++, &old_tuples[j]);
+        faults = n_faults();
         begin = cpu_ns();
         if (churn) {
             make_keys(old, old_tuples, m, true);
@@ -195,8 +237,7 @@ insert(struct run *r, unsigned n, bool churn)
         }
         begin = cpu_ns() - begin;
         took += begin;
-        if (begin > r->longest_ns)
-            r->longest_ns = begin;
+        note_time(r, begin, n_faults() > faults);
     }
     r->end += n;
     return took;
@@ -318,10 +359,9 @@ measure_misses(struct run *r)
                                      BLOCK, 0});
 }
 
-/* The floor: one cache line out of as much memory (1 GiB at most), 64 begun
- * at a time.  All of it is touched, so that a table made afterwards gets
- * memory that the machine has: in a virtual machine, the first touch of a
- * page is its host's work. */
+/* The floor: one cache line out of as much memory, 64 begun at a time.  All of
+ * it is touched, so that a table made afterwards gets memory that the machine
+ * has: in a virtual machine, the first touch of a page is its host's work. */
 static void
 measure_floor(struct run *r, uint64_t bytes)
 {
@@ -337,7 +377,7 @@ measure_floor(struct run *r, uint64_t bytes)
     madvise(memory, bytes, MADV_HUGEPAGE);
     for (i = 0; i < bytes; i += 4096)
         memory[i] = 1;
-    n = (bytes < 1u << 30 ? bytes : 1u << 30) / 64;
+    n = bytes / 64;
     for (k = 0; k < ROUNDS; k++) {
         begin = cpu_ns();
         for (i = 0; i < BLOCK; i += BATCH) {
@@ -399,6 +439,12 @@ measure_expiry(struct run *r)
 
 /* ---- A run ------------------------------------------------------------ */
 
+static unsigned
+n_fills(uint64_t n_flows)
+{
+    return options.pauses || n_flows <= 1000000 ? 3 : 1;
+}
+
 static void
 count_expired(void *aux, const struct hg_nat_compact_flow *flow)
 {
@@ -426,58 +472,107 @@ check_memory(uint64_t needed)
 }
 
 static void
-print_insertions(const struct run *r, const char *name, double ns, uint64_t n,
-                 const char *pause)
+print_longest(const struct run *r, const char *name, uint64_t first,
+              uint64_t end, bool faulted, double target)
 {
-    /* Bytes and times of 64 are of one round, as they happen once. */
-    print_figure(r, &(struct figure){name, "ns/flow", ns, 0, n, 350});
-    print_figure(r, &(struct figure){pause, "us", (double)r->longest_ns / 1e3,
-                                     0, 0, 1000});
+    const struct pause *longest = NULL, *p;
+
+    for (p = r->pauses + first; p < r->pauses + end; p++)
+        if (p->faulted == faulted && (!longest || p->ns > longest->ns))
+            longest = p;
+    if (!longest)
+        return;
+    print_figure(
+        r, &(struct figure){name, "us", longest->ns / 1e3, 0, 0, target});
+    if (!options.json)
+        printf("%20s  flows %llu and on; least of %u fills\n", "",
+               (unsigned long long)(longest - r->pauses - (long)first) * BATCH,
+               n_fills(r->n_flows));
 }
 
+/* An empty table, with the random numbers of the first one. */
 static void
-run(uint64_t n)
+begin_table(struct run *r, uint64_t room)
 {
-    uint64_t room = options.full ? n : n * 9 / 7, churn = n * 3;
-    struct run r = {.n_flows = n, .now_ns = START_NS, .random = 1};
     struct hg_nat_compact_config config = {.ports = {1024, 65535},
                                            .per_destination = 55000,
                                            .max_flows = (uint32_t)room,
                                            .seed = 1,
                                            .expired = count_expired,
-                                           .aux = &r};
+                                           .aux = r};
 
-    check_memory(room * 18 + (256u << 20));
-    r.tuples = malloc(BLOCK * sizeof(*r.tuples));
-    measure_floor(&r, room * 18);
-    r.table = hg_nat_compact_create(&config);
-    if (!r.tuples || !r.table)
+    r->first = r->end = r->n_pauses = r->n_failed = 0;
+    r->now_ns = START_NS;
+    r->random = 1;
+    r->table = hg_nat_compact_create(&config);
+    if (!r->table)
         fail(77, "no memory");
-    hg_nat_compact_add_gateway(r.table, EXTERNAL, 8);
-    hg_nat_compact_add_tenant(r.table, 0);
+    hg_nat_compact_add_gateway(r->table, EXTERNAL, 8);
+    hg_nat_compact_add_tenant(r->table, 0);
+}
 
-    print_insertions(&r, "new flow", add(&r, n, false), n,
-                     "longest 64 new flows");
-    print_bytes(&r, "memory", options.full ? 18 : 24);
-    measure_lookups(&r, true, n <= 100000 ? 30 : n <= 1000000 ? 50 : 100);
-    measure_lookups(&r, false, 40);
-    measure_misses(&r);
-    if (churn > 60000000)
-        churn = 60000000;
-    if (options.quick)
-        churn = n;
-    r.longest_ns = 0;
-    print_insertions(&r, "old flow out, new flow in", add(&r, churn, true),
-                     churn, "longest 64 of these");
-    print_bytes(&r, "memory in churn", options.full ? 0 : 24);
-    measure_lookups(&r, true, n <= 100000 ? 30 : n <= 1000000 ? 50 : 100);
-    measure_lookups(&r, false, 40);
-    measure_misses(&r);
-    measure_expiry(&r);
-    print_figure(&r, &(struct figure){"flows refused", "flows",
-                                      (double)r.n_failed, 0, 0, 0});
+static void
+measure_both_lookups(struct run *r)
+{
+    const uint64_t n = r->n_flows;
+
+    measure_lookups(r, true, n <= 100000 ? 30 : n <= 1000000 ? 50 : 100);
+    measure_lookups(r, false, 40);
+    measure_misses(r);
+}
+
+static void
+measure(struct run *r, uint64_t n, uint64_t churn)
+{
+    uint64_t filled;
+
+    print_figure(r, &(struct figure){"new flow", "ns/flow", add(r, n, false),
+                                     0, n, 350});
+    filled = r->n_pauses;
+    print_bytes(r, "memory", options.full ? 18 : 24);
+    measure_both_lookups(r);
+    print_figure(r, &(struct figure){"old flow out, new flow in", "ns/flow",
+                                     add(r, churn, true), 0, churn, 350});
+    print_bytes(r, "memory in churn", options.full ? 0 : 24);
+    measure_both_lookups(r);
+    print_longest(r, "longest 64 new flows", 0, filled, false, 1000);
+    print_longest(r, "longest that got memory, too", 0, filled, true, 0);
+    print_longest(r, "longest 64 replaced flows", filled, r->n_pauses, false,
+                  1000);
+    measure_expiry(r);
+    print_figure(r, &(struct figure){"flows refused", "flows",
+                                     (double)r->n_failed, 0, 0, 0});
+}
+
+static void
+run(uint64_t n)
+{
+    const uint64_t room = options.full ? n : n * 9 / 7;
+    const uint64_t most = options.quick || n > CHURN_MOST / 3 ? n : n * 3;
+    const uint64_t churn = most < CHURN_MOST ? most : CHURN_MOST;
+    const uint64_t n_pauses = (n + churn) / BATCH + 2;
+    struct run r = {.n_flows = n, .random = 1};
+    uint64_t i;
+
+    check_memory(room * 19 + n_pauses * sizeof(*r.pauses) + (64u << 20));
+    r.tuples = malloc(BLOCK * sizeof(*r.tuples));
+    r.pauses = malloc(n_pauses * sizeof(*r.pauses));
+    if (!r.tuples || !r.pauses)
+        fail(77, "no memory");
+    for (i = 0; i < n_pauses; i++)
+        r.pauses[i] = (struct pause){.ns = UINT32_MAX};
+    measure_floor(&r, room * 18);
+    for (i = 1; i < n_fills(n); i++) {
+        begin_table(&r, room);
+        add(&r, n, false);
+        add(&r, churn, true);
+        hg_nat_compact_destroy(r.table);
+    }
+    begin_table(&r, room);
+    measure(&r, n, churn);
     hg_nat_compact_destroy(r.table);
     free(r.tuples);
+    free(r.pauses);
 }
 
 static uint64_t
@@ -512,12 +607,14 @@ main(int argc, char **argv)
             options.quick = true;
         else if (!strcmp(argv[i], "--full"))
             options.full = true;
+        else if (!strcmp(argv[i], "--pauses"))
+            options.pauses = true;
         else if (!strcmp(argv[i], "--flows") && i + 1 < argc)
             options.flows = parse_flows(argv[++i]);
         else
             fail(2,
                  "no option '%s'; usage: nat_fill [--json] [--quick] "
-                 "[--full] [--flows N]",
+                 "[--full] [--pauses] [--flows N]",
                  argv[i]);
     }
     if (options.json)
