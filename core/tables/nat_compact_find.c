@@ -4,7 +4,7 @@
 
 /* Keys that are prepared together, and how often they ask for the next line
  * of those that need one. */
-enum { PREPARED = 64, STAGES = 6, FETCHED = 64 };
+enum { PREPARED = 64, STAGES = 6, FETCHED = 16 };
 
 /* ---- Keys ------------------------------------------------------------- */
 
