@@ -146,6 +146,15 @@ take(struct record_reader *r, struct capture_frame *f)
     r->done += HEADER + (size_t)len;
 }
 
+/* Whether the next record is here as a whole, and not longer than any may
+ * be. */
+static bool
+is_here(const struct record_reader *r)
+{
+    return r->n - r->at >= HEADER && frame_len(r) <= HG_PACKET_MAX &&
+           r->n - r->at - HEADER >= frame_len(r);
+}
+
 int
 record_reader_next(struct record_reader *r, struct capture_frame *out,
                    unsigned max, struct hg_error *error)
@@ -159,7 +168,6 @@ record_reader_next(struct record_reader *r, struct capture_frame *out,
         return -1;
     do {
         take(r, &out[n++]);
-    } while (n < max && r->n - r->at >= HEADER &&
-             r->n - r->at - HEADER >= frame_len(r));
+    } while (n < max && is_here(r));
     return (int)n;
 }
