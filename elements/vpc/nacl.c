@@ -197,6 +197,28 @@ is_inside(const struct nacl *self, const struct hg_packet *p)
     return in_list(&self->cidr, &src) && in_list(&self->cidr, &dst);
 }
 
+/* Whether the packet, of which one end is in subnet 'own' (NULL: in none that
+ * is known), stays in there.  Subnets of a VPC do not overlap, so that the
+ * other end's has to be looked up only where it is in another VPC, or in
+ * 'cidr' if it is nowhere. */
+static bool
+stays(const struct nacl *self, const struct hg_packet *p,
+      const struct hg_subnet *own, bool is_source)
+{
+    const struct hg_eni *other = is_source ? p->dst_eni : p->src_eni;
+    const struct hg_subnet *its;
+
+    if (!own)
+        return is_inside(self, p);
+    if (!other && !self->cidr.n && own->vpc->number == p->vpc) {
+        struct hg_addr addr = is_source ? hg_packet_dst(p) : hg_packet_src(p);
+
+        return in_list(&own->cidr, &addr);
+    }
+    its = subnet_of(self, p, !is_source);
+    return its ? its->number == own->number : is_inside(self, p);
+}
+
 /* ---- Packets ---------------------------------------------------------- */
 
 static void
@@ -240,15 +262,13 @@ choose(struct nacl *self, struct hg_packet *p, const struct hg_rule_key *key,
 {
     bool inbound = p->in_port == HG_ACL_INBOUND;
     uint32_t number = self->default_acl;
-    const struct hg_subnet *from, *to, *own;
+    const struct hg_subnet *own;
 
     *acl = NULL;
     if (!key->family)
         return pass_by(p, &self->not_filtered);
-    from = subnet_of(self, p, true);
-    to = subnet_of(self, p, false);
-    own = inbound ? to : from;
-    if (from && to ? from->number == to->number : is_inside(self, p))
+    own = subnet_of(self, p, !inbound);
+    if (stays(self, p, own, !inbound))
         return pass_by(p, &self->same_subnet);
     if (own) {
         const struct guard *g = guard_of(self, own);
