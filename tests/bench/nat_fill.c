@@ -43,7 +43,6 @@ static const uint64_t CHURN_MOST = 100000000;
 
 static struct {
     bool json, quick, full, pauses;
-    uint64_t flows;
 } options;
 
 struct pause {
@@ -590,7 +589,7 @@ parse_flows(const char *text)
         (options.full ? n : n * 9 / 7) > HG_NAT_COMPACT_FLOWS)
         fail(2,
              "'%s' is not a number of flows such as 1000, 10M, 1G; at most "
-             "835 M, or with --full before it 1 G",
+             "835 M, or with --full 1 G",
              text);
     return n;
 }
@@ -598,6 +597,7 @@ parse_flows(const char *text)
 int
 main(int argc, char **argv)
 {
+    const char *flows = NULL;
     int i;
 
     for (i = 1; i < argc; i++) {
@@ -610,7 +610,7 @@ main(int argc, char **argv)
         else if (!strcmp(argv[i], "--pauses"))
             options.pauses = true;
         else if (!strcmp(argv[i], "--flows") && i + 1 < argc)
-            options.flows = parse_flows(argv[++i]);
+            flows = argv[++i];
         else
             fail(2,
                  "no option '%s'; usage: nat_fill [--json] [--quick] "
@@ -619,8 +619,8 @@ main(int argc, char **argv)
     }
     if (options.json)
         putchar('[');
-    if (options.flows) {
-        run(options.flows);
+    if (flows) {
+        run(parse_flows(flows));
     } else {
         run(100000);
         run(1000000);
