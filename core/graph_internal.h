@@ -73,6 +73,7 @@ struct hg_element {
     uint64_t span_ns; /* Its smallest promise, or HG_NEVER. */
     bool started;
     bool is_away;       /* Not at work in this instance. */
+    bool is_lent;       /* Others borrow what it has (hg_kin). */
     bool is_one_worker; /* Asked for one instance. */
     bool failed;        /* Its configuration has a mistake. */
 };

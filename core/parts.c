@@ -6,6 +6,7 @@
  * class of its own, whose batch function hands the packets over.  So nothing
  * is asked on the way of a batch that stays. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "graph_internal.h"
 #include "pool.h"
@@ -107,6 +108,37 @@ void
 hg_element_divert_reports(struct hg_element *e)
 {
     hg_element_divert(e, reported, NULL);
+}
+
+/* ---- What instances share --------------------------------------------- */
+
+void *
+hg_kin(void *self)
+{
+    struct hg_element *e = hg_element_of(self), *first;
+
+    first = e->graph->kin ? hg_graph_element(e->graph->kin, e->index) : NULL;
+    if (!first || strcmp(first->name, e->name) != 0 ||
+        strcmp(first->cls->name, e->cls->name) != 0)
+        return NULL; /* The file changed before it was read again. */
+    first->is_lent = true;
+    return hg_element_self(first);
+}
+
+bool
+hg_element_is_lent(const struct hg_element *e)
+{
+    return e->is_lent;
+}
+
+void
+hg_graph_settle(struct hg_graph *g)
+{
+    size_t i;
+
+    for (i = 0; i < g->n_elements; i++)
+        if (g->elements[i]->started && g->elements[i]->cls->settle)
+            g->elements[i]->cls->settle(hg_element_self(g->elements[i]));
 }
 
 /* ---- What elements say and ask ---------------------------------------- */

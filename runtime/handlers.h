@@ -2,7 +2,8 @@
  * over all instances of the graph.
  *
  * With several workers a value is written wherever the element works, and
- * read as one: counters and gauges, and what else is a single number, as
+ * first to the instance that lends its tables to the others; it is read as
+ * one: counters and gauges, and what else is a single number, as
  * their sum; what all say alike, once; the rest in order of the workers.
  *
  * Thread-safety: main thread only, while no worker runs. */

@@ -696,6 +696,8 @@ workers_run(struct workers *w)
     size_t k;
 
     loop_catch_signals();
+    for (i = 0; i < w->n + 2; i++)
+        hg_graph_settle(w->graphs[i]);
     for (i = 0; i < w->n; i++)
         if (!start_thread(&w->v[i], &error)) {
             cli_error("%s", error.text);

@@ -13,10 +13,14 @@ void
 hg_acl_set_uninit(struct hg_acl_set *set)
 {
     size_t i;
+    unsigned d;
 
     for (i = 0; i < set->n; i++) {
-        hg_acl_list_uninit(&set->acl[i].list[HG_ACL_INBOUND]);
-        hg_acl_list_uninit(&set->acl[i].list[HG_ACL_OUTBOUND]);
+        for (d = 0; d < 2; d++) {
+            if (set->lender)
+                set->acl[i].list[d].table = NULL;
+            hg_acl_list_uninit(&set->acl[i].list[d]);
+        }
         free(set->acl[i].name);
     }
     free(set->acl);
@@ -125,9 +129,13 @@ hg_acl_set_add_defaults(struct hg_acl_set *set, uint32_t acl)
 static void
 compile(struct hg_acl_set *set, uint32_t acl, unsigned direction)
 {
-    hg_acl_list_compile(&set->acl[acl].list[direction],
-                        (enum hg_acl_direction)direction, set->exempt,
-                        set->n_exempt);
+    struct hg_acl_list *list = &set->acl[acl].list[direction];
+
+    if (set->lender)
+        list->table = set->lender->acl[acl].list[direction].table;
+    else
+        hg_acl_list_compile(list, (enum hg_acl_direction)direction,
+                            set->exempt, set->n_exempt);
 }
 
 void
@@ -139,6 +147,38 @@ hg_acl_set_compile(struct hg_acl_set *set)
         compile(set, i, HG_ACL_INBOUND);
         compile(set, i, HG_ACL_OUTBOUND);
     }
+}
+
+static void
+copy_rules(struct hg_acl_list *to, const struct hg_acl_list *from)
+{
+    size_t i;
+
+    to->n = from->n;
+    to->rule = xcalloc(from->n + 1, sizeof *to->rule);
+    for (i = 0; i < from->n; i++) {
+        to->rule[i] = from->rule[i];
+        to->rule[i].packets = 0;
+    }
+}
+
+void
+hg_acl_set_borrow(struct hg_acl_set *set, const struct hg_acl_set *lender)
+{
+    size_t i;
+    unsigned d;
+
+    *set = (struct hg_acl_set){.n = lender->n,
+                               .n_exempt = lender->n_exempt,
+                               .quota = lender->quota,
+                               .lender = lender};
+    set->acl = xcalloc(set->n + 1, sizeof *set->acl);
+    for (i = 0; i < set->n; i++) {
+        set->acl[i].name = xstrdup(lender->acl[i].name);
+        for (d = 0; d < 2; d++)
+            copy_rules(&set->acl[i].list[d], &lender->acl[i].list[d]);
+    }
+    hg_acl_set_compile(set);
 }
 
 static bool

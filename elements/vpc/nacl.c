@@ -12,38 +12,6 @@
 
 #include "nacl.h"
 
-static const struct hg_field rule_fields[] = {
-    HG_ROW_OPTION(struct rule_row, number, .title = true, .required = true,
-                  .min = 1, .max = HG_ACL_NUMBER_MAX,
-                  .doc = "lower numbers are asked first"),
-    HG_ROW_OPTION(struct rule_row, action, .required = true,
-                  .doc = "allow or deny"),
-    HG_ROW_OPTION(struct rule_row, protocol, .def = "all",
-                  .doc = "tcp, udp, icmp, icmpv6, all, or a number"),
-    HG_ROW_OPTION(struct rule_row, cidr, .required = true,
-                  .doc = "the other side: source inbound, destination "
-                         "outbound"),
-    HG_ROW_OPTION(struct rule_row, ports,
-                  .doc = "destination port or range, with tcp or udp"),
-    HG_ROW_OPTION(struct rule_row, icmp_type,
-                  .doc = "ICMP type, with icmp or icmpv6"),
-    HG_ROW_OPTION(struct rule_row, icmp_code, .doc = "ICMP code"),
-};
-
-static const struct hg_field acl_fields[] = {
-    HG_ROW_OPTION(struct acl_row, name, .title = true, .required = true,
-                  .doc = "its name"),
-    HG_ROW_OPTION(struct acl_row, is_default,
-                  .doc = "is for subnets that have chosen none"),
-    HG_ROW_OPTION(struct acl_row, subnets,
-                  .doc = "ids of its subnets, besides those that name it in "
-                         "the inventory"),
-    HG_ROW_ROWS(struct acl_row, inbound, rule_fields,
-                .doc = "a rule for what enters the subnet"),
-    HG_ROW_ROWS(struct acl_row, outbound, rule_fields,
-                .doc = "a rule for what leaves the subnet"),
-};
-
 /* ---- Which ACL -------------------------------------------------------- */
 
 static void *
@@ -589,19 +557,14 @@ add_classbench(struct nacl *self, uint32_t acl)
 }
 
 static bool
-nacl_configure(void *self_)
+build(struct nacl *self)
 {
-    struct nacl *self = self_;
     struct rule_rows inbound = {self->inbound.n, self->inbound.row};
     struct rule_rows outbound = {self->outbound.n, self->outbound.row};
     bool ok = true;
     uint32_t i;
 
     self->default_acl = HG_ACL_NONE;
-    self->metadata = hg_metadata(self, "nacl-rule", sizeof(uint16_t));
-    self->denied_side = hg_metadata(self, HG_DENIED_META, 1);
-    if (self->metadata < 0 || self->denied_side < 0)
-        return false;
     self->set.quota = self->quota;
     exempt_all(self);
     if (inbound.n || outbound.n || self->classbench) {
@@ -616,8 +579,37 @@ nacl_configure(void *self_)
         ok &= hg_acl_set_read(&self->set, self->file, report_mistake, self);
     choose_default(self);
     hg_acl_set_compile(&self->set);
-    hg_flow_declare_verdict(self, sizeof(struct remembered));
     return ok;
+}
+
+/* The first instance of several has built it all: what is counted is one's
+ * own, the compiled lists are its. */
+static void
+borrow(struct nacl *self, const struct nacl *kin)
+{
+    size_t i;
+
+    self->default_acl = kin->default_acl;
+    hg_acl_set_borrow(&self->set, &kin->set);
+    for (i = 0; i < kin->n_associations; i++)
+        associate(self, kin->associations[i].subnet, kin->associations[i].acl);
+}
+
+static bool
+nacl_configure(void *self_)
+{
+    struct nacl *self = self_;
+    const struct nacl *kin = hg_kin(self);
+
+    self->metadata = hg_metadata(self, "nacl-rule", sizeof(uint16_t));
+    self->denied_side = hg_metadata(self, HG_DENIED_META, 1);
+    if (self->metadata < 0 || self->denied_side < 0)
+        return false;
+    hg_flow_declare_verdict(self, sizeof(struct remembered));
+    if (!kin)
+        return build(self);
+    borrow(self, kin);
+    return true;
 }
 
 /* Subnets that are given an ACL must be there, and ACLs that they name. */

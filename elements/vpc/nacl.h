@@ -1,4 +1,4 @@
-/* nacl.h: what NACL (nacl.c) is made of. */
+/* nacl.h: what NACL (nacl.c) can be told and what it is made of. */
 #ifndef NACL_H
 #define NACL_H 1
 
@@ -79,6 +79,38 @@ struct nacl {
     uint64_t generation;
     int metadata;    /* Offset of the deciding rule's number, */
     int denied_side; /* ... and of where it was (flow_record.h). */
+};
+
+static const struct hg_field rule_fields[] = {
+    HG_ROW_OPTION(struct rule_row, number, .title = true, .required = true,
+                  .min = 1, .max = HG_ACL_NUMBER_MAX,
+                  .doc = "lower numbers are asked first"),
+    HG_ROW_OPTION(struct rule_row, action, .required = true,
+                  .doc = "allow or deny"),
+    HG_ROW_OPTION(struct rule_row, protocol, .def = "all",
+                  .doc = "tcp, udp, icmp, icmpv6, all, or a number"),
+    HG_ROW_OPTION(struct rule_row, cidr, .required = true,
+                  .doc = "the other side: source inbound, destination "
+                         "outbound"),
+    HG_ROW_OPTION(struct rule_row, ports,
+                  .doc = "destination port or range, with tcp or udp"),
+    HG_ROW_OPTION(struct rule_row, icmp_type,
+                  .doc = "ICMP type, with icmp or icmpv6"),
+    HG_ROW_OPTION(struct rule_row, icmp_code, .doc = "ICMP code"),
+};
+
+static const struct hg_field acl_fields[] = {
+    HG_ROW_OPTION(struct acl_row, name, .title = true, .required = true,
+                  .doc = "its name"),
+    HG_ROW_OPTION(struct acl_row, is_default,
+                  .doc = "is for subnets that have chosen none"),
+    HG_ROW_OPTION(struct acl_row, subnets,
+                  .doc = "ids of its subnets, besides those that name it in "
+                         "the inventory"),
+    HG_ROW_ROWS(struct acl_row, inbound, rule_fields,
+                .doc = "a rule for what enters the subnet"),
+    HG_ROW_ROWS(struct acl_row, outbound, rule_fields,
+                .doc = "a rule for what leaves the subnet"),
 };
 
 #endif

@@ -29,6 +29,7 @@ table_of_input(const struct route_table *self, const struct input *input,
     return input->by_vpc[0] ? input->by_vpc[0] : self->default_table;
 }
 
+/* 'self' is the base here. */
 static uint32_t
 table_of(const struct route_table *self, const struct hg_packet *p)
 {
@@ -72,28 +73,30 @@ pick_port(const struct route_table *self, uint32_t target, uint32_t hash)
 }
 
 static inline int
-verdict_of(struct route_table *self, struct hg_packet *p, uint32_t target)
+verdict_of(struct route_table *self, const struct route_table *base,
+           struct hg_packet *p, uint32_t target)
 {
     int port;
 
-    if (target < self->n_outputs && self->outputs[target].up)
+    if (target < base->n_outputs && base->outputs[target].up)
         return (int)target;
     if (target == HG_LPM_NONE)
         return hg_drop(&self->no_route);
     if (target == HG_ROUTES_FORBIDDEN)
         return hg_drop(&self->forbidden);
-    if (target == HG_ROUTES_BLACKHOLE || target < self->n_outputs)
+    if (target == HG_ROUTES_BLACKHOLE || target < base->n_outputs)
         return hg_drop(&self->blackhole);
-    port = pick_port(self, target, hg_packet_hash(p));
+    port = pick_port(base, target, hg_packet_hash(p));
     return port < 0 ? hg_drop(&self->blackhole) : port;
 }
 
 /* Looks up packets i, next[i], ... of the batch in one table. */
 static void
-look_up(struct route_table *self, const struct hg_lpm *lpm,
-        struct hg_batch *batch, uint16_t i, const uint16_t *next,
-        int16_t *verdict)
+look_up(struct route_table *self, uint32_t t, struct hg_batch *batch,
+        uint16_t i, const uint16_t *next, int16_t *verdict)
 {
+    const struct route_table *base = self->base;
+    const struct hg_lpm *lpm = base->all[t].lpm;
     uint32_t ip4[HG_BATCH_MAX], target[HG_BATCH_MAX];
     struct hg_addr ip6[HG_BATCH_MAX];
     uint16_t of4[HG_BATCH_MAX], of6[HG_BATCH_MAX];
@@ -116,45 +119,65 @@ look_up(struct route_table *self, const struct hg_lpm *lpm,
     hg_lpm_lookup4(lpm, n4, ip4, target);
     for (k = 0; k < n4; k++)
         verdict[of4[k]] =
-            (int16_t)verdict_of(self, batch->p[of4[k]], target[k]);
+            (int16_t)verdict_of(self, base, batch->p[of4[k]], target[k]);
     hg_lpm_lookup_batch(lpm, n6, ip6, target);
     for (k = 0; k < n6; k++)
         verdict[of6[k]] =
-            (int16_t)verdict_of(self, batch->p[of6[k]], target[k]);
+            (int16_t)verdict_of(self, base, batch->p[of6[k]], target[k]);
+}
+
+/* Its own place in each table for a batch's packets. */
+static void
+begin_batches(struct route_table *self)
+{
+    while (self->n_first < self->base->n_tables) {
+        self->first = grow(self->first, self->n_first, sizeof *self->first);
+        self->first[self->n_first++] = NO_PACKET;
+    }
+}
+
+/* The base follows the inventory; what others may be reading at the same time
+ * does not change (route_table_settle). */
+static void
+follow_inventory(struct route_table *self)
+{
+    struct hg_error error;
+
+    if (!refresh(self, &error))
+        hg_warn(self, "%s", error.text);
+    begin_batches(self);
 }
 
 static void
 route_table_batch(struct route_table *self, struct hg_batch *batch)
 {
+    const struct route_table *base = self->base;
     uint16_t next[HG_BATCH_MAX];
     uint32_t touched[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
-    struct hg_error error;
     unsigned n = 0, i;
 
-    if (self->inventory &&
-        hg_inventory_network_generation(self->inventory) != self->generation &&
-        !refresh(self, &error))
-        hg_warn(self, "%s", error.text);
+    if (base == self && is_stale(self))
+        follow_inventory(self);
     for (i = batch->n; i-- > 0;) {
-        uint32_t t = table_of(self, batch->p[i]);
-        struct table *table;
+        uint32_t t = table_of(base, batch->p[i]);
+        uint16_t *first;
 
         if (!t) {
             verdict[i] = (int16_t)hg_drop(&self->no_table);
             continue;
         }
-        table = &self->all[t - 1];
-        if (table->first == NO_PACKET)
+        first = &self->first[t - 1];
+        if (*first == NO_PACKET)
             touched[n++] = t - 1;
-        next[i] = table->first;
-        table->first = (uint16_t)i;
+        next[i] = *first;
+        *first = (uint16_t)i;
     }
     while (n) {
-        struct table *table = &self->all[touched[--n]];
+        uint32_t t = touched[--n];
 
-        look_up(self, table->lpm, batch, table->first, next, verdict);
-        table->first = NO_PACKET;
+        look_up(self, t, batch, self->first[t], next, verdict);
+        self->first[t] = NO_PACKET;
     }
     hg_route(self, batch, verdict);
 }
@@ -413,6 +436,10 @@ route_table_configure(void *self_)
     self->top.route.row = self->route.row;
     if (!declare_ports(self))
         return false;
+    self->base = hg_kin(self);
+    if (self->base)
+        return true;
+    self->base = self;
     self->state =
         hg_routes_create(self->n_outputs, &self->forbidden_destinations);
     find_origin(self, "");
@@ -429,10 +456,27 @@ route_table_configure(void *self_)
 static bool
 route_table_start(void *self_, struct hg_error *error)
 {
+    struct route_table *self = self_, *base = self->base;
+
+    if (!base->vpcs) { /* Nobody who borrows them started before. */
+        base->inventory = hg_service(self, self->mapping, "inventory");
+        if (!refresh(base, error) || !check_routes(base, error))
+            return false;
+    }
+    begin_batches(self);
+    show_size(self);
+    return true;
+}
+
+static void
+route_table_settle(void *self_)
+{
     struct route_table *self = self_;
 
-    self->inventory = hg_service(self, self->mapping, "inventory");
-    return refresh(self, error) && check_routes(self, error);
+    if (is_stale(self->base))
+        follow_inventory(self->base);
+    begin_batches(self);
+    show_size(self);
 }
 
 static void
@@ -453,6 +497,7 @@ route_table_free(void *self_)
     free(self->by_name);
     free(self->by_subnet);
     free(self->vpcs);
+    free(self->first);
 }
 
 /* clang-format off */
@@ -524,6 +569,7 @@ HG_BATCH_ELEMENT(RouteTable, struct route_table, route_table_batch,
     .flags = HG_CLASS_ANY_WORKER, .inputs = "in *", .outputs = "local? *", .needs = "ip",
     .configure = route_table_configure,
     .start = route_table_start,
+    .settle = route_table_settle,
     .free = route_table_free,
     .fields = HG_FIELDS(
         HG_ROWS(route, route_fields, .doc = "a route of the main table"),
@@ -550,7 +596,9 @@ HG_BATCH_ELEMENT(RouteTable, struct route_table, route_table_batch,
         HG_GAUGE(routes, .alike = true, .doc = "routes in all tables"),
         HG_GAUGE(tables, .alike = true,
                  .doc = "tables, those made for VPCs included"),
-        HG_GAUGE(memory, .doc = "bytes that the tables take"),
+        HG_GAUGE(memory, .alike = true,
+                 .doc = "bytes that the tables take, which several workers "
+                        "share"),
         HG_COUNTER(updates, .doc = "routes added and removed by handlers"),
         HG_REASON(no_table, .doc = "no table is for it"),
         HG_REASON(no_route, .doc = "no route matches"),

@@ -87,7 +87,6 @@ struct table {
     const char *name;
     uint32_t vpc; /* Number, or 0. */
     const struct hg_lpm *lpm;
-    uint16_t first; /* Of the batch's packets; NO_PACKET. */
 };
 
 /* By VPC number: tables + 1, or 0. */
@@ -118,6 +117,13 @@ struct route_table {
     hg_counter forbidden;
     hg_counter not_ip;
 
+    /* Whose tables this instance looks into: the first instance's, which are
+     * built once and lent to all others (hg_kin), or its own. */
+    struct route_table *base;
+    uint16_t *first; /* By table: of the batch's packets, or NO_PACKET. */
+    uint32_t n_first;
+
+    /* All below is that of 'base', but for ports, which each declares. */
     struct hg_routes *state;
     struct table_row top; /* The table that the element itself describes. */
     struct table *all;

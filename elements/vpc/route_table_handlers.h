@@ -7,6 +7,12 @@
 
 #include "route_table_routes.h"
 
+static struct route_table *
+base_of(void *self)
+{
+    return ((struct route_table *)self)->base;
+}
+
 static const char *
 state_of(const struct route_table *self, const struct hg_route *route)
 {
@@ -68,7 +74,7 @@ print_route(const struct route_table *self, const struct hg_route *route,
 static bool
 read_list(void *self_, const char *argument, FILE *out, struct hg_error *error)
 {
-    const struct route_table *self = self_;
+    const struct route_table *self = base_of(self_);
     const struct table *only =
         *argument ? named_table(self, argument, error) : NULL;
     uint32_t t;
@@ -93,7 +99,7 @@ static bool
 read_lookup(void *self_, const char *argument, FILE *out,
             struct hg_error *error)
 {
-    const struct route_table *self = self_;
+    const struct route_table *self = base_of(self_);
     char copy[HG_ADDR_STRLEN + HG_ROUTE_NAME_SIZE], *name = copy;
     const struct hg_route *route;
     const struct table *table;
@@ -122,7 +128,7 @@ static bool
 read_tables(void *self_, const char *argument, FILE *out,
             struct hg_error *error)
 {
-    const struct route_table *self = self_;
+    const struct route_table *self = base_of(self_);
     uint32_t t;
 
     if (*argument)
@@ -142,6 +148,19 @@ read_tables(void *self_, const char *argument, FILE *out,
     return true;
 }
 
+/* ---- Writing: to the base, whose turn is first ------------------------- */
+
+/* Whether a write is for another instance, which has had it; then this one
+ * follows. */
+static bool
+only_follows(struct route_table *self)
+{
+    if (self->base == self)
+        return false;
+    show_size(self);
+    return true;
+}
+
 /* Applies 'fn' to each route of a text: one a line, or semicolons between. */
 static bool
 for_each_route(struct route_table *self, const char *value,
@@ -152,6 +171,8 @@ for_each_route(struct route_table *self, const char *value,
     char line[1024];
     size_t n;
 
+    if (only_follows(self))
+        return true;
     for (; *value; value += n, value += *value != '\0') {
         struct hg_route_text text;
         const struct table *table;
@@ -192,6 +213,8 @@ write_withdraw(void *self_, const char *value, struct hg_error *error)
     struct route_table *self = self_;
     uint32_t i;
 
+    if (only_follows(self))
+        return true;
     for (i = 0; i < self->n_origins; i++)
         if (!strcmp(self->origins[i], value))
             break;
@@ -208,6 +231,8 @@ set_up(struct route_table *self, const char *name, bool up,
 {
     int port = find_output(self, name);
 
+    if (only_follows(self))
+        return true;
     if (port < 0)
         return hg_error_set(error, "no target '%s'", name);
     self->outputs[port].up = up;

@@ -299,6 +299,14 @@ check_routes(const struct route_table *self, struct hg_error *error)
     return ok;
 }
 
+/* Whether the inventory's networks are others than those known here. */
+static inline bool
+is_stale(const struct route_table *self)
+{
+    return self->inventory && hg_inventory_network_generation(
+                                  self->inventory) != self->generation;
+}
+
 /* Learns from the inventory (or, without one, from the rows alone) who uses
  * which table and which prefixes are local.  On failure those who used a
  * table go on as before. */

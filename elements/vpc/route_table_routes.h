@@ -13,9 +13,11 @@
 static void
 show_size(struct route_table *self)
 {
-    self->routes.n = hg_routes_count(self->state);
-    self->memory.n = hg_routes_bytes(self->state);
-    self->tables.n = self->n_tables;
+    const struct route_table *base = self->base;
+
+    self->routes.n = hg_routes_count(base->state);
+    self->memory.n = hg_routes_bytes(base->state);
+    self->tables.n = base->n_tables;
 }
 
 static void *
@@ -46,8 +48,7 @@ add_table(struct route_table *self, const struct table_row *row,
     uint32_t i = self->n_tables++;
 
     self->all = grow(self->all, i, sizeof *self->all);
-    self->all[i] =
-        (struct table){.row = row, .name = name, .first = NO_PACKET};
+    self->all[i] = (struct table){.row = row, .name = name};
     hg_routes_add_table(self->state);
     self->all[i].lpm = hg_routes_lpm(self->state, i);
     return i;

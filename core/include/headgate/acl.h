@@ -5,7 +5,9 @@
  * and, compiled, a table of rules.h over them.  What the words of a rule
  * mean is here, so that graph files, tables and handlers share it.
  *
- * Thread-safety: belongs to one worker. */
+ * Thread-safety: belongs to one worker; sets that borrow compiled tables
+ * (hg_acl_set_borrow) may be asked on other threads while nobody changes the
+ * lender. */
 #ifndef HEADGATE_ACL_H
 #define HEADGATE_ACL_H 1
 
@@ -87,6 +89,8 @@ struct hg_acl_set {
     struct hg_rule *exempt; /* Ahead of the rules of each list. */
     size_t n_exempt;
     uint32_t quota; /* Rules by direction and family, final deny included. */
+    const struct hg_acl_set *lender; /* Whose compiled tables these are, or
+                                      * NULL: its own. */
 };
 
 #define HG_ACL_NONE UINT32_MAX
@@ -113,6 +117,13 @@ HG_API void hg_acl_set_add_defaults(struct hg_acl_set *, uint32_t acl);
 
 /* Makes the tables of all lists. */
 HG_API void hg_acl_set_compile(struct hg_acl_set *);
+
+/* Makes an empty set one with the rules of 'lender', which is compiled and
+ * outlives it: with counts of its own, and with the lender's tables.  A change
+ * (below) is made to the lender first, and then, before anything else, to all
+ * that borrow from it. */
+HG_API void hg_acl_set_borrow(struct hg_acl_set *,
+                              const struct hg_acl_set *lender);
 
 /* Adds the rules of a file (table_file.h) with the columns acl ("default" if
  * empty), direction and those of hg_acl_rule_set(). */

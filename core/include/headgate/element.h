@@ -296,6 +296,9 @@ struct hg_class {
      * configure: checks what options mean together, declares ports, promises
      *   delays; reports with hg_config_error() and returns false.
      * start: allocates state and sets timers; the clock is right by now.
+     * settle: only where several workers run, after all instances have
+     *   started and been written to, before threads begin: brings up to date
+     *   what instances share (hg_kin).
      * stop: writes out what is left, while packets can no longer leave; what
      *   it still keeps it may hg_discard() or leave held, which the summary
      *   says, and which goes with the pool.
@@ -305,6 +308,7 @@ struct hg_class {
      *   *again_ns to when that will be more, if 0. */
     bool (*configure)(void *self);
     bool (*start)(void *self, struct hg_error *);
+    void (*settle)(void *self);
     void (*stop)(void *self);
     void (*free)(void *self);
     uint64_t (*credit)(void *self, uint64_t now_ns, uint64_t *again_ns);
@@ -425,6 +429,17 @@ HG_API void hg_one_worker(void *self);
 /* How many workers share the work of this element; a limit of all of them is
  * divided by it. */
 HG_API unsigned hg_n_workers(const void *self);
+
+/* In configure: this element's own struct in the first instance of the graph,
+ * which is configured by then and freed last, so that tables are built there
+ * once and borrowed by all others; NULL in the first instance, and where there
+ * is but one.
+ * What is lent changes only while no thread but one is in any instance: in
+ * configure, start, settle and write handlers.  A write reaches the first
+ * instance before the others, also if the element is not at work there (then
+ * it was not started either): the first changes its tables, those that borrow
+ * follow.  While packets go through, lent tables are only read. */
+HG_API void *hg_kin(void *self);
 
 /* For class.owner: a number below 'n' that is the same for equal keys
  * (multiplied and folded as in splitmix64). */

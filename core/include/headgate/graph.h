@@ -40,9 +40,10 @@ struct hg_graph_config {
     unsigned n_workers;   /* That share the work; 0 and 1: nobody else. */
     struct hg_graph *kin; /* The first graph made from the same file for
                            * these workers, which is destroyed last: its
-                           * passive elements serve this one too, and both
-                           * pools are of one family (packet.h).  NULL: this
-                           * is the first. */
+                           * passive elements serve this one too, elements
+                           * may borrow tables of theirs there (hg_kin,
+                           * element.h), and both pools are of one family
+                           * (packet.h).  NULL: this is the first. */
 };
 
 /* Reads, configures, wires and checks the graph in 'path' ("-": standard
@@ -116,12 +117,20 @@ HG_API uint64_t hg_graph_span(const struct hg_graph *);
 
 /* ---- Parts of a graph -------------------------------------------------- */
 /* Workers run parts of the same graph, each in an instance of its own
- * (spread.h).  All of this before hg_graph_start(). */
+ * (spread.h).  All of this before hg_graph_start(), but for settling. */
 
 /* An element that is not at work here is neither started nor stopped, and its
  * promises do not count.  All are at work at first. */
 HG_API void hg_element_set_working(struct hg_element *, bool working);
 HG_API bool hg_element_is_working(const struct hg_element *);
+
+/* Whether other instances borrow from this element (hg_kin): a write must
+ * reach it before theirs, at work here or not. */
+HG_API bool hg_element_is_lent(const struct hg_element *);
+
+/* When all instances have started and been written to, before threads run
+ * them: calls class.settle of those that were started. */
+HG_API void hg_graph_settle(struct hg_graph *);
 
 /* Packets that arrive here get numbers (seq) far apart, so that those which
  * arrive in another instance, between packets that came from here, find room.
