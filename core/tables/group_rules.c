@@ -4,6 +4,8 @@
  * becomes a row for every peer address and range of ports; rows whose peer is
  * any address come first, so that the first row that matches tells whether
  * there is an open one. */
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +54,9 @@ struct hg_group_set {
     const struct hg_inventory *inventory;
     char **ids;
     size_t n_ids;
-    uint64_t version; /* Of what it was compiled from. */
+    _Atomic uint64_t version; /* Of what it was compiled from; 0: of nothing.
+                               * Written last, so who reads it may read what
+                               * follows. */
     uint64_t generation;
     struct half half[2];
 };
@@ -66,6 +70,7 @@ struct hg_groups {
     size_t n_sets;
     uint64_t version; /* Advances with every change of rules; from 1. */
     uint32_t last_number;
+    pthread_mutex_t sharing; /* For new sets, and for compiling one. */
 };
 
 /* ---- Groups, lists and rules ------------------------------------------ */
@@ -76,6 +81,7 @@ hg_groups_create(void)
     struct hg_groups *g = xcalloc(1, sizeof *g);
 
     g->version = 1;
+    pthread_mutex_init(&g->sharing, NULL);
     return g;
 }
 
@@ -132,6 +138,7 @@ hg_groups_destroy(struct hg_groups *g)
         free(g->lists[i].id);
         free(g->lists[i].prefixes.v);
     }
+    pthread_mutex_destroy(&g->sharing);
     free(g->sets);
     free(g->groups);
     free(g->lists);
@@ -524,8 +531,38 @@ compile(struct hg_group_set *set)
         free(h->rows);
         h->rows = NULL;
     }
-    set->version = set->groups->version;
     set->generation = generation_of(set);
+    atomic_store_explicit(&set->version, set->groups->version,
+                          memory_order_release);
+}
+
+static bool
+is_current(const struct hg_group_set *set)
+{
+    return atomic_load_explicit(&set->version, memory_order_acquire) ==
+               set->groups->version &&
+           set->generation == generation_of(set);
+}
+
+/* Of several threads that need the set the first compiles it. */
+static void
+catch_up(struct hg_group_set *set)
+{
+    pthread_mutex_lock(&set->groups->sharing);
+    if (!is_current(set))
+        compile(set);
+    pthread_mutex_unlock(&set->groups->sharing);
+}
+
+void
+hg_groups_settle(struct hg_groups *g)
+{
+    size_t i;
+
+    for (i = 0; i < g->n_sets; i++)
+        if (!is_current(g->sets[i]))
+            atomic_store_explicit(&g->sets[i]->version, 0,
+                                  memory_order_relaxed);
 }
 
 /* ---- Asking ----------------------------------------------------------- */
@@ -541,16 +578,24 @@ same_ids(const struct hg_group_set *set, char *const *ids, size_t n)
     return set->n_ids == n;
 }
 
-struct hg_group_set *
-hg_groups_set(struct hg_groups *g, const struct hg_inventory *inventory,
-              char *const *ids, size_t n)
+static struct hg_group_set *
+find_set(const struct hg_groups *g, char *const *ids, size_t n)
 {
-    struct hg_group_set *set;
     size_t i;
 
     for (i = 0; i < g->n_sets; i++)
         if (same_ids(g->sets[i], ids, n))
             return g->sets[i];
+    return NULL;
+}
+
+static struct hg_group_set *
+add_set(struct hg_groups *g, const struct hg_inventory *inventory,
+        char *const *ids, size_t n)
+{
+    struct hg_group_set *set;
+    size_t i;
+
     set = xcalloc(1, sizeof *set);
     set->groups = g;
     set->inventory = inventory;
@@ -563,12 +608,25 @@ hg_groups_set(struct hg_groups *g, const struct hg_inventory *inventory,
     return set;
 }
 
+struct hg_group_set *
+hg_groups_set(struct hg_groups *g, const struct hg_inventory *inventory,
+              char *const *ids, size_t n)
+{
+    struct hg_group_set *set;
+
+    pthread_mutex_lock(&g->sharing);
+    set = find_set(g, ids, n);
+    if (!set)
+        set = add_set(g, inventory, ids, n);
+    pthread_mutex_unlock(&g->sharing);
+    return set;
+}
+
 static struct half *
 current(struct hg_group_set *set, enum hg_group_direction direction)
 {
-    if (set->version != set->groups->version ||
-        set->generation != generation_of(set))
-        compile(set);
+    if (!is_current(set))
+        catch_up(set);
     return &set->half[direction];
 }
 

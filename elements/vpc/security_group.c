@@ -386,12 +386,36 @@ add_file_row(void *self, struct hg_table_row *row, struct hg_error *error)
     return add_rule_words(self, words, error);
 }
 
+/* The rules of the groups; those of the first instance serve all. */
+static bool
+make_rules(struct security_group *self)
+{
+    struct security_group *kin = hg_kin(self);
+    bool ok;
+    size_t i;
+
+    self->is_borrower = kin != NULL;
+    if (kin) {
+        self->rules = kin->rules;
+        return true;
+    }
+    self->rules = hg_groups_create();
+    ok = add_groups(self);
+    if (ok && self->file)
+        ok = hg_table_read(self->file, add_file_row, report_mistake, self);
+    for (i = 0; i < self->groups.n; i++)
+        if (!hg_groups_has(self->rules, self->groups.v[i]))
+            ok = hg_config_error(self, "groups", (int)i,
+                                 "there is no group '%s' in this element",
+                                 self->groups.v[i]);
+    return ok;
+}
+
 static bool
 security_group_configure(void *self_)
 {
     struct security_group *self = self_;
     bool ok;
-    size_t i;
 
     self->timeout[TCP_OPENING] = self->tcp_opening_timeout.ns;
     self->timeout[TCP_ESTABLISHED] = self->tcp_established_timeout.ns;
@@ -400,16 +424,8 @@ security_group_configure(void *self_)
     self->timeout[UDP_STREAM] = self->udp_stream_timeout.ns;
     self->timeout[ICMP_QUERY] = self->icmp_timeout.ns;
     self->timeout[OTHER] = self->other_timeout.ns;
-    self->rules = hg_groups_create();
     self->denied_side = hg_metadata(self, HG_DENIED_META, 1);
-    ok = add_groups(self) && self->denied_side >= 0;
-    if (ok && self->file)
-        ok = hg_table_read(self->file, add_file_row, report_mistake, self);
-    for (i = 0; i < self->groups.n; i++)
-        if (!hg_groups_has(self->rules, self->groups.v[i]))
-            ok = hg_config_error(self, "groups", (int)i,
-                                 "there is no group '%s' in this element",
-                                 self->groups.v[i]);
+    ok = make_rules(self) && self->denied_side >= 0;
     if (self->max_per_eni) /* An ENI's flows are with all workers. */
         hg_one_worker(self);
     if (hg_option_given(self, "max_flows"))
@@ -461,12 +477,21 @@ security_group_start(void *self_, struct hg_error *error)
 }
 
 static void
+security_group_settle(void *self_)
+{
+    struct security_group *self = self_;
+
+    hg_groups_settle(self->rules);
+}
+
+static void
 security_group_free(void *self_)
 {
     struct security_group *self = self_;
 
     hg_fragment_table_destroy(self->fragments);
-    hg_groups_destroy(self->rules);
+    if (!self->is_borrower)
+        hg_groups_destroy(self->rules);
     free(self->enis);
     free(self->more);
 }
@@ -592,6 +617,7 @@ HG_BATCH_ELEMENT(SecurityGroup, struct security_group, security_group_batch,
     .needs = "ip",
     .configure = security_group_configure,
     .start = security_group_start,
+    .settle = security_group_settle,
     .free = security_group_free,
     .flow_expired = security_group_flow_expired,
     .handlers = HG_HANDLERS(

@@ -123,6 +123,7 @@ struct security_group {
     hg_counter table_full;
 
     struct hg_groups *rules;
+    bool is_borrower; /* These are the first instance's. */
     const struct hg_inventory *inventory;
     struct hg_group_set *default_set; /* Of 'groups'. */
     struct eni_entry *enis;           /* By number. */

@@ -317,3 +317,38 @@ TEST(an_acl_rule_that_is_written_acts_in_all_instances)
         CHECK_STR(way_of(&kin, i, "udp 192.0.3.1:1 > 10.0.0.1:53"), "deny");
     unload(&kin);
 }
+
+/* ---- SecurityGroup ---------------------------------------------------- */
+
+#define GUARD                                                                 \
+    "Interface lan {} Interface back {}\n"                                    \
+    "SecurityGroup dut { group sg { allow-all-outbound = false }\n"           \
+    "                    file = table.csv }\n"                                \
+    "connect(\"lan -> CheckIP -> [ingress]dut[ingress] -> Discard\")\n"       \
+    "connect(\"back -> CheckIP -> [egress]dut[egress] -> Discard\")\n"        \
+    "connect(\"dut[deny] -> Discard\")"
+
+TEST(groups_are_those_of_the_first_instance_and_written_once)
+{
+    struct kin kin = load(GUARD, "group,direction,protocol,service,peer\n"
+                                 "sg,inbound,tcp,443,192.0.2.0/24\n");
+    unsigned i;
+
+    for (i = 1; i < N; i++) {
+        CHECK_STR(way_of(&kin, i, "tcp 192.0.2.1:1 > 10.0.0.1:443 S"),
+                  "ingress");
+        CHECK_STR(way_of(&kin, i, "tcp 192.0.2.1:1 > 10.0.0.1:80 S"), "deny");
+        CHECK_EQ(number(&kin, i, "tracked"), 1);
+    }
+    write_to(&kin, "dut", "add-rule", "sg inbound tcp 80 192.0.2.0/24");
+    write_to(&kin, "dut", "remove-rule", "1");
+    write_to(&kin, "dut", "delete", "all");
+    for (i = 1; i < N; i++) {
+        CHECK_EQ(times(&kin, i, "rules", "\"rule\""), 1);
+        CHECK_EQ(number(&kin, i, "tracked"), 0);
+        CHECK_STR(way_of(&kin, i, "tcp 192.0.2.1:1 > 10.0.0.1:443 S"), "deny");
+        CHECK_STR(way_of(&kin, i, "tcp 192.0.2.1:1 > 10.0.0.1:80 S"),
+                  "ingress");
+    }
+    unload(&kin);
+}

@@ -12,7 +12,9 @@
  *     set = hg_groups_set(groups, inventory, ids, n);
  *     verdict = hg_group_set_verdict(set, HG_GROUP_INBOUND, &key, peer);
  *
- * Thread-safety: belongs to one worker. */
+ * Thread-safety: changes need it alone.  After hg_groups_settle(), until a
+ * change of rules or of the inventory, several threads may ask for sets and
+ * for verdicts together: a set is compiled once, by the first who needs it. */
 #ifndef HEADGATE_GROUP_RULES_H
 #define HEADGATE_GROUP_RULES_H 1
 
@@ -78,6 +80,10 @@ HG_API bool hg_group_protocol_parse(const char *text, int16_t *protocol);
 HG_API struct hg_group_set *hg_groups_set(struct hg_groups *,
                                           const struct hg_inventory *,
                                           char *const *ids, size_t n);
+
+/* Before several threads ask: forgets what was compiled before a change, so
+ * that nobody compiles what another is just reading. */
+HG_API void hg_groups_settle(struct hg_groups *);
 
 /* DENIED: no rule matches.  OPEN: one does whose peer is any address. */
 enum hg_group_verdict { HG_GROUP_DENIED, HG_GROUP_ALLOWED, HG_GROUP_OPEN };
