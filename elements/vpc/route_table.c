@@ -33,11 +33,13 @@ table_of_input(const struct route_table *self, const struct input *input,
 static uint32_t
 table_of(const struct route_table *self, const struct hg_packet *p)
 {
-    const struct hg_eni *eni = p->in_port ? NULL : p->src_eni;
+    /* Packets say where they came in only where there is a choice. */
+    unsigned port = self->n_inputs > 1 ? p->in_port : 0;
+    const struct hg_eni *eni = port ? NULL : p->src_eni;
     uint32_t vpc = eni ? eni->vpc->number : p->vpc;
 
-    if (p->in_port)
-        return table_of_input(self, &self->inputs[p->in_port], vpc);
+    if (port)
+        return table_of_input(self, &self->inputs[port], vpc);
     if (eni && eni->subnet && eni->subnet->number < self->n_subnets &&
         self->by_subnet[eni->subnet->number])
         return self->by_subnet[eni->subnet->number];

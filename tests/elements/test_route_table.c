@@ -42,6 +42,19 @@ TEST(the_longest_prefix_wins)
     bench_destroy(b);
 }
 
+TEST(an_only_input_does_not_ask_which_one_the_element_before_it_had)
+{
+    struct bench *b = bench_load(
+        "TestSource in {} TestSource out {} TestSink up {} NACL a {}"
+        "RouteTable dut { route 0.0.0.0/0 { target = up } }"
+        "connect(\"in -> [inbound]a[inbound] -> Discard\")"
+        "connect(\"out -> [outbound]a[outbound] -> dut[up] -> up\")");
+
+    bench_push(b, "out", "udp 192.0.2.1:1 > 203.0.113.9:53", 0);
+    bench_expect(b, "up", "udp 192.0.2.1:1 > 203.0.113.9:53");
+    bench_destroy(b);
+}
+
 TEST(what_has_no_route_is_dropped_with_its_reason)
 {
     struct bench *b =

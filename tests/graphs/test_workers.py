@@ -50,6 +50,28 @@ connect("in -> check -> seen -> out")
 connect("out -> Counter -> in")
 """
 
+# What is large is built once and shared: routes, ACLs, groups.
+SHARED = """
+Interface in { }
+Interface out { }
+Interface other { }
+NACL acl {
+    inbound 200 { cidr = 0.0.0.0/0  action = allow }
+    file = acl.csv  quota = 1000
+}
+SecurityGroup groups {
+    group sg { inbound { protocol = udp  source = 0.0.0.0/0 } }
+    file = groups.csv
+}
+RouteTable rt { file = routes.csv  target up { } target down { } }
+Counter passed { }
+connect("in -> CheckIP -> [inbound]acl[inbound] -> passed")
+connect("passed -> [ingress]groups[ingress] -> rt")
+connect("rt[up] -> out; rt[down] -> other")
+connect("out -> CheckIP -> [egress]groups[egress] -> Discard")
+connect("other -> CheckIP -> [outbound]acl[outbound] -> Discard")
+"""
+
 
 class Workers(unittest.TestCase):
     maxDiff = None
@@ -120,6 +142,53 @@ class Workers(unittest.TestCase):
                                     "--write", "ttl-out.floor=64")
             self.assertEqual(
                 summary["elements"]["ttl-out"]["counters"]["expired"], 20000)
+
+    def shared_tables(self, workers, *more):
+        """The summary and what left, with tables in files."""
+        self.graph(SHARED)
+        for name, lines in (
+                ("acl.csv", ["direction,number,action,cidr"] +
+                 [f"inbound,{n},deny,10.0.{n // 16}.{n % 16 * 16}/29"
+                  for n in range(1, 100)]),
+                ("groups.csv", ["group,direction,protocol,service,peer"] +
+                 [f"sg,inbound,tcp,{n},10.0.0.0/8" for n in range(1, 100)]),
+                ("routes.csv", ["destination,target"] +
+                 [f"203.0.113.{n}/32,{'down' if n % 3 else 'up'}"
+                  for n in range(256)])):
+            with open(name, "w", encoding="utf-8") as file:
+                file.write("\n".join(lines) + "\n")
+        summary = self.run_json(
+            workers, "graph.conf",
+            "in=gen:count=20000,flows=2000,proto=udp:1+tcp:1,"
+            "src=10.0.0.0/9,dst=203.0.113.0/24,dport=50-150",
+            "out=:out.pcap", "other=:other.pcap", "--read", "rt.routes",
+            "--read", "rt.memory", "--read", "rt.updates", "--read",
+            "groups.rules", "--read", "groups.count", *more)
+        return summary, self.read("out.pcap"), self.read("other.pcap")
+
+    def test_shared_tables_give_the_results_of_one_worker(self):
+        one = self.shared_tables(1)
+        counts = one[0]["elements"]
+        self.assertGreater(counts["acl"]["drops"]["denied"], 1000)
+        self.assertGreater(counts["groups"]["drops"]["denied"], 1000)
+        self.assertGreater(len(one[1]), 10000)
+        self.assertGreater(len(one[2]), 10000)
+        for n in 2, 3:
+            self.assertEqual(self.shared_tables(n), one)
+
+    def test_a_write_changes_a_shared_table_once_and_for_all(self):
+        writes = ("--write", "rt.add=203.0.113.0/25 target=blackhole",
+                  "--write", "rt.remove=203.0.113.200/32",
+                  "--write", "acl.remove-rule=default inbound 7",
+                  "--write", "acl.add-rule=default inbound 150 action=deny "
+                             "cidr=10.0.7.0/24",
+                  "--write", "groups.add-rule=sg inbound tcp all 10.0.2.0/23",
+                  "--write", "groups.remove-rule=1")
+        one = self.shared_tables(1, *writes)
+        self.assertNotEqual(one[1], self.shared_tables(1)[1])
+        self.assertEqual(one[0]["read"]["rt.updates"], [2])
+        for n in 2, 3:
+            self.assertEqual(self.shared_tables(n, *writes), one)
 
     def test_what_needs_all_packets_sees_them_in_order(self):
         results = []
