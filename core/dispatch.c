@@ -324,9 +324,10 @@ hg_transmit(void *self, struct hg_batch *b, hg_counter *failed)
     batch_put(e->graph, b);
 }
 
-void
-hg_graph_inject(struct hg_graph *g, struct hg_element *source, unsigned port,
-                struct hg_packet *const *packets, unsigned n)
+/* 'numbered': the packets know their place. */
+static inline void
+inject(struct hg_graph *g, struct hg_element *source, unsigned port,
+       struct hg_packet *const *packets, unsigned n, bool numbered)
 {
     unsigned i, k;
 
@@ -336,12 +337,29 @@ hg_graph_inject(struct hg_graph *g, struct hg_element *source, unsigned port,
 
         k = n < HG_BATCH_MAX ? n : HG_BATCH_MAX;
         for (i = 0; i < k; i++) {
-            packets[i]->seq = g->seq += g->seq_stride;
+            if (!numbered)
+                packets[i]->seq = g->seq += g->seq_stride;
             batch_add(b, packets[i]);
         }
+        g->seq = packets[k - 1]->seq;
         packet_parse_many(packets, k);
         hg_pass(hg_element_self(source), port, b);
     }
+}
+
+void
+hg_graph_inject(struct hg_graph *g, struct hg_element *source, unsigned port,
+                struct hg_packet *const *packets, unsigned n)
+{
+    inject(g, source, port, packets, n, false);
+}
+
+void
+hg_graph_inject_numbered(struct hg_graph *g, struct hg_element *source,
+                         unsigned port, struct hg_packet *const *packets,
+                         unsigned n)
+{
+    inject(g, source, port, packets, n, true);
 }
 
 void

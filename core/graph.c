@@ -24,12 +24,14 @@ hg_graph_create(const struct hg_graph_config *config)
     g->n_workers = config->n_workers > 1 ? config->n_workers : 1;
     g->seq_stride = 1;
     g->wheel = hg_wheel_create();
-    g->pool = hg_pool_create(config->max_packets);
+    g->has_own_pool = !config->twin;
+    g->pool = config->twin ? config->twin->pool
+                           : hg_pool_create(config->max_packets);
     if (!g->wheel || !g->pool) {
         fputs("headgate: out of memory\n", stderr);
         exit(1);
     }
-    if (g->kin)
+    if (g->kin && g->has_own_pool)
         hg_pool_join(g->pool, g->kin->pool);
     hg_pool_set_seed(g->pool, config->seed);
     return g;
@@ -89,7 +91,8 @@ hg_graph_destroy(struct hg_graph *g)
     flow_table_destroy(g);
     diversions_free(g);
     hg_wheel_destroy(g->wheel);
-    hg_pool_destroy(g->pool);
+    if (g->has_own_pool)
+        hg_pool_destroy(g->pool);
     free(g->metadata);
     free(g->scratch);
     free(g->entries);

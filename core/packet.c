@@ -38,8 +38,6 @@
 #define IS_ODD_LINES(capacity)                                                \
     (STRIDE(capacity) % CACHE_LINE == 0 && STRIDE(capacity) / CACHE_LINE % 2)
 
-enum { GLIMPSE = 128 }; /* Bytes that a glimpse has behind L3. */
-
 #define SMALL 2048
 #define MEDIUM 16384
 #define GIANT (HG_PACKET_MAX + HG_HEADROOM + 512)
@@ -302,27 +300,6 @@ hg_packet_copy(const struct hg_packet *from)
     p->flags &= ~(uint32_t)HG_PACKET_HELD;
     p->data = slot_start(p) + headroom(from);
     memcpy(p->data, from->data, from->len);
-    return p;
-}
-
-struct hg_packet *
-packet_glimpse(struct hg_pool *pool, const struct hg_packet *from)
-{
-    uint32_t wanted = from->l4_offset + (uint32_t)GLIMPSE;
-    uint32_t len = from->len < wanted ? from->len : wanted;
-    struct hg_packet *p = hg_packet_alloc(pool, len);
-    unsigned size_class;
-
-    if (!p)
-        return NULL;
-    size_class = p->size_class;
-    memcpy(p, from, offsetof(struct hg_packet, meta));
-    memcpy(p->meta, from->meta, pool->meta_size);
-    set_slot(p, pool, size_class);
-    p->flags &= ~(uint32_t)HG_PACKET_HELD;
-    p->data = slot_start(p) + HG_HEADROOM;
-    p->len = len;
-    memcpy(p->data, from->data, len);
     return p;
 }
 

@@ -73,19 +73,18 @@ diversions_free(struct hg_graph *g)
 /* ---- Reports ---------------------------------------------------------- */
 
 bool
-hg_report(void *self, const struct hg_packet *p)
+hg_reports(const void *self)
+{
+    return hg_element_of((void *)(uintptr_t)self)->is_away;
+}
+
+void
+hg_report(void *self, const struct hg_packet *p, const void *record,
+          size_t size)
 {
     struct hg_element *e = hg_element_of(self);
-    struct hg_packet *glimpse;
 
-    if (!e->is_away)
-        return false;
-    glimpse = packet_glimpse(e->graph->pool, p);
-    if (!glimpse)
-        hg_warn(self, "no memory to report a packet");
-    else
-        e->graph->report(e->graph->report_aux, e, glimpse);
-    return true;
+    e->graph->report(e->graph->report_aux, e, p, record, size);
 }
 
 void
@@ -95,19 +94,11 @@ hg_graph_take_reports(struct hg_graph *g, hg_report_fn *fn, void *aux)
     g->report_aux = aux;
 }
 
-static void
-reported(void *aux, struct hg_element *e, struct hg_packet *const *packets,
-         unsigned n)
-{
-    (void)aux;
-    e->cls->reported(hg_element_self(e), packets, n);
-    hg_packet_free_many(packets, n);
-}
-
 void
-hg_element_divert_reports(struct hg_element *e)
+hg_element_reported(struct hg_element *e, const void *const *records,
+                    unsigned n)
 {
-    hg_element_divert(e, reported, NULL);
+    e->cls->reported(hg_element_self(e), records, n);
 }
 
 /* ---- What instances share --------------------------------------------- */

@@ -11,11 +11,6 @@ uint64_t hg_pool_seed(const struct hg_pool *);
  * these are zeroed in a new packet.  All of them before the first call. */
 void hg_pool_set_meta(struct hg_pool *, size_t size);
 
-/* A copy of the packet, from 'pool', whose frame ends soon behind the start of
- * its L4 header; NULL without memory. */
-struct hg_packet *packet_glimpse(struct hg_pool *pool,
-                                 const struct hg_packet *);
-
 /* Makes 'pool', from which nothing has been taken, one of the family of
  * 'head', which is destroyed last.  Packets of a family belong to 'head'
  * (hg_packet.pool) and end in the pool that the thread has entered. */

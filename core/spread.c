@@ -3,11 +3,13 @@
  *
  * A plan begins with a guess: what must or had better be in FRONT, what needs
  * all packets in BACK, the rest in SPREAD.  Then every rule that is broken
- * moves somebody further back, until none is.  That ends, since nothing moves
- * forward, and BACK breaks no rule.  Elements of a cycle move together. */
+ * moves somebody further back, from zone to zone, until none is.  That ends,
+ * since nothing moves forward, and BACK breaks no rule.  Elements of a cycle
+ * move together. */
 #include <headgate/spread.h>
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "graph_internal.h"
 
@@ -20,10 +22,12 @@ struct deal {
 struct planner {
     const struct hg_graph *graph;
     struct hg_spread *plan;
-    const bool *answers;
-    struct deal *state; /* Of what leaves each element in SPREAD. */
+    const struct hg_spread_device *devices;
+    bool *is_reached;   /* Packets can come to, or from, the element. */
+    struct deal *state; /* Of what leaves each element in SPREAD, SECOND. */
     bool *visited;
-    bool changed;
+    bool changed; /* Some state, ... */
+    bool moved;   /* ... or the zone of some element. */
 };
 
 /* ---- Classes ---------------------------------------------------------- */
@@ -45,6 +49,12 @@ is_serial(const struct hg_element *e)
 {
     return e->is_one_worker || !(e->cls->flags & HG_CLASS_PARALLEL ||
                                  e->cls->owner || e->cls->reported);
+}
+
+static bool
+is_parallel(enum hg_zone zone)
+{
+    return zone == HG_SPREAD || zone == HG_SECOND;
 }
 
 static bool
@@ -102,7 +112,7 @@ move(struct planner *p, const struct hg_element *e, enum hg_zone zone)
 
     for (i = unit_begin(e); i < unit_end(e); i++)
         *zone_of(p, p->graph->sorted[i]) = zone;
-    p->changed = true;
+    p->moved = true;
 }
 
 static void
@@ -125,15 +135,16 @@ unit_is_serial(const struct planner *p, const struct hg_element *e)
 
 /* ---- Whom to ask ------------------------------------------------------ */
 
-/* How packets that come in at 'port' of 'e' must be dealt; ANYHOW if that
- * cannot be said here. */
+/* How packets that come in at 'port' of 'e' must be dealt in 'zone'; ANYHOW if
+ * that cannot be said here. */
 static struct deal
-wanted(struct planner *p, const struct hg_element *e, unsigned port)
+wanted(struct planner *p, const struct hg_element *e, unsigned port,
+       enum hg_zone zone)
 {
     struct deal all = {.how = NOT_AT_ALL};
     unsigned i;
 
-    if (is_device(e) || *zone_of(p, e) == HG_BACK || p->visited[e->index])
+    if (is_device(e) || *zone_of(p, e) != zone || p->visited[e->index])
         return all;
     if (has_owner(e))
         return (struct deal){BY_OWNER, {e, port}};
@@ -144,7 +155,7 @@ wanted(struct planner *p, const struct hg_element *e, unsigned port)
 
         if (!o->peer)
             continue;
-        one = wanted(p, o->peer, o->peer_port);
+        one = wanted(p, o->peer, o->peer_port, zone);
         join(&all, &one);
     }
     p->visited[e->index] = false;
@@ -243,7 +254,7 @@ place_unclear(struct planner *p, const struct hg_element *from)
         if (!o->peer || is_device(o->peer) ||
             *zone_of(p, o->peer) != HG_SPREAD)
             continue;
-        if (wanted(p, o->peer, o->peer_port).how == ANYHOW)
+        if (wanted(p, o->peer, o->peer_port, HG_SPREAD).how == ANYHOW)
             move(p, o->peer, HG_FRONT);
     }
 }
@@ -261,10 +272,11 @@ guess(struct planner *p)
             unit_is_serial(p, g->sorted[i]))
             place_serial(p, g->sorted[i]);
     for (i = 0; i < g->n_elements; i++)
-        if (is_device(g->elements[i]))
+        if (p->is_reached[i] && is_device(g->elements[i]))
             place_unclear(p, g->elements[i]);
     for (i = 0; i < g->n_elements; i++)
-        if (!is_device(g->sorted[i]) && *zone_of(p, g->sorted[i]) == HG_FRONT)
+        if (p->is_reached[g->sorted[i]->index] && !is_device(g->sorted[i]) &&
+            *zone_of(p, g->sorted[i]) == HG_FRONT)
             place_unclear(p, g->sorted[i]);
 }
 
@@ -274,17 +286,18 @@ guess(struct planner *p)
 static struct deal
 dealt(struct planner *p, const struct hg_element *from, const struct output *o)
 {
+    enum hg_zone zone = *zone_of(p, o->peer);
     struct deal deal;
 
-    if (!is_device(from) && *zone_of(p, from) == HG_SPREAD)
+    if (!is_device(from) && *zone_of(p, from) == zone)
         return p->state[from->index];
-    deal = wanted(p, o->peer, o->peer_port);
+    deal = wanted(p, o->peer, o->peer_port, zone);
     if (deal.how == NOT_AT_ALL)
         deal.how = ANYHOW;
     return deal;
 }
 
-/* A connection into SPREAD, or within it. */
+/* A connection into SPREAD or SECOND, or within it. */
 static void
 check_dealt(struct planner *p, const struct hg_element *from,
             const struct output *o)
@@ -295,7 +308,7 @@ check_dealt(struct planner *p, const struct hg_element *from,
     if (has_owner(o->peer)) {
         if (deal.how == ANYHOW ||
             (deal.how == BY_OWNER && !same_ask(&deal.ask, &here))) {
-            move_back(p, o->peer, HG_BACK);
+            move_back(p, o->peer, *zone_of(p, o->peer) + 1);
             return;
         }
     }
@@ -324,7 +337,7 @@ check_outputs(struct planner *p, const struct hg_element *from)
             move_back(p, o->peer, *zone_of(p, from));
         if (o->peer->cls->credit && !is_device(from))
             move_back(p, from, *zone_of(p, o->peer));
-        if (*zone_of(p, o->peer) == HG_SPREAD)
+        if (is_parallel(*zone_of(p, o->peer)))
             check_dealt(p, from, o);
     }
 }
@@ -354,15 +367,22 @@ check_references(struct planner *p, const struct hg_element *e)
 static void
 settle(struct planner *p)
 {
-    size_t i;
+    size_t n = p->graph->n_elements, i;
 
     do {
-        p->changed = false;
-        for (i = 0; i < p->graph->n_elements; i++) {
-            check_outputs(p, p->graph->sorted[i]);
-            check_references(p, p->graph->sorted[i]);
-        }
-    } while (p->changed);
+        p->moved = false;
+        memset(p->state, 0, n * sizeof *p->state);
+        do {
+            p->changed = false;
+            for (i = 0; i < n; i++) {
+                const struct hg_element *e = p->graph->sorted[i];
+
+                if (p->is_reached[e->index])
+                    check_outputs(p, e);
+                check_references(p, e);
+            }
+        } while (p->changed && !p->moved);
+    } while (p->moved);
 }
 
 /* ---- What cannot be --------------------------------------------------- */
@@ -383,14 +403,14 @@ check_answers(const struct planner *p, struct hg_error *error)
 
             if (!to)
                 continue;
-            if (p->answers[i] &&
+            if (p->devices[i].answers &&
                 (is_device(to) || *zone_of(p, to) != HG_SPREAD))
                 return hg_error_set(
                     error,
                     "answers of '%s' would have to go through '%s', which "
                     "several workers cannot share; leave --workers out",
                     from->name, to->name);
-            if (p->answers[to->index] &&
+            if (p->devices[to->index].answers &&
                 !(from->cls->flags & HG_CLASS_UNANSWERED) &&
                 (is_device(from) || *zone_of(p, from) != HG_SPREAD))
                 return hg_error_set(
@@ -415,7 +435,7 @@ check_gain(const struct planner *p, struct hg_error *error)
 
         if (is_device(e) || !e->n_inputs)
             continue;
-        if (*zone_of(p, e) == HG_SPREAD)
+        if (is_parallel(*zone_of(p, e)))
             return true;
         if (!culprit && is_serial(e))
             culprit = e;
@@ -431,32 +451,81 @@ check_gain(const struct planner *p, struct hg_error *error)
                         culprit->name, culprit->cls->name);
 }
 
+/* ---- What packets reach ----------------------------------------------- */
+
+static void
+reach(struct planner *p, const struct hg_element *e)
+{
+    unsigned i;
+
+    p->is_reached[e->index] = true;
+    for (i = 0; i < e->n_outputs; i++) {
+        const struct hg_element *peer = e->outputs[i].peer;
+
+        if (peer && !is_device(peer) && !p->is_reached[peer->index])
+            reach(p, peer);
+    }
+}
+
+static void
+find_reached(struct planner *p)
+{
+    size_t i;
+
+    for (i = 0; i < p->graph->n_elements; i++) {
+        const struct hg_element *e = p->graph->elements[i];
+
+        if (is_device(e) ? p->devices[i].receives || p->devices[i].answers
+                         : !e->n_inputs)
+            reach(p, e);
+    }
+}
+
 /* ---- Plans ------------------------------------------------------------ */
+
+static void
+describe(struct planner *p)
+{
+    struct hg_spread *plan = p->plan;
+    size_t i;
+
+    for (i = 0; i < plan->n; i++) {
+        const struct hg_element *e = p->graph->elements[i];
+        struct deal deal = wanted(p, e, 0, plan->zone[i]);
+
+        if (is_parallel(plan->zone[i]) && deal.how == BY_OWNER)
+            plan->ask[i] = deal.ask;
+        plan->order[i] = e->order;
+        if (!p->is_reached[i] || is_device(e))
+            continue;
+        if (plan->zone[i] == HG_FRONT && !(e->cls->flags & HG_CLASS_PASSIVE))
+            plan->has_front = true;
+        if (plan->zone[i] == HG_SECOND)
+            plan->has_second = true;
+    }
+}
 
 bool
 hg_spread_plan(struct hg_spread *plan, const struct hg_graph *g,
-               const bool *answers, struct hg_error *error)
+               const struct hg_spread_device *devices, struct hg_error *error)
 {
-    size_t n = g->n_elements, i;
-    struct planner p = {.graph = g, .plan = plan, .answers = answers};
+    size_t n = g->n_elements;
+    struct planner p = {.graph = g, .plan = plan, .devices = devices};
     bool ok;
 
-    plan->n = n;
+    *plan = (struct hg_spread){.n = n};
     plan->zone = xcalloc(n + 1, sizeof *plan->zone);
     plan->ask = xcalloc(n + 1, sizeof *plan->ask);
     plan->order = xcalloc(n + 1, sizeof *plan->order);
+    p.is_reached = xcalloc(n + 1, sizeof *p.is_reached);
     p.state = xcalloc(n + 1, sizeof *p.state);
     p.visited = xcalloc(n + 1, sizeof *p.visited);
+    find_reached(&p);
     guess(&p);
     settle(&p);
-    for (i = 0; i < n; i++) {
-        struct deal deal = wanted(&p, g->elements[i], 0);
-
-        if (deal.how == BY_OWNER)
-            plan->ask[i] = deal.ask;
-        plan->order[i] = g->elements[i]->order;
-    }
+    describe(&p);
     ok = check_answers(&p, error) && check_gain(&p, error);
+    free(p.is_reached);
     free(p.state);
     free(p.visited);
     if (!ok)

@@ -267,6 +267,20 @@ device_fail(struct hg_device *dev, const char *format, ...)
 }
 
 unsigned
+device_owner(const struct hg_share *share, const uint8_t *data, uint32_t len,
+             uint32_t wire_len)
+{
+    struct hg_packet view;
+
+    memset(&view, 0, offsetof(struct hg_packet, meta));
+    view.data = (uint8_t *)(uintptr_t)data;
+    view.len = len;
+    view.wire_len = wire_len;
+    hg_packet_parse(&view);
+    return share->owner(share->aux, &view);
+}
+
+unsigned
 device_swallow(struct hg_device *dev, struct hg_packet *const *p, unsigned n)
 {
     unsigned i;

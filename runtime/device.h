@@ -17,6 +17,9 @@ struct device_options {
     uint64_t seed;      /* For what is drawn at random (gen:). */
     uint32_t snaplen;   /* Bytes kept of each frame; 0: all of them. */
     bool promiscuous;   /* Live: frames for other MACs are received too. */
+    const struct hg_share *share; /* NULL, or a source is opened once more
+                                   * for one who shares it: it stores nothing
+                                   * that is sent. */
 };
 
 /* Opens what 'spec' names:
@@ -58,21 +61,48 @@ void device_uninit(struct hg_device *);
 void device_fail(struct hg_device *, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* A send() that counts the packets and forgets them. */
+unsigned device_swallow(struct hg_device *, struct hg_packet *const *,
+                        unsigned n);
+
+/* With a share: how many packets, of 'max', may be passed; counts one that
+ * arrived at 'ns' and was; whether what belongs to no worker (frames refused
+ * by a filter) is counted here; and whose a frame is, this device's or not. */
+static inline unsigned
+device_max(const struct hg_device *dev, unsigned max)
+{
+    uint64_t left = dev->max_passed - dev->n_passed;
+
+    return dev->share && left < max ? (unsigned)left : max;
+}
+
+static inline void
+device_pass(struct hg_device *dev, uint64_t ns)
+{
+    dev->n_passed++;
+    dev->passed_ns = ns;
+}
+
+static inline bool
+device_counts(const struct hg_device *dev)
+{
+    return !dev->share || dev->share->mine == 0;
+}
+
+unsigned device_owner(const struct hg_share *, const uint8_t *data,
+                      uint32_t len, uint32_t wire_len);
+
 /* The timestamp a packet gets: never before that of its predecessor, whose
  * is kept in '*last_ns'.  Counts rx_backwards. */
 static inline uint64_t
 device_clock(struct hg_device *dev, uint64_t *last_ns, uint64_t ns)
 {
     if (ns < *last_ns) {
-        dev->rx_backwards++;
+        dev->rx_backwards += device_counts(dev);
         return *last_ns;
     }
     return *last_ns = ns;
 }
-
-/* A send() that counts the packets and forgets them. */
-unsigned device_swallow(struct hg_device *, struct hg_packet *const *,
-                        unsigned n);
 
 /* An option of a device: NAME=VALUE among others, separated by commas. */
 struct device_option {

@@ -24,6 +24,7 @@ enum {
     MIN_FRAME = 60, /* IEEE 802.3 3.2.8, without FCS: shorter is padded. */
     MAX_FLOWS = 1 << 24,
     MAX_HEADERS = 14 + 40 + 20,
+    AHEAD = 16, /* Packets between choosing a flow and its turn. */
     N_SIZES = 3
 };
 
@@ -46,6 +47,12 @@ struct gen_flow {
     uint32_t progress; /* TCP: sequence numbers used; ICMP: packets sent. */
     uint32_t first;    /* TCP: initial sequence number. */
     uint8_t proto;     /* enum gen_proto. */
+};
+
+/* What a packet is going to be. */
+struct gen_choice {
+    uint64_t flow;
+    uint32_t size; /* Of the frame. */
 };
 
 /* Headers that are the same for all packets of a protocol. */
@@ -81,13 +88,17 @@ struct gen {
     struct gen_template templates[N_PROTOS];
     uint64_t random;
     uint64_t n_made;
-    uint64_t next_flow; /* Round robin. */
-    uint64_t time_ns;   /* Of the packet that is made next. */
+    uint64_t next_flow;             /* Round robin. */
+    struct gen_choice ahead[AHEAD]; /* By number of the packet. */
+    uint64_t time_ns;               /* Of the packet that is made next. */
     uint64_t remainder; /* Of time_ns, in 1/rate of a nanosecond. */
 
     /* The next packet, made before it is received since a filter may refuse
      * it. */
     bool has_frame;
+    bool is_other;   /* Of another who shares the source. */
+    uint8_t *owners; /* By flow, plus 1; 0: not asked yet. */
+    unsigned mine;   /* As owners have it. */
     uint32_t frame_len;
     uint64_t frame_ns;
     uint8_t frame[MAX_SIZE];
@@ -364,7 +375,9 @@ init_flows(struct gen *g, struct hg_error *error)
                             (unsigned long long)g->n_flows,
                             (unsigned long long)room);
     g->flows = calloc(g->n_flows, sizeof *g->flows);
-    if (!g->flows)
+    if (g->dev.share)
+        g->owners = calloc(g->n_flows, sizeof *g->owners);
+    if (!g->flows || (g->dev.share && !g->owners))
         return hg_error_set(error, "no memory for %llu flows",
                             (unsigned long long)g->n_flows);
     for (i = 0; i < g->n_flows; i++)
@@ -442,26 +455,21 @@ put32(uint8_t *field, uint32_t value)
 }
 
 static uint32_t
-make_tcp(struct gen_flow *f, uint8_t *l4, uint32_t len)
+make_tcp(const struct gen_flow *f, uint8_t *l4, uint32_t len)
 {
     unsigned flags =
         f->progress ? HG_TCP_ACK | (len ? HG_TCP_PSH : 0) : HG_TCP_SYN;
-    uint32_t sum;
 
-    sum = put16(l4, f->sport) + put16(l4 + 2, f->dport) +
-          put32(l4 + 4, f->first + f->progress) +
-          put32(l4 + 8, f->progress ? 1 : 0) +
-          put16(l4 + 12, 5 << 12 | flags) + put16(l4 + 14, 65535);
-    f->progress += f->progress ? len : 1;
-    if (f->progress == 0) /* Wrapped; 0 would mean a new connection. */
-        f->progress = 1;
-    return sum;
+    return put16(l4, f->sport) + put16(l4 + 2, f->dport) +
+           put32(l4 + 4, f->first + f->progress) +
+           put32(l4 + 8, f->progress ? 1 : 0) +
+           put16(l4 + 12, 5 << 12 | flags) + put16(l4 + 14, 65535);
 }
 
-/* The L4 header of 'len' bytes of payload and the sequence number that TCP
- * uses; adds it to '*sum' and returns where its checksum stands. */
+/* The L4 header of 'len' bytes of payload; adds it to '*sum' and returns where
+ * its checksum stands. */
 static uint8_t *
-make_l4(struct gen_flow *f, uint8_t *l4, uint32_t len, bool is_ip6,
+make_l4(const struct gen_flow *f, uint8_t *l4, uint32_t len, bool is_ip6,
         uint32_t *sum)
 {
     uint32_t type = is_ip6 ? HG_ICMP6_ECHO : HG_ICMP_ECHO;
@@ -476,7 +484,7 @@ make_l4(struct gen_flow *f, uint8_t *l4, uint32_t len, bool is_ip6,
         return l4 + 6;
     default:
         *sum += put16(l4, type << 8) + put16(l4 + 4, f->sport) +
-                put16(l4 + 6, f->progress++);
+                put16(l4 + 6, f->progress);
         return l4 + 2;
     }
 }
@@ -509,13 +517,35 @@ make_ip(const struct gen *g, const struct gen_flow *f,
                : hg_checksum_pseudo4(f->src, f->dst, ip4->protocol, l4_len);
 }
 
+/* Bytes of payload of a frame of 'size' bytes. */
+static uint32_t
+payload_len(const struct gen *g, const struct gen_flow *f, uint32_t size)
+{
+    uint32_t header_len = g->templates[f->proto].len;
+    bool is_syn = f->proto == TCP && f->progress == 0;
+
+    return size > header_len && !is_syn ? size - header_len : 0;
+}
+
+/* A packet of the flow is out: sequence numbers that TCP used, or one more
+ * echo. */
+static void
+go_on(struct gen_flow *f, uint32_t len)
+{
+    if (f->proto == ICMP)
+        f->progress++;
+    if (f->proto != TCP)
+        return;
+    f->progress += f->progress ? len : 1;
+    if (f->progress == 0) /* Wrapped; 0 would mean a new connection. */
+        f->progress = 1;
+}
+
 /* Makes the next packet in g->frame. */
 static void
-make_frame(struct gen *g, struct gen_flow *f, uint32_t size)
+make_frame(struct gen *g, const struct gen_flow *f, uint32_t len)
 {
     const struct gen_template *t = &g->templates[f->proto];
-    bool is_syn = f->proto == TCP && f->progress == 0;
-    uint32_t len = size > t->len && !is_syn ? size - t->len : 0;
     uint32_t l4_len = t->len - t->l4_offset + len, sum;
     uint8_t *l4 = g->frame + t->l4_offset, *field;
     uint16_t checksum;
@@ -528,10 +558,43 @@ make_frame(struct gen *g, struct gen_flow *f, uint32_t size)
     if (checksum == 0 && f->proto == UDP)
         checksum = 0xffff; /* RFC 768: 0 means none. */
     hg_store16(field, checksum);
-    g->frame_len = t->len + len;
-    if (g->frame_len < MIN_FRAME) {
-        memset(g->frame + g->frame_len, 0, MIN_FRAME - g->frame_len);
+    if (t->len + len < MIN_FRAME)
+        memset(g->frame + t->len + len, 0, MIN_FRAME - t->len - len);
+}
+
+/* Whether the flow is of another who shares the source; its packets are then
+ * only counted. */
+static bool
+is_of_another(const struct gen *g, uint64_t flow)
+{
+    unsigned owner = g->owners ? g->owners[flow] : 0;
+
+    return (owner != 0) & (owner != g->mine);
+}
+
+/* Makes the next frame, of 'size' bytes, or passes over it; then there may be
+ * no need to look at the flow at all. */
+static void
+next_frame(struct gen *g, uint64_t flow, uint32_t size)
+{
+    struct gen_flow *f = &g->flows[flow];
+    uint32_t len;
+
+    g->is_other = is_of_another(g, flow);
+    if (g->is_other && !g->filter.active && g->rate.unit == HG_RATE_PACKETS)
+        return;
+    len = payload_len(g, f, size);
+    g->frame_len = g->templates[f->proto].len + len;
+    if (g->frame_len < MIN_FRAME)
         g->frame_len = MIN_FRAME;
+    if (!g->is_other || g->filter.active)
+        make_frame(g, f, len);
+    go_on(f, len);
+    if (g->owners && !g->owners[flow]) {
+        g->owners[flow] =
+            (uint8_t)(1 + device_owner(g->dev.share, g->frame, g->frame_len,
+                                       g->frame_len));
+        g->is_other = is_of_another(g, flow);
     }
 }
 
@@ -546,26 +609,42 @@ advance(struct gen *g, uint32_t len)
     g->remainder %= g->rate.per_second;
 }
 
+/* The next packet that is not chosen yet.  Its flow is fetched, so that it is
+ * in the cache when the packet is made. */
+static struct gen_choice
+choose(struct gen *g)
+{
+    struct gen_choice c = {g->next_flow, g->size};
+    const void *where[2];
+
+    if (!g->is_roundrobin)
+        c.flow = draw(g, g->n_flows);
+    if (++g->next_flow == g->n_flows)
+        g->next_flow = 0;
+    if (c.size == 0)
+        c.size = imix_size[weigh(imix_weight, draw(g, 12))];
+    /* Chosen without a branch, which nobody could predict. */
+    where[0] = &g->flows[c.flow];
+    where[1] = g;
+    __builtin_prefetch(where[is_of_another(g, c.flow)], 1);
+    return c;
+}
+
 /* Makes frames until one passes the filter; false at the end. */
 static bool
 look_ahead(struct gen *g)
 {
     while (!g->has_frame && (g->count == 0 || g->n_made < g->count)) {
-        uint64_t flow = g->is_roundrobin ? g->next_flow : draw(g, g->n_flows);
-        uint32_t size = g->size;
+        struct gen_choice *c = &g->ahead[g->n_made++ % AHEAD];
 
-        if (++g->next_flow == g->n_flows)
-            g->next_flow = 0;
-        if (size == 0)
-            size = imix_size[weigh(imix_weight, draw(g, 12))];
-        make_frame(g, &g->flows[flow], size);
-        g->n_made++;
+        next_frame(g, c->flow, c->size);
+        *c = choose(g);
         g->frame_ns = g->time_ns;
         advance(g, g->frame_len);
         g->has_frame = device_filter_pass(&g->filter, g->frame, g->frame_len,
                                           g->frame_len);
         if (!g->has_frame)
-            g->dev.rx_filtered++;
+            g->dev.rx_filtered += device_counts(&g->dev);
     }
     return g->has_frame;
 }
@@ -606,10 +685,16 @@ gen_receive(struct hg_device *dev, struct hg_pool *pool,
     struct gen *g = (struct gen *)dev;
     unsigned n = 0;
 
-    while (n < max && look_ahead(g) && g->frame_ns <= until_ns) {
+    while (n < max && device_max(dev, 1) && look_ahead(g) &&
+           g->frame_ns <= until_ns) {
+        device_pass(dev, g->frame_ns);
+        if (g->is_other) {
+            g->has_frame = false;
+            continue;
+        }
         out[n] = take_frame(g, pool);
         if (out[n])
-            n++;
+            out[n++]->seq = dev->n_passed;
     }
     return n;
 }
@@ -623,6 +708,7 @@ gen_close(struct hg_device *dev, struct hg_error *error)
     device_filter_uninit(&g->filter);
     device_uninit(dev);
     free(g->flows);
+    free(g->owners);
     free(g);
     return true;
 }
@@ -654,12 +740,16 @@ device_gen_open(const char *rest, const struct device_options *options,
 {
     struct gen *g = calloc(1, sizeof *g);
     enum gen_proto proto;
+    unsigned i;
 
     if (!g) {
         hg_error_set(error, "no memory to open 'gen:'");
         return NULL;
     }
     device_init(&g->dev, &gen_ops);
+    g->dev.can_share = true;
+    g->dev.share = options->share;
+    g->mine = options->share ? options->share->mine + 1 : 0;
     set_defaults(g, options);
     if (!device_set_options("gen", rest, gen_options,
                             sizeof gen_options / sizeof *gen_options, g,
@@ -673,6 +763,8 @@ device_gen_open(const char *rest, const struct device_options *options,
         init_template(g, proto);
     init_payload(g);
     g->random = mix(g->seed);
+    for (i = 0; i < AHEAD; i++)
+        g->ahead[i] = choose(g);
     g->time_ns = g->start * HG_SEC;
     return &g->dev;
 }

@@ -61,5 +61,6 @@ device_null_open(const char *rest, const struct device_options *options,
     }
     device_init(dev, &null_ops);
     dev->can_receive = false;
+    dev->can_share = true;
     return dev;
 }

@@ -26,6 +26,7 @@ struct pcap_device {
     unsigned n; /* Frames read, of which 'at' have been received. */
     unsigned at;
     struct capture_frame frame[WINDOW];
+    uint64_t number[WINDOW]; /* With a share: of the packets being made. */
     uint64_t last_ns;
 };
 
@@ -41,7 +42,8 @@ filter(struct pcap_device *d, unsigned n)
         if (device_filter_pass(&d->filter, f->data, f->len, f->wire_len))
             d->frame[passed++] = *f;
     }
-    d->dev.rx_filtered += n - passed;
+    if (device_counts(&d->dev))
+        d->dev.rx_filtered += n - passed;
     return passed;
 }
 
@@ -71,7 +73,7 @@ look_ahead(struct pcap_device *d)
             admit(d, n);
             break;
         case CAPTURE_UNUSABLE:
-            d->dev.rx_unusable++;
+            d->dev.rx_unusable += device_counts(&d->dev);
             break;
         case CAPTURE_BROKEN:
             device_fail(&d->dev, "%s", error.text);
@@ -134,6 +136,38 @@ take_frames(struct pcap_device *d, struct hg_pool *pool,
     return made;
 }
 
+/* Whether a frame is of another who shares the file. */
+static bool
+is_other(const struct pcap_device *d, const struct capture_frame *f)
+{
+    const struct hg_share *share = d->dev.share;
+    uint32_t len = f->len < d->snaplen ? f->len : d->snaplen;
+
+    return device_owner(share, f->data, len, f->wire_len) != share->mine;
+}
+
+/* Passes the next 'n' frames and makes packets of the device's own. */
+static unsigned
+take_own(struct pcap_device *d, struct hg_pool *pool, struct hg_packet **out,
+         unsigned n)
+{
+    struct capture_frame *f = &d->frame[d->at];
+    unsigned end = d->at + n, own = 0, made, i;
+
+    for (i = 0; i < n; i++) {
+        device_pass(&d->dev, f[i].time_ns);
+        if (is_other(d, &f[i]))
+            continue;
+        d->number[own] = d->dev.n_passed;
+        f[own++] = f[i];
+    }
+    made = take_frames(d, pool, out, own);
+    for (i = 0; i < made; i++)
+        out[i]->seq = d->number[i];
+    d->at = end;
+    return made;
+}
+
 static unsigned
 pcap_device_receive(struct hg_device *dev, struct hg_pool *pool,
                     struct hg_packet **out, unsigned max, uint64_t until_ns)
@@ -142,8 +176,8 @@ pcap_device_receive(struct hg_device *dev, struct hg_pool *pool,
     unsigned n = 0, due;
 
     while (n < max && look_ahead(d) &&
-           (due = count_due(d, max - n, until_ns)) > 0)
-        n += take_frames(d, pool, out + n, due);
+           (due = count_due(d, device_max(dev, max - n), until_ns)) > 0)
+        n += (dev->share ? take_own : take_frames)(d, pool, out + n, due);
     if (d->reader)
         dev->input_done = input_done(capture_reader_input(d->reader));
     return n;
@@ -255,6 +289,7 @@ open_files(struct pcap_device *d, const char *in, const char *out,
         source = capture_reader_input(d->reader);
         ns = capture_reader_is_ns(d->reader);
         d->dev.input_size = input_size(source);
+        d->dev.can_share = input_is_plain(source);
     }
     if (out) {
         d->writer = capture_writer_open(out, ns, source, error);
@@ -280,9 +315,11 @@ device_pcap_open(const char *rest, const struct device_options *options,
         return NULL;
     }
     device_init(&d->dev, &pcap_device_ops);
+    d->dev.share = options->share;
     d->snaplen = options->snaplen ? options->snaplen : HG_PACKET_MAX;
     open = device_filter_init(&d->filter, options->filter, error) &&
-           split(rest, &in, &out, error) && open_files(d, in, out, error);
+           split(rest, &in, &out, error) &&
+           open_files(d, in, options->share ? NULL : out, error);
     free(in);
     free(out);
     if (open)

@@ -3,6 +3,8 @@
 
 #include <stdlib.h>
 
+#include <headgate/flow.h>
+
 #include "cli.h"
 #include "device.h"
 
@@ -28,6 +30,13 @@ fetch(const struct hg_packet *p)
     __builtin_prefetch(frame, 1);
 }
 
+bool
+feed_goes_down(const struct feed *f)
+{
+    return f->head > 0 && f->head < f->n &&
+           f->v[f->head].seq < f->v[f->head - 1].seq;
+}
+
 static unsigned
 feed_receive(struct hg_device *dev, struct hg_pool *pool,
              struct hg_packet **out, unsigned max, uint64_t until_ns)
@@ -36,7 +45,8 @@ feed_receive(struct hg_device *dev, struct hg_pool *pool,
     unsigned n = 0;
 
     (void)pool;
-    while (n < max && f->head < f->n && f->v[f->head].time_ns <= until_ns) {
+    while (n < max && f->head < f->n && f->v[f->head].time_ns <= until_ns &&
+           !(n && feed_goes_down(f))) {
         if (f->head + AHEAD < f->n)
             fetch(f->v[f->head + AHEAD].packet);
         out[n++] = f->v[f->head++].packet;
@@ -69,6 +79,7 @@ feed_uninit(struct feed *f)
 struct feed_entry
 feed_entry(struct hg_packet *p, size_t element)
 {
+    hg_flow_forget(p); /* The next instance has flows of its own. */
     return (struct feed_entry){.packet = p,
                                .time_ns = p->time_ns,
                                .seq = p->seq,

@@ -3,6 +3,8 @@
  *
  * What is asked of a packet while it waits stands in its entry, since the
  * packet itself is in another core's cache; it is fetched ahead of its turn.
+ * A batch ends where numbers (seq) go down, as behind what a timer released:
+ * within a batch they are the order of arrival.
  *
  * Thread-safety: a feed belongs to the thread that runs the loop. */
 #ifndef RUNTIME_FEED_H
@@ -48,6 +50,9 @@ void feed_put(struct feed *, struct feed_entry);
  * back ('order', by element): with one worker it would have had the shorter
  * way. */
 void feed_sort(struct feed *, size_t from, const uint32_t *order);
+
+/* Whether the next packet has a number below that of the last one received. */
+bool feed_goes_down(const struct feed *);
 
 /* Puts the next 'n' packets that were received where they are for, with the
  * seq of their entries. */

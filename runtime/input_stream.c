@@ -378,6 +378,13 @@ input_size(const struct input_stream *in)
     return S_ISREG(in->info.st_mode) ? (uint64_t)in->info.st_size : 0;
 }
 
+bool
+input_is_plain(const struct input_stream *in)
+{
+    return in->decode == decode_plain && S_ISREG(in->info.st_mode) &&
+           !in->is_stdin;
+}
+
 uint64_t
 input_done(const struct input_stream *in)
 {

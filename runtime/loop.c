@@ -49,7 +49,8 @@ arrival(const struct loop *l, const struct source *s)
 {
     uint64_t ns;
 
-    if (!s->device->can_receive || (s->device->live && s->device->failed))
+    if (!s->device->can_receive || (s->device->live && s->device->failed) ||
+        (s->is_shared && l->is_shut))
         return HG_NEVER;
     ns = s->device->ops->next_ns(s->device);
     if (ns == HG_NEVER)
@@ -104,15 +105,35 @@ loop_due(const struct loop *l)
     return s && s->next_ns < timer_ns ? s->next_ns : timer_ns;
 }
 
+/* Brings the numbers that a shared source gave its packets, which are its
+ * own, to those of all such sources; what is made between two packets finds
+ * room. */
+static void
+number(struct loop *l, const struct hg_device *d, uint64_t before,
+       struct hg_packet **packets, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        packets[i]->seq = (l->n_arrived + packets[i]->seq - before) << 20;
+    l->n_arrived += d->n_passed - before;
+    l->arrived_ns = d->passed_ns;
+    if (l->arrived_ns > l->last_ns)
+        l->last_ns = l->arrived_ns;
+}
+
 /* Receives up to 'max' packets of 's' that arrive by 'until_ns' and gives
  * them times that never go back. */
 static unsigned
 receive(struct loop *l, struct source *s, struct hg_packet **out, unsigned max,
         uint64_t until_ns)
 {
+    uint64_t before = s->device->n_passed;
     unsigned n, i;
 
     until_ns = s->pace == PACE_AT_ONCE ? HG_NEVER : until_ns - s->shift_ns;
+    if (s->is_shared)
+        s->device->max_passed = before + l->max_arrived - l->n_arrived;
     n = s->device->ops->receive(s->device, hg_graph_pool(l->graph), out, max,
                                 until_ns);
     for (i = 0; i < n; i++) {
@@ -125,6 +146,8 @@ receive(struct loop *l, struct source *s, struct hg_packet **out, unsigned max,
         if (!s->feed)
             out[i]->origin = s->origin;
     }
+    if (s->is_shared && s->device->n_passed > before)
+        number(l, s->device, before, out, n);
     l->n_packets += n;
     return n;
 }
@@ -180,17 +203,23 @@ gather(struct loop *l, uint64_t end_ns, struct hg_packet **packets,
     *n_runs = 0;
     while (n < l->batch) {
         struct source *s = earliest(l, NULL);
+        uint64_t passed;
         unsigned got;
 
         if (!s || s->next_ns > end_ns)
             break;
+        passed = s->device->n_passed;
         got = receive(l, s, packets + n, l->batch - n,
                       first_until(l, s, end_ns));
-        if (got == 0)
+        if (got == 0 && s->device->n_passed == passed)
             break;
         s->next_ns = arrival(l, s);
+        if (got == 0)
+            continue;
         runs[(*n_runs)++] = (struct run){s, got};
         n += got;
+        if (s->feed && feed_goes_down(s->feed))
+            break;
     }
     return n;
 }
@@ -211,6 +240,8 @@ run_batch(struct loop *l, uint64_t end_ns)
 
         if (s->feed)
             feed_enter(s->feed, l->graph, runs[i].n);
+        else if (s->is_shared)
+            hg_graph_inject_numbered(l->graph, s->element, 0, p, runs[i].n);
         else
             hg_graph_inject(l->graph, s->element, 0, p, runs[i].n);
         p += runs[i].n;
@@ -241,6 +272,42 @@ bool
 loop_step(struct loop *l, uint64_t horizon_ns)
 {
     return step(l, loop_look(l), horizon_ns);
+}
+
+/* When the next packet of a shared source arrives. */
+static uint64_t
+look_at_shared(struct loop *l)
+{
+    uint64_t first_ns = HG_NEVER;
+    size_t i;
+
+    for (i = 0; i < l->n_sources; i++) {
+        uint64_t ns =
+            l->sources[i].is_shared ? arrival(l, &l->sources[i]) : HG_NEVER;
+
+        if (ns < first_ns)
+            first_ns = ns;
+    }
+    return first_ns;
+}
+
+bool
+loop_share(struct loop *l, uint64_t n, uint64_t *horizon_ns)
+{
+    uint64_t next_ns = HG_NEVER;
+
+    l->is_shut = false;
+    l->max_arrived += n;
+    while ((next_ns = look_at_shared(l)) != HG_NEVER &&
+           l->n_arrived < l->max_arrived)
+        loop_step(l, HG_NEVER - 1);
+    *horizon_ns = l->arrived_ns;
+    if (next_ns != HG_NEVER && next_ns > l->arrived_ns)
+        *horizon_ns = next_ns - 1;
+    l->is_shut = true;
+    while (loop_step(l, *horizon_ns))
+        ;
+    return next_ns != HG_NEVER;
 }
 
 bool
@@ -330,6 +397,7 @@ loop_add(struct loop *l, struct hg_element *element, struct hg_device *device,
         .element = element,
         .device = device,
         .feed = feed,
+        .is_shared = device->share != NULL,
         .origin = number < UINT8_MAX ? (uint8_t)number : UINT8_MAX,
         .pace = source_pace(l, device)};
 }
@@ -400,7 +468,7 @@ loop_start_part(struct loop *l, struct hg_graph *graph, uint64_t first_ns,
                 struct hg_error *error)
 {
     l->graph = graph;
-    l->first_ns = l->last_ns = first_ns;
+    l->first_ns = l->last_ns = l->arrived_ns = first_ns;
     limit_span(l);
     return hg_graph_start(graph, first_ns, error);
 }

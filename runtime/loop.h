@@ -30,6 +30,7 @@ struct source {
     struct hg_element *element;
     struct hg_device *device;
     struct feed *feed; /* The device, if it is one. */
+    bool is_shared;    /* With other loops (hg_share). */
     uint8_t origin;    /* Its number, for packets (hg_packet.origin). */
     enum pace pace;
     uint64_t shift_ns; /* PACE_SHIFTED: to add. */
@@ -51,6 +52,14 @@ struct loop {
     unsigned n_idle;    /* ... and timers fired since that changed. */
     uint64_t n_packets; /* Received. */
     bool is_part;       /* Devices that answer are elsewhere (workers.h). */
+
+    /* Of all shared sources: packets that arrived, for whomever, how many
+     * there may be, when the last one did, and whether there are to be no
+     * more at present. */
+    uint64_t n_arrived;
+    uint64_t max_arrived;
+    uint64_t arrived_ns;
+    bool is_shut;
     struct progress progress;
 };
 
@@ -68,7 +77,8 @@ void loop_uninit(struct loop *);
 
 /* ---- For workers.c, which runs several loops at once -------------------- */
 
-/* Adds a source; 'number' is the origin of its packets. */
+/* Adds a source; 'number' is the origin of its packets.  If its device has a
+ * share, all loops that share it number its packets alike. */
 void loop_add(struct loop *, struct hg_element *, struct hg_device *,
               struct feed *, size_t number);
 
@@ -79,6 +89,12 @@ bool loop_start_part(struct loop *, struct hg_graph *graph, uint64_t first_ns,
 /* Does what is due next at or before 'horizon_ns': one timer, or one batch;
  * false if nothing is. */
 bool loop_step(struct loop *, uint64_t horizon_ns);
+
+/* Takes the next 'n' packets of the shared sources, or what is left of them,
+ * and does all that is due until they have arrived, and as far as possible
+ * until the one after them does; that moment is 'horizon_ns', the same in all
+ * loops that share.  False if there are no more. */
+bool loop_share(struct loop *, uint64_t n, uint64_t *horizon_ns);
 
 /* Asks the sources when their next packets arrive; HG_NEVER: no more. */
 uint64_t loop_look(struct loop *);

@@ -114,6 +114,7 @@ setup_load(struct setup *setup, uint64_t seed, bool live, bool again)
         .n_overrides = setup->n_overrides,
         .n_workers = setup->n_workers,
         .kin = setup->kin,
+        .twin = setup->twin,
     };
     struct hg_diags *diags;
     struct hg_graph *graph;

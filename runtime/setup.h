@@ -31,6 +31,7 @@ struct setup {
     struct hg_plugins *plugins; /* Made by setup_load(). */
     unsigned n_workers;         /* As in hg_graph_config, for setup_load(). */
     struct hg_graph *kin;
+    struct hg_graph *twin;
 };
 
 /* Takes one of the options above; false after reporting that it is wrong. */

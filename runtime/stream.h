@@ -34,6 +34,9 @@ ssize_t input_read(struct input_stream *, void *out, size_t size);
 uint64_t input_size(const struct input_stream *);
 uint64_t input_done(const struct input_stream *);
 
+/* Whether it is a file that is not compressed: others may read it as well. */
+bool input_is_plain(const struct input_stream *);
+
 /* The first four bytes of what has been read, decompressed. */
 const uint8_t *input_head(const struct input_stream *);
 

@@ -107,10 +107,11 @@ streams_merge(struct streams *const *all, size_t n,
         do {
             struct feed_entry e = *entry_of(h);
 
-            if (feed_compare(&e, &last))
-                ++*seq;
-            last = e;
-            e.seq = *seq;
+            if (seq) {
+                *seq += feed_compare(&e, &last) != 0;
+                last = e;
+                e.seq = *seq;
+            }
             feed_put(feed, e);
             h->stream->at++;
         } while (h->stream->at < h->stream->n &&

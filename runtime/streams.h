@@ -34,8 +34,8 @@ void streams_uninit(struct streams *);
 void streams_put(struct streams *, size_t element, struct hg_packet *p);
 
 /* Moves everything, in order, from 'n' instances into a feed of the zone that
- * comes next.  Numbers the packets anew from '*seq' on: those with equal keys
- * alike. */
+ * comes next.  Numbers the packets anew from '*seq' on, those with equal keys
+ * alike; with NULL they keep their numbers. */
 void streams_merge(struct streams *const *, size_t n, const struct hg_spread *,
                    uint64_t *seq, struct feed *);
 

@@ -1,108 +1,32 @@
-/* workers.c: instances, threads and rounds; see workers.h. */
+/* workers.c: instances of a graph, and the main thread's share of the work;
+ * see workers.h.  What the threads do is in worker.c. */
 #include "workers.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <semaphore.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <ck_ring.h>
-
-#include "device.h"
-#include "streams.h"
+#include "worker.h"
 
 enum {
-    N_ROUNDS = 3,         /* Under way at a time. */
-    RING_SIZE = 4,        /* A power of two above that. */
-    ROUND_PACKETS = 1024, /* Of all workers. */
-    KEEP_SLOTS = 512      /* Free small slots that a thread keeps. */
-};
-
-/* Slots that a thread keeps, by size. */
-static const uint32_t keep[HG_POOL_SIZES] = {KEEP_SLOTS, 32, 2};
-
-/* A pipe of rounds from one thread to another: ck_ring for what, a semaphore
- * for when, since a thread without work sleeps. */
-struct pipe {
-    ck_ring_t ring;
-    ck_ring_buffer_t buffer[RING_SIZE];
-    sem_t filled;
-};
-
-/* What a worker is given to do, and what has become of it. */
-struct round {
-    struct feed_entry *in;
-    size_t n_in;
-    size_t in_size;
-    uint64_t horizon_ns; /* Nothing later than this is to happen. */
-    bool is_last;        /* The thread is to end. */
-    struct streams out;
-    struct hg_spares to_worker;
-    struct hg_spares to_main;
-    uint32_t n_free[HG_POOL_SIZES]; /* With the worker, afterwards. */
-};
-
-struct worker {
-    pthread_t thread;
-    bool is_running;
-    struct hg_graph *graph;
-    struct loop loop;
-    struct feed *feeds;         /* One for each interface, ... */
-    struct hg_device **devices; /* ... or its own device if that answers. */
-    size_t *before;             /* By feed: entries before this round. */
-    const uint32_t *order;      /* Of elements. */
-    struct round rounds[N_ROUNDS];
-    struct round *round; /* At hand. */
-    struct pipe tasks;
-    struct pipe results;
+    ROUND_PACKETS = 1024, /* Of all workers, if the main thread deals. */
+    OUTCOMES_MAX = 2 * WORKERS_MAX + 1
 };
 
 struct workers {
-    unsigned n;
-    struct worker *v;
+    struct team team;
     struct bindings *bindings;
-    struct hg_spread plan;
-    bool *answers; /* By element. */
+    bool *is_local; /* By element: what is sent there is the worker's. */
     struct loop *front;
-    struct streams front_out[N_ROUNDS]; /* What passes the workers by. */
+    struct outcome front_out[N_ROUNDS]; /* What passes the workers by. */
     uint64_t horizon_ns[N_ROUNDS];
-    unsigned at;    /* The round being dealt, ... */
-    size_t n_dealt; /* ... and its packets so far. */
+    unsigned at; /* The round being dealt. */
     struct hg_graph *back_graph;
     struct loop back;
     struct feed back_feed;
     uint64_t back_seq;
-    struct hg_graph **graphs; /* FRONT, each SPREAD, BACK. */
+    size_t n_graphs;
+    struct hg_graph **graphs; /* FRONT, each SPREAD, each SECOND, BACK. */
 };
-
-/* ---- Pipes ------------------------------------------------------------ */
-
-static void
-pipe_init(struct pipe *p)
-{
-    ck_ring_init(&p->ring, RING_SIZE);
-    sem_init(&p->filled, 0, 0);
-}
-
-static void
-pipe_put(struct pipe *p, struct round *r)
-{
-    ck_ring_enqueue_spsc(&p->ring, p->buffer, r); /* Never full. */
-    sem_post(&p->filled);
-}
-
-static struct round *
-pipe_take(struct pipe *p)
-{
-    void *r = NULL;
-
-    while (sem_wait(&p->filled) != 0 && errno == EINTR)
-        ;
-    ck_ring_dequeue_spsc(&p->ring, p->buffer, &r);
-    return r;
-}
 
 /* ---- From zone to zone ------------------------------------------------ */
 
@@ -116,20 +40,21 @@ put_entry(struct round *r, struct feed_entry entry)
     r->in[r->n_in++] = entry;
 }
 
-/* Packets come to an element of SPREAD in the instance of FRONT. */
+/* Packets come to an element of SPREAD or SECOND in the instance of FRONT. */
 static void
 deal(void *aux, struct hg_element *e, struct hg_packet *const *p, unsigned n)
 {
     struct workers *w = aux;
+    const struct team *team = &w->team;
     size_t element = hg_element_index(e);
     unsigned i;
 
     for (i = 0; i < n; i++) {
-        unsigned k = hg_spread_worker(&w->plan, e, p[i]->in_port, p[i], w->n);
+        unsigned k =
+            hg_spread_worker(&team->plan, e, p[i]->in_port, p[i], team->n);
 
-        put_entry(&w->v[k].rounds[w->at], feed_entry(p[i], element));
+        put_entry(&team->v[k].rounds[w->at], feed_entry(p[i], element));
     }
-    w->n_dealt += n;
 }
 
 /* Packets come to an element of BACK or a device in the instance of FRONT. */
@@ -141,35 +66,16 @@ pass_by(void *aux, struct hg_element *e, struct hg_packet *const *p,
     unsigned i;
 
     for (i = 0; i < n; i++)
-        streams_put(&w->front_out[w->at], hg_element_index(e), p[i]);
-}
-
-/* The same in that of a worker. */
-static void
-bring_back(void *aux, struct hg_element *e, struct hg_packet *const *p,
-           unsigned n)
-{
-    struct worker *v = aux;
-    unsigned i;
-
-    for (i = 0; i < n; i++)
-        streams_put(&v->round->out, hg_element_index(e), p[i]);
+        streams_put(&w->front_out[w->at].packets, hg_element_index(e), p[i]);
 }
 
 static void
-bring_report(void *aux, struct hg_element *e, struct hg_packet *glimpse)
-{
-    struct worker *v = aux;
-
-    streams_put(&v->round->out, hg_element_index(e), glimpse);
-}
-
-static void
-pass_report(void *aux, struct hg_element *e, struct hg_packet *glimpse)
+pass_report(void *aux, struct hg_element *e, const struct hg_packet *p,
+            const void *record, size_t size)
 {
     struct workers *w = aux;
 
-    streams_put(&w->front_out[w->at], hg_element_index(e), glimpse);
+    reports_put(&w->front_out[w->at].reports, e, p, record, size);
 }
 
 /* ---- Instances -------------------------------------------------------- */
@@ -180,19 +86,34 @@ has_flag(const struct hg_element *e, uint32_t flag)
     return (hg_element_class(e)->flags & flag) != 0;
 }
 
+/* Who takes packets that come to an element which is not at work in the
+ * instance for 'zone'; NULL: nobody has to. */
+static hg_divert_fn *
+diversion(enum hg_zone zone, enum hg_zone place, bool is_device)
+{
+    bool to_back = is_device || place == HG_BACK;
+
+    if (zone == HG_BACK || (!is_device && place <= zone))
+        return NULL;
+    if (zone == HG_FRONT)
+        return to_back ? pass_by : deal;
+    return to_back ? worker_bring_back : worker_hand_on;
+}
+
 /* Prepares an instance for what it does of the graph: elements of 'zone', and
- * in BACK those that others report to. */
+ * in BACK those that others report to.  'part': of a worker. */
 static void
 take_part(struct workers *w, struct hg_graph *g, enum hg_zone zone,
-          struct worker *worker)
+          struct part *part)
 {
     size_t i;
 
-    for (i = 0; i < w->plan.n; i++) {
+    for (i = 0; i < w->team.plan.n; i++) {
         struct hg_element *e = hg_graph_element(g, i);
-        enum hg_zone place = w->plan.zone[i];
+        enum hg_zone place = w->team.plan.zone[i];
         bool is_device = has_flag(e, HG_CLASS_DEVICE);
         bool reports = hg_element_class(e)->reported && place != HG_BACK;
+        hg_divert_fn *divert = diversion(zone, place, is_device);
 
         if (has_flag(e, HG_CLASS_PASSIVE)) {
             hg_element_set_working(e, zone == HG_FRONT);
@@ -200,99 +121,141 @@ take_part(struct workers *w, struct hg_graph *g, enum hg_zone zone,
         }
         hg_element_set_working(
             e, is_device || (reports ? zone == HG_BACK : place == zone));
-        if (zone == HG_BACK && reports)
-            hg_element_divert_reports(e);
-        if (zone == HG_BACK || (worker && w->answers[i]))
-            continue;
-        if (zone == HG_FRONT && !is_device && place == HG_SPREAD)
-            hg_element_divert(e, deal, w);
-        else if (zone == HG_FRONT && (is_device || place == HG_BACK))
-            hg_element_divert(e, pass_by, w);
-        else if (zone == HG_SPREAD && (is_device || place == HG_BACK))
-            hg_element_divert(e, bring_back, worker);
+        if (divert && !(part && w->is_local[i]))
+            hg_element_divert(e, divert, part ? (void *)part : w);
     }
+    if (part)
+        hg_graph_take_reports(g, worker_bring_report, part);
 }
 
 static struct hg_graph *
-load_again(struct workers *w, struct setup *setup, uint64_t seed, unsigned n)
+load_again(struct workers *w, struct setup *setup, uint64_t seed, unsigned n,
+           struct hg_graph *twin)
 {
     setup->kin = w->graphs[0];
     setup->n_workers = n;
-    return setup_load(setup, seed, false, true);
+    setup->twin = twin;
+    return w->graphs[w->n_graphs++] = setup_load(setup, seed, false, true);
 }
 
-static bool
-open_device(struct worker *v, const struct binding *b, uint64_t seed, size_t i)
+/* Whose a packet is that comes from a device (hg_share). */
+static unsigned
+owner_behind(void *aux, struct hg_packet *p)
 {
+    const struct door *door = aux;
+    const struct team *team = door->team;
+
+    if (!door->element)
+        return 0;
+    p->pool = hg_graph_pool(team->front);
+    return hg_spread_worker(&team->plan, door->element, door->port, p,
+                            team->n);
+}
+
+static void
+make_door(const struct workers *w, struct worker *v, size_t i)
+{
+    struct door *door = &v->doors[i];
+    struct hg_element *e =
+        hg_graph_find(w->team.front, w->bindings->v[i].name);
+    struct hg_port_info port;
+
+    hg_element_output(e, 0, &port);
+    *door = (struct door){.team = &w->team,
+                          .element = port.peer,
+                          .port = port.peer_port,
+                          .share = {owner_behind, door, v->number}};
+}
+
+/* Opens what the worker itself has to read, or may send to. */
+static bool
+open_device(struct workers *w, struct worker *v, uint64_t seed, size_t i)
+{
+    const struct binding *b = &w->bindings->v[i];
     struct device_options options = {.filter = b->filter, .seed = seed};
+    const char *spec = b->spec;
     struct hg_error error = {""};
 
-    v->devices[i] = device_open(b->spec, &options, &error);
+    make_door(w, v, i);
+    if (b->device->min_delay_ns != HG_NEVER)
+        options.share = NULL;
+    else if (w->team.shares)
+        options.share = &v->doors[i].share;
+    else if (b->device->can_send)
+        spec = "null:";
+    else
+        return true;
+    v->devices[i] = device_open(spec, &options, &error);
     if (!v->devices[i])
         cli_error("interface '%s': %s", b->name, error.text);
     return v->devices[i];
 }
 
-/* The sources of a worker: a feed for each device of the main thread, in the
- * same order, and devices of its own that answer. */
+/* The sources of a worker: devices of its own, or a feed for each device of
+ * the main thread, in the same order. */
 static bool
 add_sources(struct workers *w, struct worker *v, uint64_t seed)
 {
     const struct bindings *b = w->bindings;
     size_t i;
 
-    v->feeds = cli_alloc(b->n + 1, sizeof *v->feeds);
-    v->devices = cli_alloc(b->n + 1, sizeof(struct hg_device *));
-    v->before = cli_alloc(b->n + 1, sizeof *v->before);
-    v->order = w->plan.order;
-    for (i = 0; i < b->n; i++)
-        feed_init(&v->feeds[i]);
     for (i = 0; i < b->n; i++) {
-        struct hg_element *e = hg_graph_find(v->graph, b->v[i].name);
+        struct hg_element *e = hg_graph_find(v->first.graph, b->v[i].name);
+        bool is_local = w->is_local[hg_element_index(e)];
+        bool answers = b->v[i].device->min_delay_ns != HG_NEVER;
 
-        if (!w->answers[hg_element_index(e)]) {
-            loop_add(&v->loop, e, &v->feeds[i].dev, &v->feeds[i], i);
-            continue;
-        }
-        if (!open_device(v, &b->v[i], seed, i))
+        if ((is_local || w->team.shares) && !open_device(w, v, seed, i))
             return false;
+        if (w->team.shares || answers)
+            loop_add(&v->first.loop, e, v->devices[i], NULL, i);
+        else
+            loop_add(&v->first.loop, e, &v->feeds[i].dev, &v->feeds[i], i);
+        if (!is_local)
+            continue;
         hg_element_bind(e, v->devices[i]);
-        loop_add(&v->loop, e, v->devices[i], NULL, i);
+        if (v->second.graph)
+            hg_element_bind(hg_graph_find(v->second.graph, b->v[i].name),
+                            v->devices[i]);
     }
+    if (v->second.graph)
+        loop_add(&v->second.loop, NULL, &v->second_feed.dev, &v->second_feed,
+                 0);
     return true;
 }
 
 static bool
 make_worker(struct workers *w, unsigned k, struct setup *setup, uint64_t seed)
 {
-    struct worker *v = &w->v[k];
-    size_t i;
+    struct worker *v = &w->team.v[k];
+    unsigned n = w->team.n;
 
-    v->graph = w->graphs[1 + k] = load_again(w, setup, seed, w->n);
-    if (!v->graph)
+    worker_init(v, &w->team, k, w->bindings->n);
+    v->first.graph = load_again(w, setup, seed, n, NULL);
+    if (!v->first.graph)
         return false;
-    for (i = 0; i < N_ROUNDS; i++)
-        streams_init(&v->rounds[i].out, w->plan.n);
-    pipe_init(&v->tasks);
-    pipe_init(&v->results);
-    take_part(w, v->graph, HG_SPREAD, v);
-    hg_graph_take_reports(v->graph, bring_report, v);
+    take_part(w, v->first.graph, HG_SPREAD, &v->first);
+    if (w->team.plan.has_second) {
+        v->second.graph = load_again(w, setup, seed, n, v->first.graph);
+        if (!v->second.graph)
+            return false;
+        take_part(w, v->second.graph, HG_SECOND, &v->second);
+    }
     return add_sources(w, v, seed);
 }
 
 static bool
 make_instances(struct workers *w, struct setup *setup, uint64_t seed)
 {
-    struct hg_graph *front = w->graphs[0];
+    struct hg_graph *front = w->team.front;
     unsigned i;
 
     for (i = 0; i < N_ROUNDS; i++)
-        streams_init(&w->front_out[i], w->plan.n);
+        outcome_init(&w->front_out[i], &w->team);
     feed_init(&w->back_feed);
-    for (i = 0; i < w->n; i++)
+    for (i = 0; i < w->team.n; i++)
         if (!make_worker(w, i, setup, seed))
             return false;
-    w->back_graph = w->graphs[1 + w->n] = load_again(w, setup, seed, 1);
+    w->back_graph = load_again(w, setup, seed, 1, NULL);
     if (!w->back_graph)
         return false;
     take_part(w, front, HG_FRONT, NULL);
@@ -303,23 +266,42 @@ make_instances(struct workers *w, struct setup *setup, uint64_t seed)
     return true;
 }
 
+/* Whether workers may have a device each in the place of this one: it answers
+ * them, or what they send there is only counted. */
 static bool
-make_plan(struct workers *w, const struct hg_graph *front)
+is_local(const struct hg_device *d)
 {
-    struct hg_error error = {""};
-    size_t i;
+    return d->min_delay_ns != HG_NEVER || !d->can_send ||
+           d->ops->send == device_swallow;
+}
 
-    w->answers = cli_alloc(hg_graph_n_elements(front) + 1, sizeof(bool));
+static bool
+make_plan(struct workers *w)
+{
+    const struct hg_graph *front = w->team.front;
+    size_t n = hg_graph_n_elements(front), i;
+    struct hg_spread_device *devices = cli_alloc(n + 1, sizeof *devices);
+    bool can_share = true, planned;
+    struct hg_error error = {""};
+
+    w->is_local = cli_alloc(n + 1, sizeof *w->is_local);
     for (i = 0; i < w->bindings->n; i++) {
         const struct binding *b = &w->bindings->v[i];
+        size_t k = hg_element_index(hg_graph_find(front, b->name));
 
-        if (b->device->min_delay_ns != HG_NEVER)
-            w->answers[hg_element_index(hg_graph_find(front, b->name))] = true;
+        devices[k].answers = b->device->min_delay_ns != HG_NEVER;
+        devices[k].receives = b->device->can_receive;
+        w->is_local[k] = is_local(b->device);
+        if (!devices[k].answers && b->device->can_receive &&
+            !b->device->can_share)
+            can_share = false;
     }
-    if (hg_spread_plan(&w->plan, front, w->answers, &error))
-        return true;
-    cli_error("cannot run on %u workers: %s", w->n, error.text);
-    return false;
+    planned = hg_spread_plan(&w->team.plan, front, devices, &error);
+    w->team.shares = can_share && !w->team.plan.has_front;
+    free(devices);
+    if (!planned)
+        cli_error("cannot run on %u workers: %s", w->team.n, error.text);
+    return planned;
 }
 
 struct workers *
@@ -328,35 +310,16 @@ workers_create(struct setup *setup, uint64_t seed, unsigned n,
 {
     struct workers *w = cli_alloc(1, sizeof *w);
 
-    w->n = n;
-    w->v = cli_alloc(n, sizeof *w->v);
-    w->graphs = cli_alloc(n + 2, sizeof(struct hg_graph *));
-    w->graphs[0] = front;
+    w->team.n = n;
+    w->team.v = cli_alloc(n, sizeof *w->team.v);
+    w->team.front = front;
+    w->graphs = cli_alloc(2 * (size_t)n + 2, sizeof(struct hg_graph *));
+    w->graphs[w->n_graphs++] = front;
     w->bindings = bindings;
-    if (make_plan(w, front) && make_instances(w, setup, seed))
+    if (make_plan(w) && make_instances(w, setup, seed))
         return w;
     workers_destroy(w);
     return NULL;
-}
-
-static void
-worker_uninit(struct workers *w, struct worker *v)
-{
-    size_t i;
-
-    for (i = 0; i < N_ROUNDS; i++) {
-        streams_uninit(&v->rounds[i].out);
-        free(v->rounds[i].in);
-    }
-    for (i = 0; v->feeds && i < w->bindings->n; i++) {
-        feed_uninit(&v->feeds[i]);
-        device_close(v->devices[i], NULL);
-    }
-    free(v->feeds);
-    free(v->devices);
-    free(v->before);
-    loop_uninit(&v->loop);
-    hg_graph_destroy(v->graph);
 }
 
 void
@@ -366,105 +329,50 @@ workers_destroy(struct workers *w)
 
     if (!w)
         return;
-    for (i = 0; i < w->n; i++)
-        worker_uninit(w, &w->v[i]);
+    for (i = 0; i < w->team.n; i++)
+        worker_uninit(&w->team.v[i]);
     for (i = 0; i < N_ROUNDS; i++)
-        streams_uninit(&w->front_out[i]);
+        outcome_uninit(&w->front_out[i]);
     feed_uninit(&w->back_feed);
     loop_uninit(&w->back);
     hg_graph_destroy(w->back_graph);
-    hg_spread_uninit(&w->plan);
-    free(w->answers);
+    hg_spread_uninit(&w->team.plan);
+    free(w->is_local);
     free(w->graphs);
-    free(w->v);
+    free(w->team.v);
     free(w);
 }
 
 struct hg_graph *const *
 workers_graphs(const struct workers *w, size_t *n)
 {
-    *n = w->n + 2;
+    *n = w->n_graphs;
     return w->graphs;
 }
 
-/* ---- Workers ---------------------------------------------------------- */
-
-static void
-hand_over(struct worker *v, struct round *r)
-{
-    hg_pool_export(hg_graph_pool(v->graph), keep, &r->to_main);
-    hg_pool_count_free(hg_graph_pool(v->graph), r->n_free);
-    pipe_put(&v->results, r);
-}
-
-/* Puts what was dealt into the feed of the device that it came from. */
-static void
-take_in(struct worker *v, struct round *r)
-{
-    size_t i, n = v->loop.n_sources;
-
-    for (i = 0; i < n; i++)
-        v->before[i] = feed_reset(&v->feeds[i]);
-    for (i = 0; i < r->n_in; i++) {
-        size_t origin = r->in[i].origin;
-
-        feed_put(&v->feeds[origin < n ? origin : n - 1], r->in[i]);
-    }
-    for (i = 0; i < n; i++)
-        feed_sort(&v->feeds[i], v->before[i], v->order);
-    r->n_in = 0;
-}
-
-static void
-work(struct worker *v, struct round *r)
-{
-    hg_pool_import(hg_graph_pool(v->graph), &r->to_worker);
-    v->round = r;
-    take_in(v, r);
-    while (loop_step(&v->loop, r->horizon_ns))
-        ;
-}
-
-static void *
-worker_main(void *aux)
-{
-    struct worker *v = aux;
-    struct round *r;
-
-    hg_pool_enter(hg_graph_pool(v->graph));
-    while (r = pipe_take(&v->tasks), !r->is_last) {
-        work(v, r);
-        hand_over(v, r);
-    }
-    return NULL;
-}
-
-/* Signals are the main thread's. */
 static bool
-start_thread(struct worker *v, struct hg_error *error)
+start_part(struct part *part, const struct loop *front, struct hg_error *error)
 {
-    sigset_t all, old;
-    int status;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    status = pthread_create(&v->thread, NULL, worker_main, v);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    v->is_running = status == 0;
-    return v->is_running ||
-           hg_error_set(error, "cannot start a worker: %s", strerror(status));
+    part->loop.batch = front->batch;
+    return !part->graph ||
+           loop_start_part(&part->loop, part->graph, front->first_ns, error);
 }
 
+/* The main thread has only looked when the first packet comes; the workers
+ * read it again, and count what a filter refuses before it. */
 static void
-end_thread(struct worker *v)
+leave_sources(struct workers *w)
 {
-    if (!v->is_running)
-        return;
-    v->rounds[0].is_last = true;
-    pipe_put(&v->tasks, &v->rounds[0]);
-    pthread_join(v->thread, NULL);
-    v->is_running = false;
-    v->round = &v->rounds[0];
+    struct loop *l = w->front;
+    size_t i;
+
+    l->is_shut = true;
+    for (i = 0; i < l->n_sources; i++) {
+        struct hg_device *d = l->sources[i].device;
+
+        l->sources[i].is_shared = true;
+        d->rx_filtered = d->rx_unusable = d->rx_backwards = 0;
+    }
 }
 
 bool
@@ -472,18 +380,17 @@ workers_start(struct workers *w, struct loop *front, struct hg_error *error)
 {
     unsigned i;
 
-    hg_pool_enter(hg_graph_pool(w->graphs[0]));
+    hg_pool_enter(hg_graph_pool(w->team.front));
     w->front = front;
     front->is_part = true;
-    if (!loop_start(front, w->graphs[0], w->bindings, error))
+    if (!loop_start(front, w->team.front, w->bindings, error))
         return false;
-    for (i = 0; i < w->n; i++) {
-        w->v[i].round = &w->v[i].rounds[0];
-        w->v[i].loop.batch = front->batch;
-        if (!loop_start_part(&w->v[i].loop, w->v[i].graph, front->first_ns,
-                             error))
+    if (w->team.shares)
+        leave_sources(w);
+    for (i = 0; i < w->team.n; i++)
+        if (!start_part(&w->team.v[i].first, front, error) ||
+            !start_part(&w->team.v[i].second, front, error))
             return false;
-    }
     w->back.batch = front->batch;
     loop_add(&w->back, NULL, &w->back_feed.dev, &w->back_feed, 0);
     return loop_start_part(&w->back, w->back_graph, front->first_ns, error);
@@ -523,47 +430,96 @@ horizon(struct loop *l, bool goes_on)
     return due_ns > l->last_ns ? due_ns - 1 : l->last_ns;
 }
 
-/* Slots for a worker that has few, as it had at the end of its last round. */
+/* Slots that ended here, for all workers alike: who has too many returns them
+ * with a round. */
 static void
-give_spares(struct workers *w, struct round *r)
+give_spares(struct workers *w)
 {
-    uint32_t left[HG_POOL_SIZES];
-    unsigned i;
+    struct hg_pool *pool = hg_graph_pool(w->team.front);
+    uint32_t left[HG_POOL_SIZES], share[HG_POOL_SIZES];
+    unsigned i, k;
 
-    hg_pool_count_free(hg_graph_pool(w->graphs[0]), left);
-    for (i = 0; i < HG_POOL_SIZES; i++) {
-        uint32_t wanted = r->n_free[i] < keep[i] ? keep[i] - r->n_free[i] : 0;
+    hg_pool_count_free(pool, left);
+    for (k = 0; k < HG_POOL_SIZES; k++) {
+        uint32_t own = w->team.shares ? 0 : worker_keep[k];
 
-        if (left[i] > keep[i] + wanted)
-            left[i] -= wanted;
+        share[k] = left[k] > own ? (left[k] - own) / w->team.n : 0;
     }
-    hg_pool_export(hg_graph_pool(w->graphs[0]), left, &r->to_worker);
-}
-
-static void
-send_round(struct workers *w, uint64_t horizon_ns)
-{
-    unsigned i;
-
-    w->horizon_ns[w->at] = horizon_ns;
-    for (i = 0; i < w->n; i++) {
-        struct round *r = &w->v[i].rounds[w->at];
-
-        r->horizon_ns = horizon_ns;
-        give_spares(w, r);
-        pipe_put(&w->v[i].tasks, r);
+    for (i = 0; i < w->team.n; i++) {
+        for (k = 0; k < HG_POOL_SIZES; k++)
+            left[k] -= share[k];
+        hg_pool_export(pool, left, &w->team.v[i].rounds[w->at].to_worker);
     }
 }
 
-/* Brings what has left FRONT and the workers to BACK. */
 static void
-merge(struct workers *w, struct streams *front, struct streams *const *others)
+send_round(struct workers *w)
 {
-    struct streams *all[WORKERS_MAX + 1];
+    unsigned i;
 
-    all[0] = front;
-    memcpy(all + 1, others, w->n * sizeof(struct streams *));
-    streams_merge(all, w->n + 1, &w->plan, &w->back_seq, &w->back_feed);
+    give_spares(w);
+    for (i = 0; i < w->team.n; i++) {
+        struct worker *v = &w->team.v[i];
+        struct round *r = &v->rounds[w->at];
+
+        r->horizon_ns = w->horizon_ns[w->at];
+        pipe_put(&v->tasks, r);
+    }
+}
+
+/* What has left FRONT and the workers in round 'at'; returns of how many. */
+static size_t
+outcomes(struct workers *w, unsigned at, struct outcome **all)
+{
+    size_t n = 0;
+    unsigned i;
+
+    all[n++] = &w->front_out[at];
+    for (i = 0; i < w->team.n; i++) {
+        all[n++] = &w->team.v[i].rounds[at].first;
+        if (w->team.plan.has_second)
+            all[n++] = &w->team.v[i].rounds[at].second;
+    }
+    return n;
+}
+
+/* Brings packets to BACK. */
+static void
+merge(struct workers *w, unsigned at)
+{
+    struct outcome *all[OUTCOMES_MAX];
+    struct streams *packets[OUTCOMES_MAX];
+    size_t n = outcomes(w, at, all), i;
+
+    for (i = 0; i < n; i++)
+        packets[i] = &all[i]->packets;
+    streams_merge(packets, n, &w->team.plan, &w->back_seq, &w->back_feed);
+}
+
+/* Brings reports there that are about packets before 'until_ns'. */
+static void
+deliver(struct workers *w, unsigned at, uint64_t until_ns)
+{
+    struct outcome *all[OUTCOMES_MAX];
+    struct reports *reports[OUTCOMES_MAX];
+    size_t n = outcomes(w, at, all), i;
+
+    for (i = 0; i < n; i++)
+        reports[i] = &all[i]->reports;
+    reports_deliver(reports, n, &w->team.plan, w->back_graph, until_ns);
+}
+
+/* Runs BACK, whose timers fire between the reports; false if nothing else is
+ * due by 'horizon_ns'. */
+static bool
+step_back(struct workers *w, unsigned at, uint64_t horizon_ns)
+{
+    uint64_t due_ns;
+
+    loop_look(&w->back);
+    due_ns = loop_due(&w->back);
+    deliver(w, at, due_ns <= horizon_ns ? due_ns : HG_NEVER);
+    return loop_step(&w->back, horizon_ns);
 }
 
 static void
@@ -579,38 +535,44 @@ flush(struct workers *w)
     }
 }
 
-/* Waits for the round that is oldest and does what is left of it. */
+/* How far the workers have read; each passes all packets. */
 static void
+show_progress(struct workers *w, const struct round *r)
+{
+    size_t i;
+
+    for (i = 0; i < w->bindings->n; i++) {
+        w->bindings->v[i].device->rx_packets = r->n_passed[i];
+        w->bindings->v[i].device->input_done = r->n_done[i];
+    }
+    progress_update(&w->front->progress, w->bindings);
+}
+
+/* Waits for the round that is oldest and does what is left of it; false if
+ * there is none behind it that workers could read. */
+static bool
 finish_round(struct workers *w, unsigned at)
 {
-    struct streams *out[WORKERS_MAX] = {NULL};
+    const struct round *first = &w->team.v[0].rounds[at];
     unsigned i;
 
-    for (i = 0; i < w->n; i++) {
-        struct round *r = pipe_take(&w->v[i].results);
+    for (i = 0; i < w->team.n; i++) {
+        struct round *r = pipe_take(&w->team.v[i].results);
 
-        out[i] = &r->out;
-        hg_pool_import(hg_graph_pool(w->graphs[0]), &r->to_main);
+        hg_pool_import(hg_graph_pool(w->team.front), &r->to_main);
     }
-    merge(w, &w->front_out[at], out);
-    while (loop_step(&w->back, w->horizon_ns[at]))
+    merge(w, at);
+    while (step_back(w, at, first->horizon_ns))
         ;
     flush(w);
+    if (!w->team.shares)
+        return true;
+    loop_notice(w->front);
+    show_progress(w, first);
+    return first->goes_on;
 }
 
 /* ---- The end ---------------------------------------------------------- */
-
-/* All that was brought back since. */
-static void
-merge_rest(struct workers *w)
-{
-    struct streams *out[WORKERS_MAX] = {NULL};
-    unsigned i;
-
-    for (i = 0; i < w->n; i++)
-        out[i] = &w->v[i].rounds[0].out;
-    merge(w, &w->front_out[0], out);
-}
 
 /* Does what is due first in any instance. */
 static void
@@ -640,14 +602,16 @@ step_first(struct loop *const *loops, size_t n)
 static void
 run_rest(struct workers *w)
 {
-    struct loop *loops[WORKERS_MAX + 2];
+    struct loop *loops[2 * WORKERS_MAX + 2];
     uint64_t last_ns = 0;
-    size_t n = w->n + 2, i;
+    size_t n = 0, i;
 
-    loops[0] = w->front;
-    for (i = 0; i < w->n; i++)
-        loops[1 + i] = &w->v[i].loop;
-    loops[n - 1] = &w->back;
+    loops[n++] = w->front;
+    for (i = 0; i < w->team.n; i++)
+        loops[n++] = &w->team.v[i].first.loop;
+    for (i = 0; w->team.plan.has_second && i < w->team.n; i++)
+        loops[n++] = &w->team.v[i].second.loop;
+    loops[n++] = &w->back;
     w->at = 0;
     for (;;) {
         bool has_packets = false;
@@ -660,20 +624,23 @@ run_rest(struct workers *w)
              !loop_may_drain(w->front, (const struct loop *const *)loops, n)))
             break;
         step_first(loops, n);
-        for (i = 0; i < w->n; i++)
-            take_in(&w->v[i], &w->v[i].rounds[0]);
-        merge_rest(w);
+        for (i = 0; i < w->team.n; i++)
+            worker_take_rest(&w->team.v[i]);
+        merge(w, 0);
+        loop_look(&w->back);
+        deliver(w, 0, loop_due(&w->back));
     }
     for (i = 0; i < n; i++)
         if (loops[i]->last_ns > last_ns)
             last_ns = loops[i]->last_ns;
     for (i = 0; i < n; i++)
         hg_graph_advance(loops[i]->graph, last_ns);
+    deliver(w, 0, HG_NEVER);
     w->front->last_ns = last_ns;
     flush(w);
 }
 
-/* What the workers' own devices counted. */
+/* What a worker's own device counted, and why it failed. */
 static void
 add_counts(struct hg_device *to, const struct hg_device *d)
 {
@@ -685,40 +652,71 @@ add_counts(struct hg_device *to, const struct hg_device *d)
     to->rx_unusable += d->rx_unusable;
     to->rx_backwards += d->rx_backwards;
     to->tx_failed += d->tx_failed;
+    if (d->failed)
+        device_fail(to, "%s", d->error.text);
+}
+
+static void
+collect_counts(struct workers *w)
+{
+    unsigned i;
+    size_t k;
+
+    for (k = 0; k < w->bindings->n; k++) {
+        struct hg_device *to = w->bindings->v[k].device;
+
+        if (w->team.shares)
+            to->rx_packets = 0;
+        for (i = 0; i < w->team.n; i++)
+            if (w->team.v[i].devices[k])
+                add_counts(to, w->team.v[i].devices[k]);
+    }
+}
+
+static void
+start_threads(struct workers *w)
+{
+    struct hg_error error = {""};
+    unsigned i;
+
+    for (i = 0; i < w->team.n; i++)
+        if (!worker_start(&w->team.v[i], &error)) {
+            cli_error("%s", error.text);
+            exit(CLI_FAILED);
+        }
 }
 
 void
 workers_run(struct workers *w)
 {
-    struct hg_error error = {""};
     unsigned sent = 0, done = 0, i;
     bool goes_on = true;
     size_t k;
 
     loop_catch_signals();
-    for (i = 0; i < w->n + 2; i++)
-        hg_graph_settle(w->graphs[i]);
-    for (i = 0; i < w->n; i++)
-        if (!start_thread(&w->v[i], &error)) {
-            cli_error("%s", error.text);
-            exit(CLI_FAILED);
-        }
-    while (goes_on) {
-        if (sent - done == N_ROUNDS)
-            finish_round(w, done++ % N_ROUNDS);
+    for (k = 0; k < w->n_graphs; k++)
+        hg_graph_settle(w->graphs[k]);
+    start_threads(w);
+    for (;;) {
+        if (sent - done == N_ROUNDS && !finish_round(w, done++ % N_ROUNDS))
+            goes_on = false;
+        if (!goes_on)
+            break;
         w->at = sent++ % N_ROUNDS;
-        goes_on = fill(w);
-        send_round(w, horizon(w->front, goes_on));
+        if (w->team.shares) {
+            goes_on = !loop_is_stopped();
+        } else {
+            goes_on = fill(w);
+            w->horizon_ns[w->at] = horizon(w->front, goes_on);
+        }
+        send_round(w);
     }
     while (done < sent)
         finish_round(w, done++ % N_ROUNDS);
-    for (i = 0; i < w->n; i++)
-        end_thread(&w->v[i]);
+    for (i = 0; i < w->team.n; i++)
+        worker_end(&w->team.v[i]);
     run_rest(w);
+    collect_counts(w);
     progress_clear(&w->front->progress);
     loop_notice(w->front);
-    for (i = 0; i < w->n; i++)
-        for (k = 0; k < w->bindings->n; k++)
-            if (w->v[i].devices[k])
-                add_counts(w->bindings->v[k].device, w->v[i].devices[k]);
 }

@@ -179,6 +179,9 @@ encap_configure(void *self_)
                              "%u does not fit the format; the largest is %u",
                              (unsigned)self->vni, (unsigned)self->network_max);
     ok &= tunnel_networks_check(self, &self->network, self->format);
+    if (self->preserve != PRESERVE_NO || self->gre_sequence ||
+        self->df != DF_SET)
+        hg_one_worker(self); /* It counts, or has something in common. */
     if (self->preserve == PRESERVE_NO)
         return ok;
     self->meta = hg_metadata(self, HG_TUNNEL_META, sizeof(uint64_t));
@@ -505,7 +508,7 @@ HG_BATCH_ELEMENT(Encap, struct encap, encap_batch,
                "}\n"
                "connect(\"vms -> encap -> hosts\")\n"
                "connect(\"encap[too-big] -> CheckIP -> smaller -> vms\")\n",
-    .flags = HG_CLASS_RESIZES, .inputs = "in", .outputs = "out too-big?",
+    .flags = HG_CLASS_RESIZES | HG_CLASS_PARALLEL, .inputs = "in", .outputs = "out too-big?",
     .configure = encap_configure, .start = encap_start,
     .fields = HG_FIELDS(
         HG_OPTION(format, .required = true, .choices = HG_TUNNEL_FORMATS,

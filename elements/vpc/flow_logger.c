@@ -48,10 +48,41 @@ ip_bytes(const struct hg_packet *p)
     return ip6 ? n + (uint32_t)sizeof *ip6 : n;
 }
 
-/* Everything of a sample but interface and direction. */
+/* What is to be known of a packet beside its sample.  A worker's instance
+ * reports both. */
+struct sighting {
+    uint64_t time_ns;
+    const struct hg_eni *src_eni;
+    const struct hg_eni *dst_eni;
+    uint16_t mark;
+    uint8_t denied; /* On which side (HG_DENIED_...). */
+    bool is_rejected;
+    bool is_ip;
+};
+
+struct report {
+    struct sighting seen;
+    struct hg_flow_sample sample;
+};
+
+static inline struct sighting
+see(const struct flow_logger *self, const struct hg_packet *p)
+{
+    bool is_rejected = p->in_port == IN_REJECTED;
+
+    return (struct sighting){.time_ns = p->time_ns,
+                             .src_eni = p->src_eni,
+                             .dst_eni = p->dst_eni,
+                             .mark = p->mark,
+                             .denied = is_rejected ? p->meta[self->denied_side]
+                                                   : HG_DENIED_UNKNOWN,
+                             .is_rejected = is_rejected,
+                             .is_ip = hg_packet_is_ip(p)};
+}
+
+/* Everything of a sample that is in the packet. */
 static void
-fill_sample(const struct flow_logger *log, const struct hg_packet *p,
-            struct hg_flow_sample *s)
+fill_sample(const struct hg_packet *p, struct hg_flow_sample *s)
 {
     const struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
     const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
@@ -74,11 +105,6 @@ fill_sample(const struct flow_logger *log, const struct hg_packet *p,
     }
     if (tcp)
         s->key.tcp_flags = hg_flow_tcp_flags(tcp->flags);
-    if (log->traffic_path_mark && p->mark <= 8)
-        s->key.path = (uint8_t)p->mark;
-    /* Live, a packet's stamp may be older than the window. */
-    if (p->time_ns / HG_SEC > log->window_s)
-        s->second = (uint16_t)(p->time_ns / HG_SEC - log->window_s);
     s->bytes = ip_bytes(p);
 }
 
@@ -108,28 +134,36 @@ fill_again(struct flow_logger *self)
     s->key.kind &= (uint8_t) ~(HG_RECORD_EGRESS | HG_RECORD_INGRESS);
 }
 
+/* 'byte' is an address of the key of a sample. */
 static bool
-has_address(const struct flow_logger *log, struct hg_addr addr)
+has_address(const struct flow_logger *log, const struct hg_flow_sample *s,
+            const uint8_t *byte)
 {
+    bool is_ip6 = (s->key.kind & HG_RECORD_IP6) != 0;
     size_t i;
 
-    for (i = 0; i < log->address.n; i++)
-        if (hg_addr_equal(&log->address.v[i], &addr))
+    for (i = 0; i < log->address.n; i++) {
+        const struct hg_addr *a = &log->address.v[i];
+
+        if (a->family == (is_ip6 ? 6 : 4) &&
+            !memcmp(a->byte, byte, is_ip6 ? 16 : 4))
             return true;
+    }
     return false;
 }
 
 /* All packets are of the one interface that the options describe. */
 static bool
-log_fixed(struct flow_logger *self, const struct hg_packet *p)
+log_fixed(struct flow_logger *self)
 {
     struct flow_logger *log = self->log;
+    const struct hg_flow_sample *s = &self->sample[self->n_samples];
     const struct logged *l = &log->interfaces[0];
     bool leaves = self->direction == EGRESS, comes = !leaves, logged = false;
 
     if (self->direction == BOTH) {
-        leaves = log->address.n && has_address(log, hg_packet_src(p));
-        comes = log->address.n && has_address(log, hg_packet_dst(p));
+        leaves = has_address(log, s, s->key.src);
+        comes = has_address(log, s, s->key.dst);
         if (!leaves && !comes)
             return add_sample(self, l, 0);
     }
@@ -145,11 +179,11 @@ log_fixed(struct flow_logger *self, const struct hg_packet *p)
 /* A packet that goes to another interface takes path 1 (the same VPC) or 4
  * (peering within the Region). */
 static uint8_t
-path_of(const struct hg_packet *p, uint8_t marked)
+path_of(const struct sighting *seen, uint8_t marked)
 {
-    if (marked || !p->dst_eni)
+    if (marked || !seen->dst_eni)
         return marked;
-    return p->dst_eni->vpc == p->src_eni->vpc ? 1 : 4;
+    return seen->dst_eni->vpc == seen->src_eni->vpc ? 1 : 4;
 }
 
 /* Whether a packet is logged as what leaves its source's interface, and as
@@ -157,41 +191,38 @@ path_of(const struct hg_packet *p, uint8_t marked)
  * which the filter says; if none did, the way out is where nobody knows the
  * destination yet. */
 static void
-choose_sides(const struct flow_logger *self, const struct hg_packet *p,
+choose_sides(const struct flow_logger *self, const struct sighting *seen,
              bool *leaves, bool *comes)
 {
-    uint8_t denied = p->in_port == IN_REJECTED ? p->meta[self->denied_side]
-                                               : HG_DENIED_UNKNOWN;
-
-    *leaves = p->src_eni && self->direction != INGRESS;
-    *comes = p->dst_eni && self->direction != EGRESS;
-    if (denied != HG_DENIED_UNKNOWN) {
-        *leaves = p->src_eni && denied == HG_DENIED_EGRESS;
-        *comes = p->dst_eni && denied == HG_DENIED_INGRESS;
-    } else if (p->in_port == IN_REJECTED && *comes) {
+    *leaves = seen->src_eni && self->direction != INGRESS;
+    *comes = seen->dst_eni && self->direction != EGRESS;
+    if (seen->denied != HG_DENIED_UNKNOWN) {
+        *leaves = seen->src_eni && seen->denied == HG_DENIED_EGRESS;
+        *comes = seen->dst_eni && seen->denied == HG_DENIED_INGRESS;
+    } else if (seen->is_rejected && *comes) {
         *leaves = false;
     }
 }
 
 static bool
-log_by_identity(struct flow_logger *self, const struct hg_packet *p)
+log_by_identity(struct flow_logger *self, const struct sighting *seen)
 {
     struct flow_logger *log = self->log;
     const struct logged *l;
     bool logged = false, known = false, leaves, comes;
 
-    choose_sides(self, p, &leaves, &comes);
-    if (comes && (l = interface_of(log, p->dst_eni)) != NULL) {
+    choose_sides(self, seen, &leaves, &comes);
+    if (comes && (l = interface_of(log, seen->dst_eni)) != NULL) {
         known = true;
         logged = add_sample(self, l, HG_RECORD_INGRESS);
     }
-    if (leaves && (l = interface_of(log, p->src_eni)) != NULL) {
+    if (leaves && (l = interface_of(log, seen->src_eni)) != NULL) {
         struct hg_flow_sample *s = &self->sample[self->n_samples];
 
         known = true;
         if (logged)
             fill_again(self);
-        s->key.path = path_of(p, s->key.path);
+        s->key.path = path_of(seen, s->key.path);
         logged |= add_sample(self, l, HG_RECORD_EGRESS);
     }
     if (!known)
@@ -199,37 +230,51 @@ log_by_identity(struct flow_logger *self, const struct hg_packet *p)
     return logged || !known;
 }
 
-static void
-log_packet(struct flow_logger *self, const struct hg_packet *p)
+/* Whether a packet is to be logged; makes room for its samples, in the window
+ * that it is of. */
+static bool
+begin(struct flow_logger *self, const struct sighting *seen)
 {
     struct flow_logger *log = self->log;
-    bool is_rejected = p->in_port == IN_REJECTED, has_identity;
 
-    if (log->traffic_type == (is_rejected ? TYPE_ACCEPT : TYPE_REJECT))
-        return;
-    if (!hg_packet_is_ip(p)) {
+    if (log->traffic_type == (seen->is_rejected ? TYPE_ACCEPT : TYPE_REJECT))
+        return false;
+    if (!seen->is_ip) {
         hg_count(&self->unlogged);
-        return;
+        return false;
     }
-    if (p->time_ns >= log->window_end_ns) {
+    if (seen->time_ns >= log->window_end_ns) {
         count_samples(self);
-        roll(log, p->time_ns);
+        roll(log, seen->time_ns);
     }
-    fill_sample(log, p, &self->sample[self->n_samples]);
-    has_identity = p->src_eni || p->dst_eni || log->inventory;
-    if (!(has_identity && !log->interface_id ? log_by_identity(self, p)
-                                             : log_fixed(self, p)))
-        hg_count(&self->unlogged);
     if (self->n_samples + 2 > HG_FLOW_SAMPLES)
         count_samples(self);
+    return true;
 }
 
-static const struct logged *
-place_of(const struct flow_logger *log, const struct hg_eni *eni)
+/* Logs a packet whose sample has been filled. */
+static void
+finish(struct flow_logger *self, const struct sighting *seen)
 {
-    return eni && eni->number < log->n_interfaces
-               ? &log->interfaces[eni->number]
-               : NULL;
+    struct flow_logger *log = self->log;
+    struct hg_flow_sample *s = &self->sample[self->n_samples];
+    bool has_identity = seen->src_eni || seen->dst_eni || log->inventory;
+
+    if (log->traffic_path_mark && seen->mark <= 8)
+        s->key.path = (uint8_t)seen->mark;
+    /* Live, a packet's stamp may be older than the window. */
+    if (seen->time_ns / HG_SEC > log->window_s)
+        s->second = (uint16_t)(seen->time_ns / HG_SEC - log->window_s);
+    if (!(has_identity && !log->interface_id ? log_by_identity(self, seen)
+                                             : log_fixed(self)))
+        hg_count(&self->unlogged);
+}
+
+static void
+fetch(const struct flow_logger *log, const struct hg_eni *eni)
+{
+    if (eni && eni->number < log->n_interfaces)
+        __builtin_prefetch(&log->interfaces[eni->number]);
 }
 
 static void
@@ -240,32 +285,52 @@ log_packets(struct flow_logger *self, struct hg_packet *const *packets,
     unsigned i;
 
     for (i = 0; !log->interface_id && i < n; i++) {
-        __builtin_prefetch(place_of(log, packets[i]->src_eni));
-        __builtin_prefetch(place_of(log, packets[i]->dst_eni));
+        fetch(log, packets[i]->src_eni);
+        fetch(log, packets[i]->dst_eni);
     }
-    for (i = 0; i < n; i++)
-        log_packet(self, packets[i]);
+    for (i = 0; i < n; i++) {
+        struct sighting seen = see(self, packets[i]);
+
+        if (!begin(self, &seen))
+            continue;
+        fill_sample(packets[i], &self->sample[self->n_samples]);
+        finish(self, &seen);
+    }
     count_samples(self);
 }
 
-/* What the workers' instances hand over. */
 static void
-logger_reported(void *self, struct hg_packet *const *packets, unsigned n)
-{
-    log_packets(self, packets, n);
-}
-
-/* Reports the batch to the instance that has the log; false if that is this
- * one. */
-static bool
-report_batch(struct flow_logger *self, const struct hg_batch *batch)
+report_packets(struct flow_logger *self, struct hg_packet *const *packets,
+               unsigned n)
 {
     unsigned i;
 
-    for (i = 0; i < batch->n; i++)
-        if (!hg_report(self, batch->p[i]))
-            return false;
-    return true;
+    for (i = 0; i < n; i++) {
+        struct report r = {.seen = see(self, packets[i])};
+
+        if (r.seen.is_ip)
+            fill_sample(packets[i], &r.sample);
+        hg_report(self, packets[i], &r, sizeof r);
+    }
+}
+
+/* What the workers' instances saw. */
+static void
+logger_reported(void *self_, const void *const *records, unsigned n)
+{
+    struct flow_logger *self = self_;
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        struct report r;
+
+        memcpy(&r, records[i], sizeof r);
+        if (!begin(self, &r.seen))
+            continue;
+        self->sample[self->n_samples] = r.sample;
+        finish(self, &r.seen);
+    }
+    count_samples(self);
 }
 
 static void
@@ -276,8 +341,8 @@ logger_batch(struct flow_logger *self, struct hg_batch *batch)
     int differs = 0;
     unsigned i;
 
-    if (!report_batch(self, batch))
-        log_packets(self, batch->p, batch->n);
+    (hg_reports(self) ? report_packets : log_packets)(self, batch->p,
+                                                      batch->n);
     for (i = 0; i < batch->n; i++) {
         if (batch->p[i]->in_port == IN)
             verdict[i] = OUT;

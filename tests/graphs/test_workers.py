@@ -34,6 +34,35 @@ connect("in -> check -> [egress]groups[egress] -> log -> wait -> slow -> out")
 connect("out -> CheckIP -> [ingress]groups[ingress] -> Discard")
 """
 
+# The NAT deals otherwise than the security group: each by its own owner.
+CHAIN = """
+Interface in { }
+Interface out { }
+SecurityGroup sg {
+    group web { inbound { source = 0.0.0.0/0 } }
+}
+HyperplaneNAT nat { public = { 198.51.100.1, 198.51.100.2 } }
+FlowLogger log {
+    log-destination = flows.log
+    max-aggregation-interval = 60s
+    interface-id = eni-1
+    direction = egress
+    log-format = '${dstaddr} ${dstport} ${protocol} ${packets} ${bytes} ${end}'
+}
+Encap encap {
+    format = geneve
+    local  = 192.0.2.1
+    remote = 192.0.2.2
+    vni    = 5
+    source-ports = 50000
+}
+Switch side { outputs = { nat, groups }  to = nat }
+connect("in -> CheckIP -> [egress]sg[egress] -> [inside]nat[outside] -> log")
+connect("log -> encap -> out")
+connect("out -> CheckIP -> side; side[nat] -> [outside]nat[inside] -> in")
+connect("side[groups] -> [ingress]sg[ingress] -> in; sg[deny] -> Discard")
+"""
+
 TRACED = """
 Interface in { }
 Interface out { }
@@ -216,6 +245,38 @@ class Workers(unittest.TestCase):
                           for time, frame in support.read_pcap("out.pcap")])
         self.assertEqual(len(files[0]), 20000)
         self.assertTrue(files[1] == files[0] and files[2] == files[0])
+
+    def test_packets_go_from_owner_to_owner_on_the_way(self):
+        results = []
+        for n in 1, 2, 3, 5:
+            summary = self.run_json(
+                n, self.graph(CHAIN), "in=gen:count=60000,flows=500,"
+                "rate=1kpps,proto=udp:1+tcp:1,dst=203.0.113.0/24",
+                "out=:out.pcap")
+            # Outside the source port that the NAT chose, and the checksum.
+            sent = [(time, frame[:84], frame[86:90])
+                    for time, frame in support.read_pcap("out.pcap")]
+            # How full tables are depends on how many there are.
+            counted = {name: (e["counters"], e["drops"])
+                       for name, e in summary["elements"].items()}
+            results.append((summary["total"], counted, sent,
+                            self.read("flows.log")))
+        self.assertEqual(results[0][0]["sent"], 60000)
+        self.assertGreater(results[0][1]["log"][0]["records"], 499)
+        for other in results[1:]:
+            for ours, first in zip(other, results[0]):
+                self.assertTrue(ours == first)
+
+    def test_each_worker_reads_the_capture_itself(self):
+        self.run_json(1, NAT, "inside=" + SENT, "outside=:all.pcap")
+        counts = []
+        for n in 1, 2, 3:
+            summary = self.run_json(n, NAT, "inside=null:",
+                                    "outside=all.pcap:out.pcap", "--filter",
+                                    "outside=udp")
+            counts.append((summary["devices"], summary["total"]))
+        self.assertGreater(counts[0][1]["received"], 1000)
+        self.assertEqual(counts[1:], [counts[0]] * 2)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,17 @@ extern "C" {
 
 struct hg_device;
 
+/* One device each for several workers, all of the same source: each receives
+ * the packets whose owner it is, and passes over the others, which costs it
+ * next to nothing. */
+struct hg_share {
+    /* Whose a packet is that was parsed; packets of one flow have one owner.
+     * 'aux' is that below. */
+    unsigned (*owner)(void *aux, struct hg_packet *);
+    void *aux;
+    unsigned mine;
+};
+
 struct hg_device_ops {
     const char *scheme; /* "pcap", "raw", "gen" ... */
 
@@ -27,7 +38,8 @@ struct hg_device_ops {
 
     /* Takes up to 'max' packets that arrive at or before 'until_ns' and
      * returns how many; the caller owns them.  data, len, wire_len and
-     * time_ns are set, the frame is Ethernet; parsing is the caller's. */
+     * time_ns are set, the frame is Ethernet; parsing is the caller's.  With
+     * a share it also ends where n_passed is max_passed. */
     unsigned (*receive)(struct hg_device *, struct hg_pool *,
                         struct hg_packet **out, unsigned max,
                         uint64_t until_ns);
@@ -68,6 +80,13 @@ struct hg_device {
     uint64_t input_size;   /* Bytes of the file, 0 if unknown (progress). */
     uint64_t input_done;   /* Bytes of it read so far. */
     struct hg_error error;
+
+    /* Sources that are shared. */
+    bool can_share;               /* Opened again, it gives the same. */
+    const struct hg_share *share; /* NULL: all packets are its own. */
+    uint64_t n_passed;            /* Packets received or passed over, ... */
+    uint64_t passed_ns;           /* ... when the last one arrived, and ... */
+    uint64_t max_passed;          /* ... how many there may be. */
 };
 
 #ifdef __cplusplus

@@ -329,9 +329,9 @@ struct hg_class {
     unsigned (*owner)(void *self, struct hg_packet *, unsigned port,
                       unsigned n);
 
-    /* What hg_report() handed over, in order of arrival; the framework ends
-     * the packets, of which only the headers are sure to be there. */
-    void (*reported)(void *self, struct hg_packet *const *, unsigned n);
+    /* What hg_report() took from the instances of all workers, in order of
+     * arrival of the packets that it is about. */
+    void (*reported)(void *self, const void *const *records, unsigned n);
 };
 
 /* The one symbol that a plugin exports. */
@@ -417,10 +417,14 @@ HG_API void hg_route(void *self, struct hg_batch *batch,
  * at. */
 HG_API void hg_emit(void *self, unsigned port, struct hg_packet *p);
 
-/* In a class with 'reported': true after handing a glimpse of the packet to
- * the instance that keeps the account for all workers; false if it is this
- * one. */
-HG_API bool hg_report(void *self, const struct hg_packet *p);
+/* In a class with 'reported': whether another instance keeps the account for
+ * all workers, so that this one has to report. */
+HG_API bool hg_reports(const void *self);
+
+/* Hands it a record of 'size' bytes about a packet; they are copied.  What
+ * they point to must be the same in every instance (an ENI is). */
+HG_API void hg_report(void *self, const struct hg_packet *p,
+                      const void *record, size_t size);
 
 /* In configure: as it is configured, this element needs all packets in one
  * instance, whatever its class says. */

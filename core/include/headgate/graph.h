@@ -37,13 +37,15 @@ struct hg_graph_config {
     bool live;
     const char *const *overrides; /* "nat.idle-timeout=60s", or NULL. */
     size_t n_overrides;
-    unsigned n_workers;   /* That share the work; 0 and 1: nobody else. */
-    struct hg_graph *kin; /* The first graph made from the same file for
-                           * these workers, which is destroyed last: its
-                           * passive elements serve this one too, elements
-                           * may borrow tables of theirs there (hg_kin,
-                           * element.h), and both pools are of one family
-                           * (packet.h).  NULL: this is the first. */
+    unsigned n_workers;    /* That share the work; 0 and 1: nobody else. */
+    struct hg_graph *kin;  /* The first graph made from the same file for
+                            * these workers, which is destroyed last: its
+                            * passive elements serve this one too, elements
+                            * may borrow tables of theirs there (hg_kin,
+                            * element.h), and both pools are of one family
+                            * (packet.h).  NULL: this is the first. */
+    struct hg_graph *twin; /* Of the same thread, destroyed later: packets
+                            * come from its pool.  NULL: a pool of its own. */
 };
 
 /* Reads, configures, wires and checks the graph in 'path' ("-": standard
@@ -101,6 +103,12 @@ HG_API void hg_graph_inject(struct hg_graph *, struct hg_element *source,
                             unsigned port, struct hg_packet *const *,
                             unsigned n);
 
+/* The same for packets that know their place: their seq, of which each is
+ * greater than the one before. */
+HG_API void hg_graph_inject_numbered(struct hg_graph *,
+                                     struct hg_element *source, unsigned port,
+                                     struct hg_packet *const *, unsigned n);
+
 /* Runs until nothing is pending. */
 HG_API void hg_graph_dispatch(struct hg_graph *);
 
@@ -143,15 +151,17 @@ typedef void hg_divert_fn(void *aux, struct hg_element *,
                           struct hg_packet *const *, unsigned n);
 HG_API void hg_element_divert(struct hg_element *, hg_divert_fn *, void *aux);
 
-/* Glimpses that elements not at work here take (hg_report, element.h) go to
- * 'fn', which takes ownership. */
-typedef void hg_report_fn(void *aux, struct hg_element *, struct hg_packet *);
+/* What elements that are not at work here report (hg_report, element.h) goes
+ * to 'fn', which copies the record. */
+typedef void hg_report_fn(void *aux, struct hg_element *,
+                          const struct hg_packet *, const void *record,
+                          size_t size);
 HG_API void hg_graph_take_reports(struct hg_graph *, hg_report_fn *,
                                   void *aux);
 
-/* ... and are handed to the element that is at work: as a batch that ends
- * there, once hg_element_divert_reports() was called. */
-HG_API void hg_element_divert_reports(struct hg_element *);
+/* ... and from there to the element that is at work, in order. */
+HG_API void hg_element_reported(struct hg_element *,
+                                const void *const *records, unsigned n);
 
 /* ---- Looking at a graph ----------------------------------------------- */
 

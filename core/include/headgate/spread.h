@@ -7,14 +7,18 @@
  *     HG_SPREAD  an instance for each worker: packets are dealt by the owner
  *                of the state that they will meet (class.owner), or by their
  *                flow hash where no state waits for them
+ *     HG_SECOND  the same once more: what has to be dealt otherwise than
+ *                SPREAD was (a NAT behind a SecurityGroup)
  *     HG_BACK    one instance: what needs all packets and lies behind
  *
  * Packets go from zone to zone but never back, and enter each in order of
- * arrival.  So FRONT and BACK do what a single worker would do, and SPREAD
- * does for each owner and flow.  An element is in SPREAD only where its class
- * allows it (HG_CLASS_PARALLEL, owner, reported), and one with an owner only
- * if every packet that comes to it was dealt by that owner and has kept its
- * addresses since; else it is in BACK, which is always right.
+ * arrival.  So FRONT and BACK do what a single worker would do, and SPREAD and
+ * SECOND do for each owner and flow.  An element is in these only where its
+ * class allows it (HG_CLASS_PARALLEL, owner, reported), and one with an owner
+ * only if every packet that comes to it was dealt by that owner and has kept
+ * its addresses since; else it is in BACK, which is always right.  What no
+ * packet can reach, because nothing arrives at the devices before it, has no
+ * say.
  *
  * Thread-safety: a plan is made and used by one thread, and read by any. */
 #ifndef HEADGATE_SPREAD_H
@@ -26,7 +30,7 @@
 extern "C" {
 #endif
 
-enum hg_zone { HG_FRONT, HG_SPREAD, HG_BACK };
+enum hg_zone { HG_FRONT, HG_SPREAD, HG_SECOND, HG_BACK };
 
 /* Whose question it is which worker a packet belongs to: that of 'element',
  * as if the packet came in at 'port'.  NULL: by flow hash. */
@@ -39,20 +43,30 @@ struct hg_spread {
     size_t n;           /* Elements, as hg_graph_element() numbers them. */
     enum hg_zone *zone; /* Of each; meaningless for devices and passive ones.
                          */
-    struct hg_ask *ask; /* Where packets come into SPREAD at this element. */
+    struct hg_ask *ask; /* Where packets come into SPREAD, or SECOND, at this
+                         * element. */
     uint32_t *order;    /* Topological. */
+    bool has_front;     /* Something other than devices works there. */
+    bool has_second;
 };
 
-/* Makes a plan for a graph that hg_graph_finish() has ordered.  'answers' has
- * for each element whether it is bound to a device that answers (echo:); such
- * a device is with the worker that sends to it.  False, with a sentence, if
- * the graph cannot run on several workers or would not gain from it. */
+/* What an element is bound to, if it is a device. */
+struct hg_spread_device {
+    bool receives; /* Packets can arrive there. */
+    bool answers;  /* What is sent there is answered (echo:); it is with the
+                    * worker that sends. */
+};
+
+/* Makes a plan for a graph that hg_graph_finish() has ordered; 'devices' has
+ * an entry for each element.  False, with a sentence, if the graph cannot run
+ * on several workers or would not gain from it. */
 HG_API bool hg_spread_plan(struct hg_spread *, const struct hg_graph *,
-                           const bool *answers, struct hg_error *);
+                           const struct hg_spread_device *devices,
+                           struct hg_error *);
 HG_API void hg_spread_uninit(struct hg_spread *);
 
-/* The worker, of 'n', for a packet that comes into SPREAD at 'port' of an
- * element. */
+/* The worker, of 'n', for a packet that comes into SPREAD, or SECOND, at
+ * 'port' of an element. */
 HG_API unsigned hg_spread_worker(const struct hg_spread *,
                                  const struct hg_element *, unsigned port,
                                  struct hg_packet *, unsigned n);

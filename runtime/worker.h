@@ -1,0 +1,139 @@
+/* worker.h: one worker of several (workers.h), and what it shares with the
+ * main thread.
+ *
+ * A worker goes through a round in up to two parts, each an instance of the
+ * graph: 'first' is SPREAD, 'second' SECOND (headgate/spread.h).  Between
+ * them packets go to the workers that own them, over a ring from each worker
+ * to each.  What then leaves for BACK or a device goes to the main thread.
+ *
+ * Thread-safety: what a pipe carries belongs to the thread that took it. */
+#ifndef RUNTIME_WORKER_H
+#define RUNTIME_WORKER_H 1
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include <ck_ring.h>
+
+#include "device.h"
+#include "loop.h"
+#include "reports.h"
+#include "streams.h"
+
+enum {
+    N_ROUNDS = 4, /* Under way at a time. */
+    RING_SIZE = 8 /* A power of two above that. */
+};
+
+/* Free slots that a thread keeps, by size: what two rounds need. */
+static const uint32_t worker_keep[HG_POOL_SIZES] = {4096, 32, 2};
+
+/* A pipe from one thread to another: ck_ring for what, a semaphore for when,
+ * since a thread without work sleeps. */
+struct pipe {
+    ck_ring_t ring;
+    ck_ring_buffer_t buffer[RING_SIZE];
+    sem_t filled;
+};
+
+void pipe_init(struct pipe *);
+void pipe_put(struct pipe *, void *);
+void *pipe_take(struct pipe *); /* Waits. */
+void *pipe_try(struct pipe *);  /* NULL if there is nothing. */
+
+/* What a worker is given to do, and what has become of it. */
+struct round {
+    struct feed_entry *in; /* Dealt by the main thread. */
+    size_t n_in;
+    size_t in_size;
+    uint64_t horizon_ns;  /* Nothing later than this is to happen. */
+    bool goes_on;         /* There are packets beyond it. */
+    bool is_last;         /* The thread is to end. */
+    struct streams *hand; /* By worker: for SECOND there. */
+    struct outcome {
+        struct streams packets;
+        struct reports reports;
+    } first, second;    /* For BACK and devices, of either part. */
+    uint64_t *n_passed; /* By device: how far it is. */
+    uint64_t *n_done;   /* The same in bytes. */
+    struct hg_spares to_worker;
+    struct hg_spares to_main;
+};
+
+struct worker;
+
+/* What a worker does of a graph in one zone. */
+struct part {
+    struct worker *worker;
+    struct hg_graph *graph; /* NULL: nothing. */
+    struct loop loop;
+    struct outcome *out; /* Of the round at hand. */
+};
+
+/* A device that the worker shares with others, and how it knows what is its
+ * own: by asking about the element that is behind. */
+struct door {
+    const struct team *team;
+    const struct hg_element *element; /* NULL: none. */
+    unsigned port;
+    struct hg_share share;
+};
+
+/* What is the same for all workers. */
+struct team {
+    unsigned n;
+    struct worker *v;
+    struct hg_spread plan;
+    struct hg_graph *front; /* Whom to ask for owners. */
+    bool shares;            /* Each reads the sources itself. */
+};
+
+struct worker {
+    const struct team *team;
+    unsigned number;
+    pthread_t thread;
+    bool is_running;
+    struct part first;
+    struct part second;
+    size_t n_devices;
+    struct hg_device **devices; /* Its own, or NULL. */
+    struct door *doors;
+    struct feed *feeds; /* Of the devices that the main thread reads. */
+    size_t *before;     /* By feed: entries before this round. */
+    struct feed second_feed;
+    struct round rounds[N_ROUNDS];
+    struct round *round; /* Of the first part, at hand. */
+    struct pipe tasks;
+    struct pipe results;
+    struct pipe *hands; /* By worker: from this one to it. */
+};
+
+/* Packets for each worker in a round, while sharing: few enough to stay in
+ * its cache where they wait for the second part. */
+enum { ROUND_SHARE = 2048, ROUND_SHARE_SECOND = 512 };
+
+void worker_init(struct worker *, const struct team *, unsigned number,
+                 size_t n_devices);
+void worker_uninit(struct worker *);
+
+/* Diversions (hg_divert_fn, hg_report_fn) of a part, which is 'aux': to
+ * SECOND, and to the main thread. */
+void worker_hand_on(void *aux, struct hg_element *, struct hg_packet *const *,
+                    unsigned n);
+void worker_bring_back(void *aux, struct hg_element *,
+                       struct hg_packet *const *, unsigned n);
+void worker_bring_report(void *aux, struct hg_element *,
+                         const struct hg_packet *, const void *record,
+                         size_t size);
+
+void outcome_init(struct outcome *, const struct team *);
+void outcome_uninit(struct outcome *);
+
+bool worker_start(struct worker *, struct hg_error *);
+void worker_end(struct worker *);
+
+/* Once the thread is gone: puts what has been dealt since, or handed on by
+ * any worker, before the part that it is for. */
+void worker_take_rest(struct worker *);
+
+#endif
