@@ -1,9 +1,10 @@
 /* packet.c: the pool, and what changes the size of a packet (packet.h).
  *
  * A slot is struct hg_packet, headroom and frame in one piece.  Slots come in
- * three sizes; each has a free list, last in first out, so that the slot that
- * is handed out is the one most likely still cached.  Memory is taken from
- * the system in chunks of slots and given back with the pool.
+ * three sizes; each has a stack of free ones, so that the slot that is handed
+ * out is the one most likely still cached.  Nothing is written into free
+ * slots, which another processor's cache may have.  Memory is taken from the
+ * system in chunks of slots and given back with the pool.
  *
  * What is in the frame: parse.c.  What is in the headers: rewrite.c. */
 #include <headgate/packet.h>
@@ -12,6 +13,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "graph_internal.h"
 #include "pool.h"
 
 #ifdef __SANITIZE_ADDRESS__
@@ -33,7 +35,7 @@
 #endif
 
 #define CACHE_LINE 64
-#define N_CLASSES 3
+#define N_CLASSES HG_POOL_SIZES
 #define STRIDE(capacity) (sizeof(struct hg_packet) + (capacity))
 #define IS_ODD_LINES(capacity)                                                \
     (STRIDE(capacity) % CACHE_LINE == 0 && STRIDE(capacity) / CACHE_LINE % 2)
@@ -59,8 +61,7 @@ static const struct size_class {
 /* Pools of one family: a packet of one may end in another, so memory belongs
  * to the first, the head, and whoever frees a packet has a pool of his own. */
 struct hg_pool {
-    struct hg_packet *free[N_CLASSES];
-    uint32_t n_free[N_CLASSES];
+    struct hg_spares free;
     int64_t in_use;       /* In a family less than 0 where more end. */
     uint32_t max_packets; /* UINT32_MAX: no limit. */
     size_t meta_size;
@@ -114,6 +115,7 @@ hg_pool_destroy(struct hg_pool *pool)
     for (i = 0; i < pool->n_chunks; i++)
         free(pool->chunk[i]);
     free(pool->chunk);
+    hg_spares_uninit(&pool->free);
     pthread_mutex_destroy(&pool->growing);
     if (here == pool)
         here = NULL;
@@ -164,12 +166,24 @@ headroom(const struct hg_packet *p)
     return (uint32_t)(p->data - slot_start(p));
 }
 
+/* Makes room for 'n' more slots of a size. */
+static void
+slots_reserve(struct hg_slots *slots, uint32_t n)
+{
+    if (slots->size - slots->n >= n)
+        return;
+    slots->size = 2 * slots->size + n;
+    slots->v = xrealloc(slots->v, slots->size * sizeof *slots->v);
+}
+
 static inline void
 push_free(struct hg_pool *pool, struct hg_packet *p, unsigned size_class)
 {
-    p->next = pool->free[size_class];
-    pool->free[size_class] = p;
-    pool->n_free[size_class]++;
+    struct hg_slots *free_slots = &pool->free.by_size[size_class];
+
+    if (__builtin_expect(free_slots->n == free_slots->size, 0))
+        slots_reserve(free_slots, classes[size_class].per_chunk);
+    free_slots->v[free_slots->n++] = p;
     POISON(p, STRIDE(classes[size_class].capacity));
 }
 
@@ -212,16 +226,15 @@ pool_grow(struct hg_pool *pool, unsigned size_class)
 static inline struct hg_packet *
 pool_take(struct hg_pool *pool, unsigned size_class)
 {
+    struct hg_slots *free_slots = &pool->free.by_size[size_class];
     struct hg_packet *p;
 
     if (pool->in_use >= (int64_t)pool->max_packets)
         return NULL;
-    if (!pool->free[size_class] && !pool_grow(pool, size_class))
+    if (free_slots->n == 0 && !pool_grow(pool, size_class))
         return NULL;
-    p = pool->free[size_class];
+    p = free_slots->v[--free_slots->n];
     UNPOISON(p, STRIDE(classes[size_class].capacity));
-    pool->free[size_class] = p->next;
-    pool->n_free[size_class]--;
     pool->in_use++;
     return p;
 }
@@ -275,12 +288,29 @@ hg_packet_alloc(struct hg_pool *pool, uint32_t len)
     return new_packet(pool, len);
 }
 
+/* Slots that another thread has freed are fetched before they are cleared. */
+static void
+fetch_free(const struct hg_pool *pool, unsigned n)
+{
+    const struct hg_slots *small = &pool->free.by_size[0];
+    unsigned i;
+
+    for (i = 1; i <= n && i <= small->n; i++) {
+        uint8_t *line = (uint8_t *)small->v[small->n - i];
+
+        __builtin_prefetch(line, 1);
+        __builtin_prefetch(line + CACHE_LINE, 1);
+    }
+}
+
 unsigned
 hg_packet_alloc_many(struct hg_pool *pool, const uint32_t *len,
                      struct hg_packet **out, unsigned n)
 {
     unsigned i;
 
+    if (pool->has_family)
+        fetch_free(pool, n);
     for (i = 0; i < n && (out[i] = new_packet(pool, len[i])) != NULL; i++)
         continue;
     return i;
@@ -403,22 +433,25 @@ hg_packet_trim(struct hg_packet *p, uint32_t len)
 
 /* ---- Spare slots ------------------------------------------------------ */
 
+/* The oldest ones go, which are least likely cached here. */
 void
 hg_pool_export(struct hg_pool *pool, const uint32_t *keep,
                struct hg_spares *out)
 {
     unsigned i;
 
-    for (i = 0; i < N_CLASSES; i++)
-        while (pool->n_free[i] > keep[i]) {
-            struct hg_packet *p = pool->free[i];
+    for (i = 0; i < N_CLASSES; i++) {
+        struct hg_slots *from = &pool->free.by_size[i], *to = &out->by_size[i];
+        uint32_t n = from->n > keep[i] ? from->n - keep[i] : 0;
 
-            UNPOISON(p, sizeof *p);
-            pool->free[i] = p->next;
-            pool->n_free[i]--;
-            p->next = out->first[i];
-            out->first[i] = p;
-        }
+        if (n == 0)
+            continue;
+        slots_reserve(to, n);
+        memcpy(to->v + to->n, from->v, n * sizeof *to->v);
+        to->n += n;
+        from->n -= n;
+        memmove(from->v, from->v + n, from->n * sizeof *from->v);
+    }
 }
 
 void
@@ -426,17 +459,32 @@ hg_pool_import(struct hg_pool *pool, struct hg_spares *in)
 {
     unsigned i;
 
-    for (i = 0; i < N_CLASSES; i++)
-        while (in->first[i]) {
-            struct hg_packet *p = in->first[i];
+    for (i = 0; i < N_CLASSES; i++) {
+        struct hg_slots *from = &in->by_size[i], *to = &pool->free.by_size[i];
 
-            in->first[i] = p->next;
-            push_free(pool, p, i);
-        }
+        if (from->n == 0)
+            continue;
+        slots_reserve(to, from->n);
+        memcpy(to->v + to->n, from->v, from->n * sizeof *to->v);
+        to->n += from->n;
+        from->n = 0;
+    }
 }
 
 void
 hg_pool_count_free(const struct hg_pool *pool, uint32_t *out)
 {
-    memcpy(out, pool->n_free, sizeof pool->n_free);
+    unsigned i;
+
+    for (i = 0; i < N_CLASSES; i++)
+        out[i] = pool->free.by_size[i].n;
+}
+
+void
+hg_spares_uninit(struct hg_spares *spares)
+{
+    unsigned i;
+
+    for (i = 0; i < N_CLASSES; i++)
+        free(spares->by_size[i].v);
 }

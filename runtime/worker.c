@@ -124,6 +124,8 @@ round_uninit(struct round *r, unsigned n)
     for (i = 0; r->hand && i < n; i++)
         streams_uninit(&r->hand[i]);
     free(r->hand);
+    hg_spares_uninit(&r->to_worker);
+    hg_spares_uninit(&r->to_main);
     free(r->n_passed);
     free(r->n_done);
     free(r->in);
@@ -224,9 +226,8 @@ do_first(struct worker *v, struct round *r)
     v->round = r;
     v->first.out = &r->first;
     if (v->team->shares) {
-        uint64_t n = v->second.graph ? ROUND_SHARE_SECOND : ROUND_SHARE;
-
-        r->goes_on = loop_share(l, n * v->team->n, &r->horizon_ns);
+        r->goes_on =
+            loop_share(l, (uint64_t)ROUND_SHARE * v->team->n, &r->horizon_ns);
         tell_progress(v, r);
         return;
     }

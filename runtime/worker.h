@@ -110,7 +110,7 @@ struct worker {
 
 /* Packets for each worker in a round, while sharing: few enough to stay in
  * its cache where they wait for the second part. */
-enum { ROUND_SHARE = 2048, ROUND_SHARE_SECOND = 512 };
+enum { ROUND_SHARE = 512 };
 
 void worker_init(struct worker *, const struct team *, unsigned number,
                  size_t n_devices);

@@ -98,17 +98,23 @@ HG_API uint32_t hg_pool_in_use(const struct hg_pool *);
  * hg_pool_in_use() is then what was taken from a pool less what ended in it.
  * Where packets flow one way, spare slots must go the other:
  * hg_pool_export() takes what is free beyond 'keep' (by size, smallest first)
- * out of a pool and adds it to 'out', hg_pool_import() puts it into another.
- */
+ * out of a pool and adds it to 'out', hg_pool_import() puts it into another;
+ * neither touches the slots.  hg_spares_uninit() forgets those that are left,
+ * which go with the pool.  Zeroes are an empty hg_spares. */
 #define HG_POOL_SIZES 3
 struct hg_spares {
-    struct hg_packet *first[HG_POOL_SIZES];
+    struct hg_slots {
+        struct hg_packet **v;
+        uint32_t n;
+        uint32_t size; /* Of the array. */
+    } by_size[HG_POOL_SIZES];
 };
 HG_API void hg_pool_enter(struct hg_pool *);
 HG_API void hg_pool_export(struct hg_pool *, const uint32_t *keep,
                            struct hg_spares *out);
 HG_API void hg_pool_import(struct hg_pool *, struct hg_spares *in);
 HG_API void hg_pool_count_free(const struct hg_pool *, uint32_t *out);
+HG_API void hg_spares_uninit(struct hg_spares *);
 
 /* A packet with HG_HEADROOM bytes of headroom and room for 'len' bytes, whose
  * data is uninitialised, len and wire_len are 'len' and everything else is
