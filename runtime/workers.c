@@ -275,6 +275,8 @@ is_local(const struct hg_device *d)
            d->ops->send == device_swallow;
 }
 
+/* Each worker reads for itself only if nothing is written here: packets that
+ * come back cost more than being dealt, and the main thread is busy anyway. */
 static bool
 make_plan(struct workers *w)
 {
@@ -292,8 +294,9 @@ make_plan(struct workers *w)
         devices[k].answers = b->device->min_delay_ns != HG_NEVER;
         devices[k].receives = b->device->can_receive;
         w->is_local[k] = is_local(b->device);
-        if (!devices[k].answers && b->device->can_receive &&
-            !b->device->can_share)
+        if (!w->is_local[k] ||
+            (!devices[k].answers && b->device->can_receive &&
+             !b->device->can_share))
             can_share = false;
     }
     planned = hg_spread_plan(&w->team.plan, front, devices, &error);

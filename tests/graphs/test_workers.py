@@ -101,6 +101,24 @@ connect("out -> CheckIP -> [egress]groups[egress] -> Discard")
 connect("other -> CheckIP -> [outbound]acl[outbound] -> Discard")
 """
 
+COPY = """
+Interface in { }
+Interface out { }
+connect("in -> out")
+"""
+
+# Trace needs all packets, in order.
+WATCHED = """
+Interface in { }
+Interface out { }
+SecurityGroup groups {
+    group sg { inbound { source = 0.0.0.0/0 } }
+}
+Trace seen { file = seen.txt }
+connect("in -> CheckIP -> [egress]groups[egress] -> seen -> out")
+connect("out -> CheckIP -> [ingress]groups[ingress] -> Discard")
+"""
+
 
 class Workers(unittest.TestCase):
     maxDiff = None
@@ -245,6 +263,32 @@ class Workers(unittest.TestCase):
                           for time, frame in support.read_pcap("out.pcap")])
         self.assertEqual(len(files[0]), 20000)
         self.assertTrue(files[1] == files[0] and files[2] == files[0])
+
+    def test_what_each_worker_reads_itself_comes_together_in_order(self):
+        self.run_json(1, self.graph(COPY), "in=" + SENT, "out=:in.pcap")
+        for source in SENT, "in.pcap":
+            results = []
+            for n in 1, 2, 3:
+                summary = self.run_json(n, self.graph(WATCHED),
+                                        "in=" + source, "out=null:")
+                results.append((summary, self.read("seen.txt")))
+            self.assertEqual(results[0][1].count(b"\n"), 20000)
+            for other in results[1:]:
+                self.assertEqual(other[0], results[0][0])
+                self.assertTrue(other[1] == results[0][1], "seen.txt differs")
+
+    def test_what_each_worker_reads_itself_goes_from_owner_to_owner(self):
+        results = []
+        for n in 1, 2, 3:
+            summary = self.run_json(n, self.graph(CHAIN), "in=" + SENT,
+                                    "out=null:")
+            results.append((summary["total"],
+                            summary["elements"]["nat"]["counters"]
+                            ["packets_out_to_destination"],
+                            self.read("flows.log")))
+        self.assertEqual(results[0][1], 20000)
+        for other in results[1:]:
+            self.assertTrue(other == results[0])
 
     def test_packets_go_from_owner_to_owner_on_the_way(self):
         results = []
