@@ -496,7 +496,6 @@ nat_batch(struct hyperplane_nat *self, struct hg_batch *batch)
 {
     struct gateway *gateway[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
-    int differs = 0;
 
     for (self->at = 0; self->at < batch->n; self->at++)
         gateway[self->at] = gateway_of(self, batch->p[self->at]);
@@ -512,7 +511,6 @@ nat_batch(struct hyperplane_nat *self, struct hg_batch *batch)
         verdict[self->at] =
             (int16_t)(p->in_port != OUTSIDE ? from_inside(self, p)
                                             : from_outside(self, p));
-        differs |= verdict[self->at] ^ verdict[0];
     }
     count_verdicts(self, batch, gateway, verdict);
     self->active_connection_count.n = self->n_flows;
@@ -522,10 +520,7 @@ nat_batch(struct hyperplane_nat *self, struct hg_batch *batch)
         batch->bytes_known = false;
     if (self->has_gone)
         close_ranks(batch, verdict);
-    if (!differs && !self->has_gone && verdict[0] >= 0)
-        hg_pass(self, (unsigned)verdict[0], batch);
-    else
-        hg_route(self, batch, verdict);
+    hg_route(self, batch, verdict);
 }
 
 static bool

@@ -185,7 +185,6 @@ nlb_batch(struct nlb *self, struct hg_batch *batch)
 {
     struct choice choice[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
-    int differs = 0;
     unsigned i;
 
     hg_flow_find_batch(self, batch);
@@ -197,12 +196,8 @@ nlb_batch(struct nlb *self, struct hg_batch *batch)
         verdict[i] = (int16_t)(p->in_port == IN_CLIENTS
                                    ? from_client(self, p, &choice[i])
                                    : from_target(self, p));
-        differs |= verdict[i] ^ verdict[0];
     }
-    if (!differs && verdict[0] >= 0)
-        hg_pass(self, (unsigned)verdict[0], batch);
-    else
-        hg_route(self, batch, verdict);
+    hg_route(self, batch, verdict);
 }
 
 /* ---- Life ------------------------------------------------------------- */

@@ -257,21 +257,14 @@ static void
 security_group_batch(struct security_group *self, struct hg_batch *batch)
 {
     int16_t verdict[HG_BATCH_MAX];
-    int differs = 0;
     unsigned i;
 
     for (i = 0; i < batch->n; i++)
         __builtin_prefetch(place_of(self, batch->p[i]));
     hg_flow_find_batch(self, batch);
-    verdict[0] = 0;
-    for (i = 0; i < batch->n; i++) {
+    for (i = 0; i < batch->n; i++)
         verdict[i] = (int16_t)security_group_packet(self, batch->p[i]);
-        differs |= verdict[i] ^ verdict[0];
-    }
-    if (!differs && verdict[0] >= 0)
-        hg_pass(self, (unsigned)verdict[0], batch);
-    else
-        hg_route(self, batch, verdict);
+    hg_route(self, batch, verdict);
 }
 
 /* ---- Configuration ---------------------------------------------------- */
