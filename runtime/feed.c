@@ -180,10 +180,13 @@ merge(struct feed_entry *v, size_t mid, size_t n, struct feed_entry *tmp,
 void
 feed_sort(struct feed *f, size_t from, const uint32_t *order)
 {
-    struct feed_entry *v = f->v + from, *tmp;
+    struct feed_entry *v, *tmp;
     size_t n = f->n - from, at, first;
 
-    if (!n || run_length(v, n, order) == n)
+    if (!n) /* There may be no array yet. */
+        return;
+    v = f->v + from;
+    if (run_length(v, n, order) == n)
         return;
     tmp = cli_alloc(n, sizeof *tmp);
     while ((first = run_length(v, n, order)) < n)

@@ -120,7 +120,8 @@ class Lab:
         return result.stdout.decode()
 
     def headgate(self, namespace, *arguments, receiving=0, **options):
-        """Starts 'headgate run' and waits for so many receiving sockets."""
+        """Starts 'headgate run' and waits for so many receiving sockets, and
+        until it heeds signals."""
         process = self.start(namespace, HEADGATE, "run", *arguments,
                              **options)
         table = "/proc/%d/net/packet" % process.pid
@@ -132,7 +133,8 @@ class Lab:
             with open(table, encoding="ascii") as file:
                 # The column Proto: 0003 is every protocol.
                 bound = [line for line in file if line.split()[3] == "0003"]
-            return len(bound) >= receiving
+            return len(bound) >= receiving and catches(
+                process.pid, signal.SIGINT, signal.SIGTERM)
 
         wait_until("headgate receives", ready)
         return process
@@ -144,6 +146,13 @@ class Lab:
         if process.stdout.readline() != b"ready\n":
             raise AssertionError(process.communicate()[1].decode())
         return process
+
+
+def catches(pid, *signals):
+    with open("/proc/%d/status" % pid, encoding="ascii") as file:
+        caught = next(int(line.split()[1], 16) for line in file
+                      if line.startswith("SigCgt:"))
+    return all(caught >> number - 1 & 1 for number in signals)
 
 
 def stop(process, number=signal.SIGINT):
