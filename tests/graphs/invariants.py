@@ -28,13 +28,14 @@ import support  # noqa: E402
 
 BATCHES = (64, 1, 7, 256, 64)
 WORKERS = (2, 3)
+if sys.argv[1:] == ["corpus"]:
+    # Many captures, each through all graphs: the extremes are enough.
+    BATCHES, WORKERS = (64, 1, 64), (2,)
 if os.environ.get("HEADGATE_SANITIZED"):
     # What the build without sanitizers has compared need not be compared
     # again, only be run.
-    BATCHES, WORKERS = (64, 1), (2,)
-elif sys.argv[1:] == ["corpus"]:
-    # Many captures, each through all graphs: the extremes are enough.
-    BATCHES, WORKERS = (64, 1, 64), (2,)
+    BATCHES = (64,) if sys.argv[1:] == ["corpus"] else (64, 1)
+    WORKERS = (2,)
 
 # Graphs that workers must not refuse.
 SHARED = ("nat-gateway.conf", "large-nat.conf", "vpc-router.conf",
