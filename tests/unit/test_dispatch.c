@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <headgate/flow.h>
 #include <headgate/graph.h>
 
 #include "test.h"
@@ -397,9 +398,11 @@ TEST(a_cycle_gives_the_same_for_every_batch_size)
     }
 }
 
-/* Each packet comes to the gate twice; returns how many batches did. */
+/* Each packet comes to the gate twice; returns how many batches did.  With
+ * 'room', the flow service has room for so many flows. */
 static unsigned
-through_gate(const struct hg_class *cls, uint64_t n_owners, unsigned size)
+through_gate(const struct hg_class *cls, uint64_t n_owners, unsigned size,
+             uint64_t room)
 {
     struct world w = world_create();
     struct gate *gate = add(&w, cls, "gate");
@@ -408,6 +411,10 @@ through_gate(const struct hg_class *cls, uint64_t n_owners, unsigned size)
     unsigned i, n_batches;
 
     gate->n_owners = n_owners;
+    if (room) {
+        CHECK(hg_flow_declare(gate, 8));
+        hg_flow_limit(gate, room);
+    }
     wire(&w, hg_element_self(w.source), 0, gate, 0);
     wire(&w, gate, 0, gate, 1);
     wire(&w, gate, 1, out, 0);
@@ -430,15 +437,22 @@ through_gate(const struct hg_class *cls, uint64_t n_owners, unsigned size)
 
 TEST(packets_of_different_owners_pass_a_cycle_together)
 {
-    CHECK_EQ(through_gate(&gate_class, 1, 64), 800);
-    CHECK_EQ(through_gate(&gate_class, 100, 1), 800);
-    CHECK_EQ(through_gate(&gate_class, 100, 50), 16);
-    CHECK_EQ(through_gate(&gate_class, 100, 200), 8);
+    CHECK_EQ(through_gate(&gate_class, 1, 64, 0), 800);
+    CHECK_EQ(through_gate(&gate_class, 100, 1, 0), 800);
+    CHECK_EQ(through_gate(&gate_class, 100, 50, 0), 16);
+    CHECK_EQ(through_gate(&gate_class, 100, 200, 0), 8);
+}
+
+/* They might push out the flows of others that are in the cycle. */
+TEST(packets_pass_a_cycle_one_by_one_where_flows_have_little_room)
+{
+    CHECK_EQ(through_gate(&gate_class, 100, 50, 100000), 16);
+    CHECK_EQ(through_gate(&gate_class, 100, 50, 100), 800);
 }
 
 TEST(packets_that_might_go_round_a_cycle_pass_it_one_by_one)
 {
-    CHECK_EQ(through_gate(&bent_class, 100, 64), 800);
+    CHECK_EQ(through_gate(&bent_class, 100, 64, 0), 800);
 }
 
 TEST(a_packet_that_never_leaves_a_cycle_is_dropped_as_loop)
