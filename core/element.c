@@ -11,14 +11,7 @@
 const char *
 hg_name(const void *self)
 {
-    return hg_element_of((void *)(uintptr_t)self)->name;
-}
-
-/* The framework's part of an element that is only looked at. */
-static const struct hg_element *
-element_of(const void *self)
-{
-    return hg_element_of((void *)(uintptr_t)self);
+    return element_of(self)->name;
 }
 
 const struct hg_class *

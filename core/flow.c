@@ -19,13 +19,13 @@ enum { LOOKUP_MAX = 64 };
 static struct flow_table *
 table_of(const void *self)
 {
-    return hg_element_of((void *)(uintptr_t)self)->graph->flows;
+    return element_of(self)->graph->flows;
 }
 
 static unsigned
 user_of(const void *self)
 {
-    const struct hg_element *e = hg_element_of((void *)(uintptr_t)self);
+    const struct hg_element *e = element_of(self);
 
     if (!e->flow_user) {
         fprintf(stderr,

@@ -348,8 +348,7 @@ hg_flow_limit(void *self, uint64_t max_flows)
 void
 hg_flow_get_stats(const void *self, struct hg_flow_stats *out)
 {
-    const struct flow_table *t =
-        hg_element_of((void *)(uintptr_t)self)->graph->flows;
+    const struct flow_table *t = element_of(self)->graph->flows;
 
     *out = (struct hg_flow_stats){
         .flows = t->n_used,

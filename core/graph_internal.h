@@ -81,6 +81,13 @@ struct hg_element {
 _Static_assert(sizeof(struct hg_element) <= HG_ELEMENT_SIZE,
                "the element's own struct follows at HG_ELEMENT_SIZE");
 
+/* The framework's part of an element that is only looked at. */
+static inline const struct hg_element *
+element_of(const void *self)
+{
+    return hg_element_of((void *)(uintptr_t)self);
+}
+
 /* An element's class with another batch function (parts.c). */
 struct diversion {
     struct hg_class cls;

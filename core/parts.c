@@ -75,7 +75,7 @@ diversions_free(struct hg_graph *g)
 bool
 hg_reports(const void *self)
 {
-    return hg_element_of((void *)(uintptr_t)self)->is_away;
+    return element_of(self)->is_away;
 }
 
 void
@@ -143,5 +143,5 @@ hg_one_worker(void *self)
 unsigned
 hg_n_workers(const void *self)
 {
-    return hg_element_of((void *)(uintptr_t)self)->graph->n_workers;
+    return element_of(self)->graph->n_workers;
 }
