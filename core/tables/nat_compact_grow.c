@@ -1,75 +1,10 @@
-/* nat_compact_grow.c: memory that grows, splitting, notes, the hand and epochs
+/* nat_compact_grow.c: splitting, notes, the hand and epochs
  * (nat_compact_internal.h). */
-#include <sys/mman.h>
-
 #include "nat_compact_internal.h"
 
 /* Above SPLIT_PERCENT the table grows, until max_flows fill it to
  * FULL_PERCENT. */
 enum { SPLIT_PERCENT = 70, FULL_PERCENT = 90, MOST_ROWS = 32 };
-
-/* Areas that may become larger than LARGE are on huge pages. */
-static const size_t HUGE_PAGE = (size_t)1 << 21;
-static const size_t LARGE = (size_t)1 << 25;
-
-/* ---- Memory ----------------------------------------------------------- */
-
-static size_t
-round_up(size_t size, size_t to)
-{
-    return (size + to - 1) / to * to;
-}
-
-bool
-nat_area_reserve(struct nat_area *a, size_t size)
-{
-    a->reserved = round_up(size, HUGE_PAGE);
-    a->map_size = a->reserved + HUGE_PAGE;
-    a->map = mmap(NULL, a->map_size, PROT_NONE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (a->map == MAP_FAILED) {
-        *a = (struct nat_area){0};
-        return false;
-    }
-    a->at =
-        a->map + (round_up((uintptr_t)a->map, HUGE_PAGE) - (uintptr_t)a->map);
-    if (a->reserved > LARGE)
-        madvise(a->at, a->reserved, MADV_HUGEPAGE); /* Only for speed. */
-    return true;
-}
-
-void
-nat_area_release(struct nat_area *a)
-{
-    if (a->map)
-        munmap(a->map, a->map_size);
-    *a = (struct nat_area){0};
-}
-
-bool
-nat_area_grow(struct nat_area *a, size_t size)
-{
-    size_t to;
-
-    if (size <= a->usable)
-        return true;
-    if (size > a->reserved)
-        return false;
-    to = round_up(size, size < HUGE_PAGE ? HUGE_PAGE / 8 : 8 * HUGE_PAGE);
-    if (to > a->reserved)
-        to = a->reserved;
-    if (mprotect(a->at + a->usable, to - a->usable, PROT_READ | PROT_WRITE))
-        return false;
-    a->usable = to;
-    return true;
-}
-
-size_t
-nat_area_bytes(const struct nat_area *a, size_t used)
-{
-    return round_up(used, used > HUGE_PAGE && a->reserved > LARGE ? HUGE_PAGE
-                                                                  : 4096);
-}
 
 /* Begins with up to MOST_ROWS rows, which hold max_flows when they doubled
  * some times.  So all buckets are split as often when the table is as large as

@@ -87,6 +87,9 @@ struct nat_area {
     size_t map_size;
     size_t reserved; /* Bytes from 'at' on. */
     size_t usable;
+    size_t calm;             /* Below, growing is nothing to do. */
+    size_t touched;          /* By 'ahead', or about to be. */
+    struct nat_ahead *ahead; /* NULL: none yet. */
 };
 
 struct nat_gateway {
@@ -474,12 +477,20 @@ void nat_fill_flow(const struct hg_nat_compact *,
 /* Takes an entry out, without telling anybody. */
 void nat_take_out(struct hg_nat_compact *, uint64_t b, unsigned slot);
 
-/* ---- nat_compact_grow.c ----------------------------------------------- */
+/* ---- nat_compact_area.c ----------------------------------------------- */
 
+/* Addresses for 'size' bytes; no memory yet. */
 bool nat_area_reserve(struct nat_area *, size_t size);
 void nat_area_release(struct nat_area *);
+
+/* Makes the first 'size' bytes usable; new ones are zero.  False without
+ * memory, or if that is more than was reserved. */
 bool nat_area_grow(struct nat_area *, size_t size);
+
+/* What the first 'used' bytes take, and those touched ahead. */
 size_t nat_area_bytes(const struct nat_area *, size_t used);
+
+/* ---- nat_compact_grow.c ----------------------------------------------- */
 
 bool nat_grow_init(struct hg_nat_compact *);
 

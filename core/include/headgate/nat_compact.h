@@ -47,10 +47,12 @@
  * max_flows, memory is used as the table grows: it splits above 70 % until
  * max_flows fit at 90 %.  Notes go to both halves of a split and outlive their
  * flows, so they are made anew as the hand goes round, some kinds at a time.
- * An insertion splits two buckets at most and moves the hand over one; once in
- * some 90,000 the kernel gives a huge page, which takes 0.2 ms where it has
- * the memory, and milliseconds in a virtual machine whose host has yet to find
- * it.  A table does not shrink.
+ * An insertion splits two buckets at most and moves the hand over one.  It
+ * does not wait for memory: a large table has a thread that touches the pages
+ * which come next, as a huge page takes 0.2 ms where the kernel has the memory
+ * and milliseconds in a virtual machine whose host has yet to find it.  So a
+ * table of more than 2 MiB has up to 3 MiB, or a 40th, that is not yet in
+ * use.  It does not shrink.
  *
  * Not all can have a place: where all buckets of a sequence are full, and
  * where the paired address is exhausted, a free port is looked for one by

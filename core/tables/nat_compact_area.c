@@ -1,0 +1,226 @@
+/* nat_compact_area.c: memory that grows in place (nat_compact_internal.h).
+ *
+ * The first touch of a page takes long: the kernel clears it, and the host of
+ * a virtual machine may have to find it, which takes milliseconds for a huge
+ * one.  So the pages of a large area are touched by a thread of its own, the
+ * next ones when half of the last ones is in use. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "nat_compact_internal.h"
+
+/* Areas that may become larger than LARGE are on huge pages. */
+static const size_t HUGE_PAGE = (size_t)1 << 21;
+static const size_t LARGE = (size_t)1 << 25;
+static const size_t SMALL_PAGE = 4096;
+
+static size_t
+round_up(size_t size, size_t to)
+{
+    return (size + to - 1) / to * to;
+}
+
+static size_t
+least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- The thread ------------------------------------------------------- */
+
+struct nat_ahead {
+    pthread_t thread;
+    pthread_mutex_t lock; /* For all below. */
+    pthread_cond_t changed;
+    volatile uint8_t *from;
+    size_t size; /* Bytes to be touched; 0: nothing to do. */
+    bool ended;
+};
+
+static void *
+touch_ahead(void *ahead_)
+{
+    struct nat_ahead *ahead = ahead_;
+    size_t i;
+
+    pthread_mutex_lock(&ahead->lock);
+    for (;;) {
+        while (!ahead->size && !ahead->ended)
+            pthread_cond_wait(&ahead->changed, &ahead->lock);
+        if (ahead->ended)
+            break;
+        pthread_mutex_unlock(&ahead->lock);
+        for (i = 0; i < ahead->size; i += SMALL_PAGE)
+            ahead->from[i] = 0;
+        pthread_mutex_lock(&ahead->lock);
+        ahead->size = 0;
+        pthread_cond_signal(&ahead->changed);
+    }
+    pthread_mutex_unlock(&ahead->lock);
+    return NULL;
+}
+
+/* NULL: there is no thread to be had, and pages are touched when needed. */
+static struct nat_ahead *
+ahead_create(void)
+{
+    struct nat_ahead *ahead = calloc(1, sizeof *ahead);
+    sigset_t all, before;
+    bool ok;
+
+    if (!ahead)
+        return NULL;
+    pthread_mutex_init(&ahead->lock, NULL);
+    pthread_cond_init(&ahead->changed, NULL);
+    sigfillset(&all); /* Signals are the program's. */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    ok = pthread_create(&ahead->thread, NULL, touch_ahead, ahead) == 0;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (ok)
+        return ahead;
+    pthread_cond_destroy(&ahead->changed);
+    pthread_mutex_destroy(&ahead->lock);
+    free(ahead);
+    return NULL;
+}
+
+static void
+ahead_destroy(struct nat_ahead *ahead)
+{
+    if (!ahead)
+        return;
+    pthread_mutex_lock(&ahead->lock);
+    ahead->ended = true;
+    pthread_cond_signal(&ahead->changed);
+    pthread_mutex_unlock(&ahead->lock);
+    pthread_join(ahead->thread, NULL);
+    pthread_cond_destroy(&ahead->changed);
+    pthread_mutex_destroy(&ahead->lock);
+    free(ahead);
+}
+
+/* Returns when all that it was given is touched. */
+static void
+ahead_wait(struct nat_ahead *ahead)
+{
+    pthread_mutex_lock(&ahead->lock);
+    while (ahead->size)
+        pthread_cond_wait(&ahead->changed, &ahead->lock);
+    pthread_mutex_unlock(&ahead->lock);
+}
+
+static void
+ahead_give(struct nat_ahead *ahead, uint8_t *from, size_t size)
+{
+    pthread_mutex_lock(&ahead->lock);
+    ahead->from = from;
+    ahead->size = size;
+    pthread_cond_signal(&ahead->changed);
+    pthread_mutex_unlock(&ahead->lock);
+}
+
+/* ---- Areas ------------------------------------------------------------ */
+
+bool
+nat_area_reserve(struct nat_area *a, size_t size)
+{
+    *a = (struct nat_area){.reserved = round_up(size, HUGE_PAGE)};
+    a->map_size = a->reserved + HUGE_PAGE;
+    a->map = mmap(NULL, a->map_size, PROT_NONE,
+                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (a->map == MAP_FAILED) {
+        *a = (struct nat_area){0};
+        return false;
+    }
+    a->at =
+        a->map + (round_up((uintptr_t)a->map, HUGE_PAGE) - (uintptr_t)a->map);
+    if (a->reserved > LARGE)
+        madvise(a->at, a->reserved, MADV_HUGEPAGE); /* Only for speed. */
+    return true;
+}
+
+void
+nat_area_release(struct nat_area *a)
+{
+    ahead_destroy(a->ahead);
+    if (a->map)
+        munmap(a->map, a->map_size);
+    *a = (struct nat_area){0};
+}
+
+static bool
+allow(const struct nat_area *a, size_t from, size_t to)
+{
+    return !mprotect(a->at + from, to - from, PROT_READ | PROT_WRITE);
+}
+
+/* A 64th of the area, so that what nobody needs yet is no more than that; the
+ * first huge page is got in smaller steps, as small pages. */
+static size_t
+step_of(const struct nat_area *a)
+{
+    if (a->usable < HUGE_PAGE)
+        return HUGE_PAGE / 8;
+    return round_up(least(a->usable / 64, 8 * HUGE_PAGE), HUGE_PAGE);
+}
+
+/* Has the next step touched. */
+static void
+go_ahead(struct nat_area *a)
+{
+    size_t to = least(a->usable + step_of(a), a->reserved);
+
+    if (!a->ahead)
+        a->ahead = ahead_create();
+    if (!a->ahead || to == a->usable || !allow(a, a->usable, to))
+        return;
+    a->touched = to;
+    ahead_give(a->ahead, a->at + a->usable, to - a->usable);
+}
+
+/* What was touched, else what is touched as it is needed. */
+static bool
+get_more(struct nat_area *a, size_t size)
+{
+    size_t to;
+
+    if (a->touched > a->usable) {
+        ahead_wait(a->ahead);
+        a->usable = a->touched;
+    }
+    if (size <= a->usable)
+        return true;
+    to = least(round_up(size, step_of(a)), a->reserved);
+    if (!allow(a, a->usable, to))
+        return false;
+    a->usable = to;
+    return true;
+}
+
+bool
+nat_area_grow(struct nat_area *a, size_t size)
+{
+    if (size < a->calm)
+        return true;
+    if (size > a->reserved || (size > a->usable && !get_more(a, size)))
+        return false;
+    a->calm = a->usable - step_of(a) / 2;
+    if (size < a->calm)
+        return true;
+    if (a->reserved > LARGE && a->usable >= HUGE_PAGE)
+        go_ahead(a);
+    a->calm = a->usable + 1;
+    return true;
+}
+
+size_t
+nat_area_bytes(const struct nat_area *a, size_t used)
+{
+    size_t page =
+        used > HUGE_PAGE && a->reserved > LARGE ? HUGE_PAGE : SMALL_PAGE;
+
+    used = round_up(used, page);
+    return used > a->touched ? used : a->touched;
+}
