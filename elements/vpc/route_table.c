@@ -92,13 +92,29 @@ verdict_of(struct route_table *self, const struct route_table *base,
     return port < 0 ? hg_drop(&self->blackhole) : port;
 }
 
+/* What a flow remembers: the table (+ 1) and what it said. */
+struct remembered {
+    uint32_t table;
+    uint32_t target;
+};
+
+/* Packet i of the batch, after a search in table t. */
+static inline void
+decide(struct route_table *self, const struct hg_batch *batch, unsigned i,
+       uint32_t t, uint32_t target, int16_t *verdict)
+{
+    const struct remembered r = {t + 1, target};
+
+    hg_flow_remember(self, batch->p[i], &r);
+    verdict[i] = (int16_t)verdict_of(self, self->base, batch->p[i], target);
+}
+
 /* Looks up packets i, next[i], ... of the batch in one table. */
 static void
 look_up(struct route_table *self, uint32_t t, struct hg_batch *batch,
         uint16_t i, const uint16_t *next, int16_t *verdict)
 {
-    const struct route_table *base = self->base;
-    const struct hg_lpm *lpm = base->all[t].lpm;
+    const struct hg_lpm *lpm = self->base->all[t].lpm;
     uint32_t ip4[HG_BATCH_MAX], target[HG_BATCH_MAX];
     struct hg_addr ip6[HG_BATCH_MAX];
     uint16_t of4[HG_BATCH_MAX], of6[HG_BATCH_MAX];
@@ -120,12 +136,10 @@ look_up(struct route_table *self, uint32_t t, struct hg_batch *batch,
     }
     hg_lpm_lookup4(lpm, n4, ip4, target);
     for (k = 0; k < n4; k++)
-        verdict[of4[k]] =
-            (int16_t)verdict_of(self, base, batch->p[of4[k]], target[k]);
+        decide(self, batch, of4[k], t, target[k], verdict);
     hg_lpm_lookup_batch(lpm, n6, ip6, target);
     for (k = 0; k < n6; k++)
-        verdict[of6[k]] =
-            (int16_t)verdict_of(self, base, batch->p[of6[k]], target[k]);
+        decide(self, batch, of6[k], t, target[k], verdict);
 }
 
 /* Its own place in each table for a batch's packets. */
@@ -163,8 +177,14 @@ route_table_batch(struct route_table *self, struct hg_batch *batch)
         follow_inventory(self);
     for (i = batch->n; i-- > 0;) {
         uint32_t t = table_of(base, batch->p[i]);
+        const struct remembered *r = hg_flow_verdict(self, batch->p[i]);
         uint16_t *first;
 
+        if (r && r->table == t) {
+            verdict[i] =
+                (int16_t)verdict_of(self, base, batch->p[i], r->target);
+            continue;
+        }
         if (!t) {
             verdict[i] = (int16_t)hg_drop(&self->no_table);
             continue;
@@ -428,6 +448,7 @@ route_table_configure(void *self_)
     bool ok, has_top;
     size_t i;
 
+    hg_flow_declare_verdict(self, sizeof(struct remembered));
     self->top = (struct table_row){.name = NULL,
                                    .main = true,
                                    .cidr = self->cidr,
@@ -466,7 +487,7 @@ route_table_start(void *self_, struct hg_error *error)
             return false;
     }
     begin_batches(self);
-    show_size(self);
+    tables_changed(self);
     return true;
 }
 
@@ -478,7 +499,7 @@ route_table_settle(void *self_)
     if (is_stale(self->base))
         follow_inventory(self->base);
     begin_batches(self);
-    show_size(self);
+    tables_changed(self);
 }
 
 static void

@@ -157,7 +157,7 @@ only_follows(struct route_table *self)
 {
     if (self->base == self)
         return false;
-    show_size(self);
+    tables_changed(self);
     return true;
 }
 
@@ -190,8 +190,8 @@ for_each_route(struct route_table *self, const char *value,
         if (!table || !fn(self, table, &text, error))
             return false;
         hg_count(&self->updates);
+        tables_changed(self);
     }
-    show_size(self);
     return true;
 }
 
@@ -221,7 +221,7 @@ write_withdraw(void *self_, const char *value, struct hg_error *error)
     if (i == self->n_origins)
         return hg_error_set(error, "nothing was propagated by '%s'", value);
     self->updates.n += hg_routes_withdraw(self->state, HG_LPM_NONE, i);
-    show_size(self);
+    tables_changed(self);
     return true;
 }
 

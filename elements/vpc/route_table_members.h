@@ -345,7 +345,7 @@ refresh(struct route_table *self, struct hg_error *error)
     if (ok && self->inventory)
         add_local_tables(self);
     end_associations(self, &old, ok);
-    show_size(self);
+    tables_changed(self);
     return ok;
 }
 

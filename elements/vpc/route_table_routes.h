@@ -6,15 +6,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <headgate/flow.h>
+
 #include "route_table.h"
 
 /* ---- Tables and names ------------------------------------------------- */
 
+/* Packets of known flows, too, are to be looked up anew. */
 static void
-show_size(struct route_table *self)
+tables_changed(struct route_table *self)
 {
     const struct route_table *base = self->base;
 
+    hg_tables_changed(self);
     self->routes.n = hg_routes_count(base->state);
     self->memory.n = hg_routes_bytes(base->state);
     self->tables.n = base->n_tables;

@@ -175,6 +175,47 @@ TEST(propagated_routes_come_and_go_with_their_origin)
     bench_destroy(b);
 }
 
+/* Flows that a SecurityGroup knows remember their routes. */
+TEST(a_changed_route_acts_on_the_very_next_packet_of_a_known_flow)
+{
+    static const struct {
+        const char *handler, *value, *sink; /* Where it leaves then. */
+    } row[] = {{"add", "10.0.0.0/24 target=up", "up"},
+               {"remove", "10.0.0.0/24", "down"},
+               {"add", "10.0.0.1/32 target=up; 10.0.0.2/32 target=down", "up"},
+               {"down", "up", NULL},
+               {"up", "up", "up"},
+               {"add", "10.0.0.1/32 target=down", "down"},
+               {"add", "10.0.0.1/32 target=up; a mistake", "up"}};
+    const char *packet = "tcp 192.0.2.1:1 > 10.0.0.1:53 .";
+    struct bench *b = bench_load(
+        SINKS
+        "TestSource back {} RouteTable dut { target up {} target down {}\n"
+        "route 10.0.0.0/8 { target = down } }\n"
+        "SecurityGroup sg { group g { outbound { destination = "
+        "0.0.0.0/0 } } }\n"
+        "connect(\"in -> [egress]sg[egress] -> dut[up] -> up; "
+        "dut[down] -> down\")"
+        "connect(\"back -> [ingress]sg[ingress] -> Discard\")");
+    struct hg_element *dut = hg_graph_find(bench_graph(b), "dut");
+    struct hg_error error;
+    unsigned i, k;
+
+    bench_push(b, "in", "tcp 192.0.2.1:1 > 10.0.0.1:53 S", 0);
+    bench_expect(b, "down", "tcp 192.0.2.1:1 > 10.0.0.1:53 S");
+    for (i = 0; i < sizeof row / sizeof row[0]; i++) {
+        CHECK_EQ(hg_element_write(dut, row[i].handler, row[i].value, &error),
+                 !strstr(row[i].value, "mistake"));
+        for (k = 0; k < 2; k++) {
+            bench_push(b, "in", packet, 0);
+            if (row[i].sink)
+                bench_expect(b, row[i].sink, packet);
+        }
+    }
+    CHECK_EQ(bench_counter(b, "blackhole"), 2);
+    bench_destroy(b);
+}
+
 TEST(a_target_that_is_gone_makes_its_routes_blackholes)
 {
     struct bench *b = bench_load(ROUTER("route 0.0.0.0/0 { target = up }"
