@@ -56,7 +56,7 @@ summary=""
 
 # build_and_test NAME CTEST-OPTIONS -- CMAKE-OPTIONS
 build_and_test() {
-    local dir=build-$1 name=$1 log line ctest_options=()
+    local dir=build-$1 name=$1 log line began=$SECONDS built ctest_options=()
 
     shift
     while [ "$1" != -- ]; do
@@ -73,6 +73,7 @@ build_and_test() {
         line="does not build"
         failed=1
     else
+        built=$((SECONDS - began))
         log=$dir/ctest.log
         ctest --test-dir "$dir" --output-on-failure --parallel 2 \
             --timeout 400 "${ctest_options[@]}" 2>&1 | tee "$log" ||
@@ -80,6 +81,7 @@ build_and_test() {
         line=$(sed -n 's/^\([0-9]*% tests passed.*\)/\1/p' "$log")
         line="$line, $(grep -c '\*\*\*Skipped' "$log") skipped"
         line="$line, $(sed -n 's/^Total Test time (real) = *//p' "$log")"
+        line="$line (and $built sec for building)"
     fi
     summary="$summary$(printf '%-8s %s' "$name" "$line")"$'\n'
 }
