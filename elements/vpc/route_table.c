@@ -92,7 +92,11 @@ verdict_of(struct route_table *self, const struct route_table *base,
     return port < 0 ? hg_drop(&self->blackhole) : port;
 }
 
-/* What a flow remembers: the table (+ 1) and what it said. */
+/* What a flow remembers where there are many routes; few are searched in
+ * less time than that takes to be fetched.  The table (+ 1) and what it
+ * said. */
+enum { MANY_ROUTES = 4096 };
+
 struct remembered {
     uint32_t table;
     uint32_t target;
@@ -105,7 +109,8 @@ decide(struct route_table *self, const struct hg_batch *batch, unsigned i,
 {
     const struct remembered r = {t + 1, target};
 
-    hg_flow_remember(self, batch->p[i], &r);
+    if (self->remembers)
+        hg_flow_remember(self, batch->p[i], &r);
     verdict[i] = (int16_t)verdict_of(self, self->base, batch->p[i], target);
 }
 
@@ -177,7 +182,8 @@ route_table_batch(struct route_table *self, struct hg_batch *batch)
         follow_inventory(self);
     for (i = batch->n; i-- > 0;) {
         uint32_t t = table_of(base, batch->p[i]);
-        const struct remembered *r = hg_flow_verdict(self, batch->p[i]);
+        const struct remembered *r =
+            self->remembers ? hg_flow_verdict(self, batch->p[i]) : NULL;
         uint16_t *first;
 
         if (r && r->table == t) {
@@ -441,6 +447,14 @@ make_tables(struct route_table *self)
     }
 }
 
+static void
+declare_memory(struct route_table *self)
+{
+    self->remembers = hg_routes_count(self->base->state) >= MANY_ROUTES;
+    if (self->remembers)
+        hg_flow_declare_verdict(self, sizeof(struct remembered));
+}
+
 static bool
 route_table_configure(void *self_)
 {
@@ -448,7 +462,6 @@ route_table_configure(void *self_)
     bool ok, has_top;
     size_t i;
 
-    hg_flow_declare_verdict(self, sizeof(struct remembered));
     self->top = (struct table_row){.name = NULL,
                                    .main = true,
                                    .cidr = self->cidr,
@@ -460,8 +473,10 @@ route_table_configure(void *self_)
     if (!declare_ports(self))
         return false;
     self->base = hg_kin(self);
-    if (self->base)
+    if (self->base) {
+        declare_memory(self);
         return true;
+    }
     self->base = self;
     self->state =
         hg_routes_create(self->n_outputs, &self->forbidden_destinations);
@@ -473,6 +488,7 @@ route_table_configure(void *self_)
         ok = add_rows(self, 0, "route", -1) && ok;
     for (i = 0; i < self->table.n; i++)
         ok = add_rows(self, (uint32_t)i + has_top, "table", (int)i) && ok;
+    declare_memory(self);
     return ok;
 }
 
@@ -561,7 +577,9 @@ HG_BATCH_ELEMENT(RouteTable, struct route_table, route_table_batch,
         "'withdraw' takes away all that an origin has propagated.  A change\n"
         "takes microseconds, whatever the table holds, and packets meet the\n"
         "table before or after it.  A million routes of the Internet take\n"
-        "about 80 MiB ('memory'), of which lookups touch a quarter.",
+        "about 80 MiB ('memory'), of which lookups touch a quarter.  Behind\n"
+        "an element that keeps flows, these remember their routes if the\n"
+        "graph begins with 4,096 or more, until a route changes.",
     .reproduces =
         "route tables of subnets and gateways: longest prefix, local "
         "routes and what may replace them, static before prefix list "

@@ -122,6 +122,7 @@ struct route_table {
     struct route_table *base;
     uint16_t *first; /* By table: of the batch's packets, or NO_PACKET. */
     uint32_t n_first;
+    bool remembers; /* Flows remember routes. */
 
     /* All below is that of 'base', but for ports, which each declares. */
     struct hg_routes *state;

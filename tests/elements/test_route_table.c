@@ -19,6 +19,17 @@
 #define REFUSES(options, expected)                                            \
     bench_refuses(ROUTER(options), "'dut': " expected)
 
+static void
+write_file(char *path, int suffix, const char *text)
+{
+    int fd = mkstemps(path, suffix);
+    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+
+    REQUIRE(file != NULL);
+    fputs(text, file);
+    fclose(file);
+}
+
 TEST(the_longest_prefix_wins)
 {
     struct bench *b = bench_load(ROUTER("route 0.0.0.0/0 { target = up }"
@@ -175,7 +186,24 @@ TEST(propagated_routes_come_and_go_with_their_origin)
     bench_destroy(b);
 }
 
-/* Flows that a SecurityGroup knows remember their routes. */
+/* A file of 5,000 routes, to be freed. */
+static char *
+many_routes(void)
+{
+    char *text = NULL;
+    size_t size, i;
+    FILE *out = open_memstream(&text, &size);
+
+    REQUIRE(out != NULL);
+    fputs("destination,target\n10.0.0.0/8,down\n", out);
+    for (i = 0; i < 5000; i++)
+        fprintf(out, "11.%zu.%zu.0/24,up\n", i / 256, i % 256);
+    fclose(out);
+    return text;
+}
+
+/* Flows that a SecurityGroup knows remember their routes, if there are many.
+ */
 TEST(a_changed_route_acts_on_the_very_next_packet_of_a_known_flow)
 {
     static const struct {
@@ -188,19 +216,27 @@ TEST(a_changed_route_acts_on_the_very_next_packet_of_a_known_flow)
                {"add", "10.0.0.1/32 target=down", "down"},
                {"add", "10.0.0.1/32 target=up; a mistake", "up"}};
     const char *packet = "tcp 192.0.2.1:1 > 10.0.0.1:53 .";
-    struct bench *b = bench_load(
-        SINKS
-        "TestSource back {} RouteTable dut { target up {} target down {}\n"
-        "route 10.0.0.0/8 { target = down } }\n"
-        "SecurityGroup sg { group g { outbound { destination = "
-        "0.0.0.0/0 } } }\n"
-        "connect(\"in -> [egress]sg[egress] -> dut[up] -> up; "
-        "dut[down] -> down\")"
-        "connect(\"back -> [ingress]sg[ingress] -> Discard\")");
-    struct hg_element *dut = hg_graph_find(bench_graph(b), "dut");
+    char path[] = "/tmp/headgate-XXXXXX.csv", text[512], *csv;
+    struct bench *b;
+    struct hg_element *dut;
     struct hg_error error;
     unsigned i, k;
 
+    csv = many_routes();
+    write_file(path, 4, csv);
+    free(csv);
+    snprintf(text, sizeof text,
+             SINKS "TestSource back {} RouteTable dut { file = \"%s\"\n"
+                   "target up {} target down {} }\n"
+                   "SecurityGroup sg { group g { outbound { destination = "
+                   "0.0.0.0/0 } } }\n"
+                   "connect(\"in -> [egress]sg[egress] -> dut[up] -> up; "
+                   "dut[down] -> down\")"
+                   "connect(\"back -> [ingress]sg[ingress] -> Discard\")",
+             path);
+    b = bench_load(text);
+    unlink(path);
+    dut = hg_graph_find(bench_graph(b), "dut");
     bench_push(b, "in", "tcp 192.0.2.1:1 > 10.0.0.1:53 S", 0);
     bench_expect(b, "down", "tcp 192.0.2.1:1 > 10.0.0.1:53 S");
     for (i = 0; i < sizeof row / sizeof row[0]; i++) {
@@ -416,17 +452,6 @@ TEST(handlers_say_what_is_wrong)
 }
 
 /* ---- Files ------------------------------------------------------------ */
-
-static void
-write_file(char *path, int suffix, const char *text)
-{
-    int fd = mkstemps(path, suffix);
-    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
-
-    REQUIRE(file != NULL);
-    fputs(text, file);
-    fclose(file);
-}
 
 TEST(routes_and_prefix_lists_come_from_files)
 {
