@@ -452,10 +452,11 @@ hg_packet_set_tos(struct hg_packet *p, uint8_t tos)
     struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
 
     if (ip4) {
-        uint16_t from = hg_load16(ip4);
+        uint16_t from = hg_load16(ip4); /* Version, length and this. */
+        uint16_t to = (uint16_t)((from & 0xff00) | tos);
 
-        ip4->tos = tos;
-        hg_checksum_update16(&ip4->checksum, from, hg_load16(ip4));
+        hg_store16(ip4, to);
+        hg_checksum_update16(&ip4->checksum, from, to);
     } else if (ip6) {
         uint32_t word = hg_get32(ip6->version_class_flow);
 

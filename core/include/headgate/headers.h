@@ -12,6 +12,8 @@
 #ifndef HEADGATE_HEADERS_H
 #define HEADGATE_HEADERS_H 1
 
+#include <string.h>
+
 #include <headgate/types.h>
 
 #ifdef __cplusplus
@@ -26,72 +28,82 @@ typedef struct {
     uint8_t b[4];
 } hg_be32;
 
+/* Host order from network order, and the other way round. */
 static inline uint16_t
-hg_get16(hg_be16 v)
+hg_swap16(uint16_t v)
 {
-    return (uint16_t)(v.b[0] << 8 | v.b[1]);
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap16(v)
+                                                     : v;
 }
 
 static inline uint32_t
-hg_get32(hg_be32 v)
+hg_swap32(uint32_t v)
 {
-    return (uint32_t)v.b[0] << 24 | (uint32_t)v.b[1] << 16 |
-           (uint32_t)v.b[2] << 8 | v.b[3];
-}
-
-static inline hg_be16
-hg_be16_of(uint16_t v)
-{
-    hg_be16 r = {{(uint8_t)(v >> 8), (uint8_t)v}};
-
-    return r;
-}
-
-static inline hg_be32
-hg_be32_of(uint32_t v)
-{
-    hg_be32 r = {{(uint8_t)(v >> 24), (uint8_t)(v >> 16), (uint8_t)(v >> 8),
-                  (uint8_t)v}};
-
-    return r;
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap32(v)
+                                                     : v;
 }
 
 /* The same at any address. */
 static inline uint16_t
 hg_load16(const void *at)
 {
-    const uint8_t *b = (const uint8_t *)at;
+    uint16_t v;
 
-    return (uint16_t)(b[0] << 8 | b[1]);
+    memcpy(&v, at, sizeof v);
+    return hg_swap16(v);
 }
 
 static inline uint32_t
 hg_load32(const void *at)
 {
-    const uint8_t *b = (const uint8_t *)at;
+    uint32_t v;
 
-    return (uint32_t)b[0] << 24 | (uint32_t)b[1] << 16 | (uint32_t)b[2] << 8 |
-           b[3];
+    memcpy(&v, at, sizeof v);
+    return hg_swap32(v);
 }
 
 static inline void
 hg_store16(void *at, uint16_t v)
 {
-    uint8_t *b = (uint8_t *)at;
-
-    b[0] = (uint8_t)(v >> 8);
-    b[1] = (uint8_t)v;
+    v = hg_swap16(v);
+    memcpy(at, &v, sizeof v);
 }
 
 static inline void
 hg_store32(void *at, uint32_t v)
 {
-    uint8_t *b = (uint8_t *)at;
+    v = hg_swap32(v);
+    memcpy(at, &v, sizeof v);
+}
 
-    b[0] = (uint8_t)(v >> 24);
-    b[1] = (uint8_t)(v >> 16);
-    b[2] = (uint8_t)(v >> 8);
-    b[3] = (uint8_t)v;
+static inline uint16_t
+hg_get16(hg_be16 v)
+{
+    return hg_load16(v.b);
+}
+
+static inline uint32_t
+hg_get32(hg_be32 v)
+{
+    return hg_load32(v.b);
+}
+
+static inline hg_be16
+hg_be16_of(uint16_t v)
+{
+    hg_be16 r;
+
+    hg_store16(r.b, v);
+    return r;
+}
+
+static inline hg_be32
+hg_be32_of(uint32_t v)
+{
+    hg_be32 r;
+
+    hg_store32(r.b, v);
+    return r;
 }
 
 /* EtherTypes (IEEE 802 numbers), host order. */
