@@ -160,12 +160,6 @@ slot_start(const struct hg_packet *p)
     return (uint8_t *)(p + 1);
 }
 
-static inline uint32_t
-headroom(const struct hg_packet *p)
-{
-    return (uint32_t)(p->data - slot_start(p));
-}
-
 /* Makes room for 'n' more slots of a size. */
 static void
 slots_reserve(struct hg_slots *slots, uint32_t n)
@@ -328,7 +322,7 @@ hg_packet_copy(const struct hg_packet *from)
     memcpy(p->meta, from->meta, pool->meta_size);
     set_slot(p, pool, from->size_class);
     p->flags &= ~(uint32_t)HG_PACKET_HELD;
-    p->data = slot_start(p) + headroom(from);
+    p->data = slot_start(p) + hg_packet_headroom(from);
     memcpy(p->data, from->data, from->len);
     return p;
 }
@@ -379,7 +373,7 @@ hg_packet_push(struct hg_packet *p, uint32_t n)
 
     if (n > p->capacity - p->len || n > (uint32_t)UINT16_MAX - last)
         return NULL;
-    if (n > headroom(p))
+    if (n > hg_packet_headroom(p))
         move_frame(p, best_headroom(p, p->len + n) + n);
     p->data -= n;
     p->len += n;
@@ -413,7 +407,7 @@ hg_packet_put(struct hg_packet *p, uint32_t n)
 
     if (n > p->capacity - p->len)
         return NULL;
-    if (n > p->capacity - p->len - headroom(p))
+    if (n > p->capacity - p->len - hg_packet_headroom(p))
         move_frame(p, best_headroom(p, p->len + n));
     end = p->data + p->len;
     p->len += n;

@@ -360,3 +360,49 @@ hg_tunnel_push(struct hg_packet *p, const struct hg_tunnel_header *h)
     hg_tunnel_form_init(&form, h);
     return hg_tunnel_form_push(p, &form, h);
 }
+
+/* ---- Stamps ----------------------------------------------------------- */
+
+_Static_assert(HG_TUNNEL_STAMP_LEN == 50, "bytes as they are on the wire");
+
+void
+hg_tunnel_stamp_init(struct hg_tunnel_stamp *stamp,
+                     const struct hg_tunnel_form *form, uint8_t ttl)
+{
+    struct hg_tunnel_stamp_header *h = &stamp->header;
+
+    memcpy(h, form->byte, sizeof *h);
+    h->ip.frag = hg_be16_of(HG_IP4_DF);
+    h->ip.ttl = ttl;
+    if (form->type_at)
+        hg_store16(&h->flags_type.b[2], HG_ETH_TEB);
+    stamp->ip_sum = hg_checksum_add(0, &h->ip, sizeof h->ip);
+}
+
+void
+hg_tunnel_stamp_push(const struct hg_tunnel_stamp *stamp, struct hg_packet *p,
+                     const struct hg_tunnel_own *own)
+{
+    uint8_t *at = p->data - sizeof stamp->header;
+    struct hg_tunnel_stamp_header *h = (struct hg_tunnel_stamp_header *)at;
+    uint32_t wire_len = p->wire_len + (uint32_t)sizeof *h;
+    uint32_t len = wire_len - (uint32_t)sizeof h->eth;
+    uint32_t sum = stamp->ip_sum + own->tos + len + (own->dst >> 16) +
+                   (own->dst & 0xffff);
+
+    *h = stamp->header;
+    h->eth.dst = own->dst_mac;
+    h->eth.src = own->src_mac;
+    h->ip.tos = own->tos;
+    h->ip.total_length = hg_be16_of((uint16_t)len);
+    h->ip.checksum = hg_be16_of(hg_checksum_fold(sum));
+    h->ip.dst = hg_be32_of(own->dst);
+    h->udp.sport = hg_be16_of(own->sport);
+    h->udp.length = hg_be16_of((uint16_t)(len - sizeof h->ip));
+    h->vni_reserved = hg_be32_of(own->network << 8);
+    p->data = at;
+    p->len += (uint32_t)sizeof *h;
+    p->wire_len = wire_len;
+    packet_announce(p, HG_PACKET_IP4 | HG_PACKET_L4, HG_ETH_IP4, sizeof h->eth,
+                    sizeof h->eth + sizeof h->ip, HG_PROTO_UDP);
+}

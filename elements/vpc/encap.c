@@ -66,6 +66,7 @@ struct encap {
     const struct hg_tunnel_store *store;
     const struct hg_inventory *inventory;
     struct outer outer[2][2]; /* Over IPv4 or IPv6; GRE without or with key. */
+    bool is_straight;         /* Most packets go the straight way. */
 };
 
 enum { OUT, TOO_BIG };
@@ -224,6 +225,16 @@ make_outer(struct encap *self, const struct hg_addr *local, bool has_key)
     hg_tunnel_form_init(&outer->form, &outer->header);
 }
 
+/* Whether headers over IPv4 are those of struct straight. */
+static bool
+is_straight(const struct encap *self)
+{
+    return hg_tunnel_is_udp(self->format) && self->is_ethernet &&
+           self->local4 && self->preserve == PRESERVE_NO &&
+           self->df == DF_SET && !self->eni_options && !self->has_gwlb &&
+           !wants_checksum(self, 4);
+}
+
 static bool
 encap_start(void *self_, struct hg_error *error)
 {
@@ -244,6 +255,7 @@ encap_start(void *self_, struct hg_error *error)
                                        "'preserve = true'; with several, "
                                        "'decap' says which");
     }
+    self->is_straight = is_straight(self);
     self->inventory = hg_service(self, self->mapping, "inventory");
     return tunnel_networks_resolve(&self->network, self->inventory, error);
 }
@@ -300,12 +312,21 @@ outer_tos(const struct encap *self, const struct hg_packet *p)
     return (uint8_t)((self->has_dscp ? self->dscp << 2 : tos & 0xfc) | ecn);
 }
 
-static const struct hg_mac *
-given_or(const struct hg_mac *given, const struct hg_mac *inner)
+static bool
+is_given(const struct hg_mac *mac)
 {
     static const struct hg_mac none;
 
-    return memcmp(given, &none, sizeof none) ? given : inner;
+    return memcmp(mac, &none, sizeof none) != 0;
+}
+
+static uint16_t
+source_port(const struct encap *self, uint32_t hash)
+{
+    struct hg_port_range r = self->source_ports;
+    uint32_t n_ports = (uint32_t)(r.high - r.low) + 1;
+
+    return (uint16_t)(r.low + ((uint64_t)hash * n_ports >> 32));
 }
 
 /* Fills in what depends on the packet. */
@@ -313,20 +334,17 @@ static void
 set_outer(struct encap *self, struct hg_packet *p, struct hg_tunnel_header *h)
 {
     const struct hg_eth *eth = hg_packet_eth(p);
-    uint32_t n_ports =
-        (uint32_t)(self->source_ports.high - self->source_ports.low) + 1;
     uint32_t hash = hg_packet_hash(p);
 
-    h->src_mac = *given_or(&self->src_mac, &eth->src);
-    h->dst_mac = *given_or(&self->dst_mac, &eth->dst);
+    h->src_mac = is_given(&self->src_mac) ? self->src_mac : eth->src;
+    h->dst_mac = is_given(&self->dst_mac) ? self->dst_mac : eth->dst;
     h->ttl = self->ttl ? self->ttl : hg_packet_ttl(p);
     if (!h->ttl)
         h->ttl = 64; /* Not IP inside; RFC 1700, "IP TIME TO LIVE". */
     h->tos = outer_tos(self, p);
     h->df = has_df(self, p);
     h->id = h->df ? 0 : self->id++; /* RFC 6864 4.1 */
-    h->sport =
-        (uint16_t)(self->source_ports.low + ((uint64_t)hash * n_ports >> 32));
+    h->sport = source_port(self, hash);
     h->flow_id = self->flow_ids ? (uint8_t)(hash >> 24) : 0;
     h->gwlb_cookie = hash;
     h->sequence = self->sequence;
@@ -441,19 +459,97 @@ encap_packet(struct encap *self, struct hg_packet *p)
     return OUT;
 }
 
+/* ---- The straight way ------------------------------------------------- */
+
+/* What the packets of a batch have in common that get GENEVE or VXLAN over
+ * IPv4 and nothing that depends on more than the packet (is_straight()). */
+struct straight {
+    struct hg_tunnel_stamp stamp;
+    uint32_t max_len; /* Of the frame; 0: none goes this way. */
+    bool has_src_mac;
+    bool has_dst_mac;
+    bool has_network; /* Of 'vpc'. */
+    uint32_t vpc;
+    uint32_t network;
+};
+
+static void
+begin_straight(const struct encap *self, struct straight *s)
+{
+    const struct outer *outer = &self->outer[0][1];
+    uint32_t max = UINT16_MAX;
+
+    s->max_len = 0;
+    if (!self->is_straight || !self->ttl)
+        return;
+    if (self->mtu && self->mtu < max)
+        max = self->mtu;
+    if (max > outer->form.overhead)
+        s->max_len = max - outer->form.overhead;
+    s->has_src_mac = is_given(&self->src_mac);
+    s->has_dst_mac = is_given(&self->dst_mac);
+    s->has_network = false;
+    hg_tunnel_stamp_init(&s->stamp, &outer->form, self->ttl);
+}
+
+/* Most packets of a batch are of one VPC. */
+static bool
+same_network(const struct encap *self, const struct hg_packet *p,
+             struct straight *s)
+{
+    if (s->has_network && s->vpc == p->vpc)
+        return true;
+    s->vpc = p->vpc;
+    s->has_network = find_network(self, p, &s->network);
+    return s->has_network;
+}
+
+/* Does what encap_packet() would do, or returns false and nothing is done:
+ * for packets to an IPv4 host that are whole frames with room before them. */
+static bool
+go_straight(const struct encap *self, struct hg_packet *p, struct straight *s)
+{
+    const struct hg_addr *dst = &self->remote;
+    struct hg_tunnel_own own;
+    const struct hg_eth *eth;
+
+    if (!dst->family && p->dst_eni)
+        dst = &p->dst_eni->host;
+    if (dst->family != 4 || p->wire_len > s->max_len || p->len < sizeof *eth ||
+        p->flags & HG_PACKET_NEEDS_CSUM ||
+        hg_packet_headroom(p) < HG_TUNNEL_STAMP_LEN ||
+        !same_network(self, p, s))
+        return false;
+    eth = (const struct hg_eth *)p->data;
+    own.src_mac = s->has_src_mac ? self->src_mac : eth->src;
+    own.dst_mac = s->has_dst_mac ? self->dst_mac : eth->dst;
+    own.dst = hg_addr_ip4(dst);
+    own.tos = outer_tos(self, p);
+    own.network = s->network;
+    own.sport = source_port(self, hg_packet_hash(p));
+    hg_tunnel_stamp_push(&s->stamp, p, &own);
+    return true;
+}
+
 static void
 encap_batch(struct encap *self, struct hg_batch *batch)
 {
     int16_t verdict[HG_BATCH_MAX];
+    struct straight straight;
+    unsigned i, n_straight = 0;
     int differs = 0;
-    unsigned i;
 
+    begin_straight(self, &straight);
     for (i = 0; i < batch->n; i++)
         __builtin_prefetch(batch->p[i]->dst_eni);
     for (i = 0; i < batch->n; i++) {
-        verdict[i] = (int16_t)encap_packet(self, batch->p[i]);
+        bool done = go_straight(self, batch->p[i], &straight);
+
+        n_straight += done;
+        verdict[i] = (int16_t)(done ? OUT : encap_packet(self, batch->p[i]));
         differs |= verdict[i];
     }
+    self->encapsulated.n += n_straight;
     if (differs)
         hg_route(self, batch, verdict);
     else

@@ -146,6 +146,13 @@ HG_API void hg_packet_parse(struct hg_packet *);
 HG_API void hg_packet_parse_l3(struct hg_packet *, uint16_t ether_type,
                                uint16_t l3_offset);
 
+/* Bytes free before the frame. */
+static inline uint32_t
+hg_packet_headroom(const struct hg_packet *p)
+{
+    return (uint32_t)(p->data - (const uint8_t *)(p + 1));
+}
+
 /* Makes 'n' bytes of room before the frame and returns the new first byte;
  * moves the frame inside its slot if the headroom is short, and returns NULL
  * if the slot cannot hold it (the packet is unchanged then).  len and

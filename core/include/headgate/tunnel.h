@@ -221,6 +221,43 @@ HG_API bool hg_tunnel_form_push(struct hg_packet *,
                                 const struct hg_tunnel_form *,
                                 const struct hg_tunnel_header *);
 
+/* The same for packets that differ by little: GENEVE without options or VXLAN
+ * over IPv4 that may not be fragmented, UDP without checksum, Ethernet inside.
+ * The stamp is all of the headers but what is a packet's own. */
+struct hg_tunnel_stamp {
+    struct hg_tunnel_stamp_header {
+        struct hg_eth eth;
+        struct hg_ipv4 ip;
+        struct hg_udp udp;
+        hg_be32 flags_type;
+        hg_be32 vni_reserved;
+    } header;
+    uint32_t ip_sum; /* IPv4 header: the sum of what is here. */
+};
+
+enum { HG_TUNNEL_STAMP_LEN = sizeof(struct hg_tunnel_stamp_header) };
+
+/* Host order. */
+struct hg_tunnel_own {
+    struct hg_mac src_mac;
+    struct hg_mac dst_mac;
+    uint32_t dst;
+    uint32_t network;
+    uint16_t sport;
+    uint8_t tos;
+};
+
+/* 'form' has to be one of the kind above. */
+HG_API void hg_tunnel_stamp_init(struct hg_tunnel_stamp *,
+                                 const struct hg_tunnel_form *form,
+                                 uint8_t ttl);
+
+/* Does what hg_tunnel_form_push() does, to a packet with headroom for the
+ * stamp that will not be longer than 65,535 bytes. */
+HG_API void hg_tunnel_stamp_push(const struct hg_tunnel_stamp *,
+                                 struct hg_packet *,
+                                 const struct hg_tunnel_own *);
+
 /* ---- Headers kept aside ----------------------------------------------- */
 
 /* A ring of headers that were taken off, each found by a number that the
