@@ -95,7 +95,7 @@ parse_ip(const struct hg_packet *p, struct hg_tunnel_view *view,
     if (ip4) {
         unsigned header_len = hg_ipv4_header_len(ip4);
 
-        if (hg_checksum_fold(hg_checksum_add(0, ip4, header_len)))
+        if (!hg_checksum_ipv4_ok(ip4, header_len))
             return HG_TUNNEL_IP_CHECKSUM;
         len = hg_get16(ip4->total_length);
         if (len < header_len)
@@ -381,8 +381,9 @@ parse_tags(const struct hg_packet *p, enum hg_tunnel_format format,
 }
 
 enum hg_tunnel_status
-hg_tunnel_parse(const struct hg_packet *p, const struct hg_tunnel_rules *rules,
-                struct hg_tunnel_view *view)
+tunnel_parse_any(const struct hg_packet *p,
+                 const struct hg_tunnel_rules *rules,
+                 struct hg_tunnel_view *view)
 {
     enum hg_tunnel_status status;
     struct span s;
@@ -407,6 +408,73 @@ hg_tunnel_parse(const struct hg_packet *p, const struct hg_tunnel_rules *rules,
     return HG_TUNNEL_OK;
 }
 
+/* Whether the first word is that of a header with nothing unusual. */
+static inline bool
+is_usual_word(enum hg_tunnel_format format, uint32_t word)
+{
+    const uint32_t but_critical = ~(uint32_t)(0x7f << 16);
+
+    if (format == HG_TUNNEL_GENEVE) /* Version 0, no options, no control. */
+        return (word & but_critical) == HG_ETH_TEB;
+    return format == HG_TUNNEL_VXLAN && word & VXLAN_I;
+}
+
+/* The straight way of most packets, which finds what tunnel_parse_any() would
+ * find: a whole frame in GENEVE without options or VXLAN, over UDP without
+ * checksum and IPv4 without options or tags.  False if this is another one,
+ * or if anything is wrong with it. */
+static bool
+parse_usual(const struct hg_packet *p, const struct hg_tunnel_rules *rules,
+            struct hg_tunnel_view *view)
+{
+    enum { WANTED = HG_PACKET_IP4 | HG_PACKET_L4 };
+    const struct hg_tunnel_stamp_header *h =
+        (const struct hg_tunnel_stamp_header *)p->data;
+    uint32_t ip_len, end;
+
+    if ((p->flags & (WANTED | HG_PACKET_FRAGMENT)) != WANTED ||
+        p->protocol != HG_PROTO_UDP || p->l3_offset != sizeof h->eth ||
+        p->l4_offset != sizeof h->eth + sizeof h->ip || p->len < sizeof *h)
+        return false;
+    ip_len = hg_get16(h->ip.total_length);
+    end = p->l4_offset + hg_get16(h->udp.length);
+    if (hg_get16(h->udp.dport) != rules->port || hg_get16(h->udp.checksum) ||
+        p->l3_offset + ip_len > p->len || end > p->l3_offset + ip_len ||
+        end < sizeof *h + sizeof(struct hg_eth) ||
+        !is_usual_word(rules->format, hg_get32(h->flags_type)) ||
+        rules->gwlb || !is_local(p, rules->local) ||
+        !hg_checksum_ipv4_ok(&h->ip, sizeof h->ip))
+        return false;
+    *view = (struct hg_tunnel_view){
+        .tunnel_offset = sizeof *h - sizeof(struct geneve),
+        .inner_offset = sizeof *h,
+        .inner_end = end,
+        .network = hg_get32(h->vni_reserved) >> 8,
+        .ether_type = rules->format == HG_TUNNEL_GENEVE ? HG_ETH_TEB : 0,
+        .tos = h->ip.tos,
+        .is_ethernet = true,
+        .src.family = 4};
+    memcpy(view->src.byte, &h->ip.src, sizeof h->ip.src);
+    return true;
+}
+
+enum hg_tunnel_status
+hg_tunnel_parse(const struct hg_packet *p, const struct hg_tunnel_rules *rules,
+                struct hg_tunnel_view *view)
+{
+    return parse_usual(p, rules, view) ? HG_TUNNEL_OK
+                                       : tunnel_parse_any(p, rules, view);
+}
+
+/* hg_packet_pull() of what will be parsed anew. */
+static void
+pull(struct hg_packet *p, uint32_t n)
+{
+    p->data += n;
+    p->len -= n;
+    p->wire_len -= n;
+}
+
 void
 hg_tunnel_pull(struct hg_packet *p, const struct hg_tunnel_view *view)
 {
@@ -415,15 +483,16 @@ hg_tunnel_pull(struct hg_packet *p, const struct hg_tunnel_view *view)
     uint8_t macs[MACS];
 
     p->flags &= ~(uint32_t)HG_PACKET_NEEDS_CSUM;
-    if (view->inner_end < p->len)
-        hg_packet_trim(p, view->inner_end);
+    if (view->inner_end < p->len) {
+        p->wire_len -= p->len - view->inner_end;
+        p->len = view->inner_end;
+    }
     if (view->is_ethernet && !is_tag) {
-        hg_packet_pull(p, view->inner_offset);
+        pull(p, view->inner_offset);
     } else {
         memcpy(macs, p->data, MACS);
-        hg_packet_pull(p,
-                       view->inner_offset -
-                           (is_tag ? MACS : (uint32_t)sizeof(struct hg_eth)));
+        pull(p, view->inner_offset -
+                    (is_tag ? MACS : (uint32_t)sizeof(struct hg_eth)));
         memcpy(p->data, macs, MACS);
         if (!is_tag)
             hg_store16(p->data + MACS, view->ether_type);

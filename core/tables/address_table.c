@@ -1,5 +1,6 @@
 /* address_table.c: see address_table.h. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "../graph_internal.h"
 #include "address_table.h"
@@ -23,12 +24,27 @@ hash_ip6(uint32_t vpc, const struct hg_addr *addr)
     return (uint32_t)XXH3_64bits_withSeed(addr->byte, 16, vpc);
 }
 
+static uint64_t
+key4(uint32_t vpc, const struct hg_addr *addr)
+{
+    return (uint64_t)vpc << 32 | hg_addr_ip4(addr);
+}
+
+static uint64_t
+key_of(const struct ip4_slot *slot)
+{
+    uint64_t key;
+
+    memcpy(&key, slot->key, sizeof key);
+    return key;
+}
+
 /* Where the search for an IPv4 key begins: the finaliser of splitmix64,
  * scaled to the number of slots. */
 static size_t
-home_of(const struct address_table *t, uint32_t vpc, uint32_t ip)
+home_of(const struct address_table *t, uint64_t key)
 {
-    uint64_t x = ((uint64_t)vpc << 32 | ip) + UINT64_C(0x9e3779b97f4a7c15);
+    uint64_t x = key + UINT64_C(0x9e3779b97f4a7c15);
 
     x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
@@ -43,12 +59,18 @@ next_slot(const struct address_table *t, size_t at)
 
 /* The slot of the key, or the free one where it would go, from 'at' on. */
 static struct ip4_slot *
-probe(const struct address_table *t, size_t at, uint32_t vpc, uint32_t ip)
+probe(const struct address_table *t, size_t at, uint64_t key)
 {
-    while (t->slots[at].value &&
-           (t->slots[at].ip != ip || t->slots[at].vpc != vpc))
+    while (t->slots[at].value && key_of(&t->slots[at]) != key)
         at = next_slot(t, at);
     return &t->slots[at];
+}
+
+/* The value + 1 of a slot if it has this key, else 0. */
+static uint32_t
+value_if(const struct ip4_slot *slot, uint64_t key)
+{
+    return slot->value & -(uint32_t)(key_of(slot) == key);
 }
 
 /* Slots that are looked at together; they are in at most two cache lines. */
@@ -58,25 +80,21 @@ enum { WINDOW = 4 };
  * the first slots are compared without branches; behind a free one the key
  * cannot be. */
 static uint32_t
-find_from(const struct address_table *t, size_t home, uint32_t vpc,
-          uint32_t ip)
+find_from(const struct address_table *t, size_t home, uint64_t key)
 {
     const struct ip4_slot *slot = &t->slots[home];
     uint32_t value = 0;
-    unsigned i;
 
-    for (i = 0; i < WINDOW && home + WINDOW <= t->n_slots; i++) {
-        uint32_t differs = (slot[i].ip ^ ip) | (slot[i].vpc ^ vpc);
-
-        value |= slot[i].value & -(uint32_t)!differs;
-    }
-    return value ? value : probe(t, home, vpc, ip)->value;
+    if (home + WINDOW <= t->n_slots)
+        value = value_if(&slot[0], key) | value_if(&slot[1], key) |
+                value_if(&slot[2], key) | value_if(&slot[3], key);
+    return value ? value : probe(t, home, key)->value;
 }
 
 static struct ip4_slot *
-slot_of(const struct address_table *t, uint32_t vpc, uint32_t ip)
+slot_of(const struct address_table *t, uint64_t key)
 {
-    return probe(t, home_of(t, vpc, ip), vpc, ip);
+    return probe(t, home_of(t, key), key);
 }
 
 /* Half as large again: between half and three quarters are in use. */
@@ -90,7 +108,7 @@ grow(struct address_table *t)
     bigger.slots = large_alloc(bigger.n_slots * sizeof *bigger.slots);
     for (i = 0; i < t->n_slots; i++)
         if (t->slots[i].value)
-            *slot_of(&bigger, t->slots[i].vpc, t->slots[i].ip) = t->slots[i];
+            *slot_of(&bigger, key_of(&t->slots[i])) = t->slots[i];
     large_free(t->slots, t->n_slots * sizeof *t->slots);
     *t = bigger;
 }
@@ -100,11 +118,14 @@ address_table_add(struct address_table *t, uint32_t vpc,
                   const struct hg_addr *addr, uint32_t value)
 {
     if (addr->family == 4) {
-        uint32_t ip = hg_addr_ip4(addr);
+        uint64_t key = key4(vpc, addr);
+        struct ip4_slot *slot;
 
         if (t->n_used * 4 >= t->n_slots * 3)
             grow(t);
-        *slot_of(t, vpc, ip) = (struct ip4_slot){vpc, ip, value + 1};
+        slot = slot_of(t, key);
+        memcpy(slot->key, &key, sizeof key);
+        slot->value = value + 1;
         t->n_used++;
         return;
     }
@@ -142,13 +163,13 @@ remove_ip4(struct address_table *t, struct ip4_slot *slot)
         at = next_slot(t, at);
         if (!t->slots[at].value)
             break;
-        home = home_of(t, t->slots[at].vpc, t->slots[at].ip);
+        home = home_of(t, key_of(&t->slots[at]));
         if ((at + n - home) % n >= (at + n - hole) % n) {
             t->slots[hole] = t->slots[at];
             hole = at;
         }
     }
-    t->slots[hole] = (struct ip4_slot){0, 0, 0};
+    t->slots[hole] = (struct ip4_slot){{0, 0}, 0};
     t->n_used--;
 }
 
@@ -174,7 +195,7 @@ address_table_remove(struct address_table *t, uint32_t vpc,
                      const struct hg_addr *addr)
 {
     if (addr->family == 4 && t->n_slots) {
-        struct ip4_slot *slot = slot_of(t, vpc, hg_addr_ip4(addr));
+        struct ip4_slot *slot = slot_of(t, key4(vpc, addr));
 
         if (slot->value)
             remove_ip4(t, slot);
@@ -193,7 +214,7 @@ address_table_find(const struct address_table *t, uint32_t vpc,
     uint32_t i;
 
     if (addr->family == 4)
-        return t->n_slots ? slot_of(t, vpc, hg_addr_ip4(addr))->value - 1
+        return t->n_slots ? slot_of(t, key4(vpc, addr))->value - 1
                           : HASH_INDEX_END;
     i = addr->family == 6 ? find_ip6(t, vpc, addr) : HASH_INDEX_END;
     return i == HASH_INDEX_END ? i : t->six[i].value;
@@ -204,7 +225,7 @@ address_table_prefetch(const struct address_table *t, uint32_t vpc,
                        const struct hg_addr *addr)
 {
     if (addr->family == 4 && t->n_slots)
-        __builtin_prefetch(&t->slots[home_of(t, vpc, hg_addr_ip4(addr))]);
+        __builtin_prefetch(&t->slots[home_of(t, key4(vpc, addr))]);
     else if (addr->family == 6)
         hash_index_prefetch(&t->by_six, hash_ip6(vpc, addr));
 }
@@ -219,7 +240,7 @@ address_table_find_batch(const struct address_table *t, unsigned n,
 
     for (i = 0; i < n; i++) {
         if (addr[i].family == 4 && t->n_slots) {
-            home[i] = home_of(t, vpc[i], hg_addr_ip4(&addr[i]));
+            home[i] = home_of(t, key4(vpc[i], &addr[i]));
             __builtin_prefetch(&t->slots[home[i]]);
             __builtin_prefetch(&t->slots[home[i] + WINDOW - 1].value);
         } else {
@@ -227,10 +248,9 @@ address_table_find_batch(const struct address_table *t, unsigned n,
         }
     }
     for (i = 0; i < n; i++)
-        value[i] =
-            addr[i].family == 4 && t->n_slots
-                ? find_from(t, home[i], vpc[i], hg_addr_ip4(&addr[i])) - 1
-                : address_table_find(t, vpc[i], &addr[i]);
+        value[i] = addr[i].family == 4 && t->n_slots
+                       ? find_from(t, home[i], key4(vpc[i], &addr[i])) - 1
+                       : address_table_find(t, vpc[i], &addr[i]);
 }
 
 size_t

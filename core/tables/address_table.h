@@ -13,9 +13,8 @@
 #include "hash_index.h"
 
 struct ip4_slot {
-    uint32_t vpc;
-    uint32_t ip;
-    uint32_t value; /* + 1; 0: free. */
+    uint32_t key[2]; /* VPC and address, loaded and stored as one word. */
+    uint32_t value;  /* + 1; 0: free. */
 };
 
 struct ip6_record {

@@ -7,14 +7,22 @@
  * congestion marks, and where the headers are kept for Encap. */
 #include "tunnel_networks.h"
 
-/* The packets of a batch whose ENIs are looked up. */
+/* The packets of a batch whose ENIs are looked up, those of source and
+ * destination in turns. */
+enum { FROM, TO, N_ENDS };
+
 struct lookups {
-    struct hg_addr src[HG_BATCH_MAX];
-    struct hg_addr dst[HG_BATCH_MAX];
-    const struct hg_eni *from[HG_BATCH_MAX];
-    const struct hg_eni *to[HG_BATCH_MAX];
-    uint32_t vpc[HG_BATCH_MAX];
+    struct hg_addr addr[HG_BATCH_MAX][N_ENDS];
+    const struct hg_eni *eni[HG_BATCH_MAX][N_ENDS];
+    uint32_t vpc[HG_BATCH_MAX][N_ENDS];
     uint16_t at[HG_BATCH_MAX]; /* Where in the batch. */
+};
+
+/* What find_vpc() said last; most packets of a batch are of one network. */
+struct known_network {
+    bool found;
+    uint32_t number;
+    uint32_t vpc;
 };
 
 struct decap {
@@ -244,8 +252,23 @@ preserve(struct decap *self, struct hg_packet *p,
     memcpy(p->meta + self->meta, &number, sizeof number);
 }
 
+static bool
+find_same_vpc(const struct decap *self, struct hg_packet *p, uint32_t number,
+              struct known_network *known)
+{
+    if (known->found && known->number == number) {
+        p->vpc = known->vpc;
+        return true;
+    }
+    known->found = find_vpc(self, p, number);
+    known->number = number;
+    known->vpc = p->vpc;
+    return known->found;
+}
+
 static int
-take_off(struct decap *self, struct hg_packet *p, struct hg_tunnel_view *view)
+take_off(struct decap *self, struct hg_packet *p, struct hg_tunnel_view *view,
+         struct known_network *known)
 {
     enum hg_tunnel_status status = hg_tunnel_parse(p, &self->rules, view);
     uint8_t tos;
@@ -257,14 +280,15 @@ take_off(struct decap *self, struct hg_packet *p, struct hg_tunnel_view *view)
     }
     if (status != HG_TUNNEL_OK)
         return hg_drop(reason_of(self, status));
-    if (!find_vpc(self, p, view->network))
+    if (!find_same_vpc(self, p, view->network, known))
         return hg_drop(&self->unknown_network);
     if (self->preserve)
         preserve(self, p, view);
     hg_tunnel_pull(p, view);
     p->src_eni = NULL;
     p->dst_eni = NULL;
-    if (!hg_packet_is_ip(p) || !view->src.family)
+    /* No mark outside changes nothing inside: RFC 6040 4.2. */
+    if (!(view->tos & 3) || !hg_packet_is_ip(p))
         return OUT;
     tos = hg_packet_tos(p);
     ecn = hg_ecn_decapsulate(tos, view->tos);
@@ -366,16 +390,17 @@ identify_batch(struct decap *self, struct hg_batch *batch, int16_t *verdict)
 
     for (i = 0; i < batch->n; i++)
         if (verdict[i] == OUT) {
-            end_addresses(batch->p[i], &l->src[n], &l->dst[n]);
-            l->vpc[n] = batch->p[i]->vpc;
+            end_addresses(batch->p[i], &l->addr[n][FROM], &l->addr[n][TO]);
+            l->vpc[n][FROM] = l->vpc[n][TO] = batch->p[i]->vpc;
             l->at[n++] = (uint16_t)i;
         }
-    hg_inventory_find_batch(self->inventory, n, l->vpc, l->src, l->from);
-    hg_inventory_find_batch(self->inventory, n, l->vpc, l->dst, l->to);
+    hg_inventory_find_batch(self->inventory, n * N_ENDS, l->vpc[0], l->addr[0],
+                            l->eni[0]);
     for (i = 0; i < n; i++) {
         unsigned at = l->at[i];
-        hg_counter *reason = identify(self, batch->p[at], &self->view[at],
-                                      &l->src[i], l->from[i], l->to[i]);
+        hg_counter *reason =
+            identify(self, batch->p[at], &self->view[at], &l->addr[i][FROM],
+                     l->eni[i][FROM], l->eni[i][TO]);
 
         if (reason)
             verdict[at] = (int16_t)hg_drop(reason);
@@ -385,11 +410,13 @@ identify_batch(struct decap *self, struct hg_batch *batch, int16_t *verdict)
 static void
 decap_batch(struct decap *self, struct hg_batch *batch)
 {
+    struct known_network known = {.found = false};
     int16_t verdict[HG_BATCH_MAX];
     unsigned n_out = 0, i;
 
     for (i = 0; i < batch->n; i++)
-        verdict[i] = (int16_t)take_off(self, batch->p[i], &self->view[i]);
+        verdict[i] =
+            (int16_t)take_off(self, batch->p[i], &self->view[i], &known);
     if (self->inventory)
         identify_batch(self, batch, verdict);
     for (i = 0; i < batch->n; i++)

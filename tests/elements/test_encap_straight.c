@@ -138,30 +138,60 @@ TEST(which_way_a_packet_takes_shows_in_no_byte)
 
 /* ---- Batches ---------------------------------------------------------- */
 
-TEST(each_packet_of_a_batch_has_the_network_of_its_own_vpc)
+/* Packets of these VPCs, in one batch. */
+static void
+push_batch(struct bench *b, const uint32_t *vpc, unsigned n)
 {
-    static const uint32_t vpc[] = {5, 5, 9, 1 << 24, 9, 5, 0, 0, 1 << 24, 7};
-    enum { N = sizeof vpc / sizeof *vpc };
-    struct bench *b = bench_load("TestSource in {} TestSink out {}\n"
-                                 "Encap dut { format = geneve\n"
-                                 "    local = 192.0.2.1  remote = 192.0.2.2 "
-                                 "}\n"
-                                 "connect(\"in -> dut -> out\")\n");
-    struct hg_packet *packets[N];
+    struct hg_packet *packets[HG_BATCH_MAX];
     unsigned i;
 
-    for (i = 0; i < N; i++) {
+    for (i = 0; i < n; i++) {
         packets[i] = make(b, "udp 10.0.0.5:1 > 10.0.0.6:2", PLAIN);
         packets[i]->time_ns = BENCH_START;
         packets[i]->vpc = vpc[i];
     }
     bench_advance(b, 0);
     hg_graph_inject(bench_graph(b), hg_graph_find(bench_graph(b), "in"), 0,
-                    packets, N);
+                    packets, n);
     hg_graph_dispatch(bench_graph(b));
-    CHECK_EQ(bench_counter(b, "bad_network"), 2); /* More than 24 bits. */
+}
+
+#define ENCAP                                                                 \
+    "Encap e { format = geneve  local = 192.0.2.1  remote = 192.0.2.2 }\n"
+
+TEST(each_packet_of_a_batch_has_the_network_of_its_own_vpc)
+{
+    static const uint32_t vpc[] = {5, 5, 9, 1 << 24, 9, 5, 0, 0, 1 << 24, 7};
+    enum { N = sizeof vpc / sizeof *vpc };
+    struct bench *b =
+        bench_load("TestSource in {} TestSink out {}\n" ENCAP
+                   "Counter dut {}\nconnect(\"in -> e -> dut -> out\")\n");
+    unsigned i;
+
+    push_batch(b, vpc, N);
+    CHECK_EQ(bench_counter(b, "packets"), N - 2); /* More than 24 bits. */
     for (i = 0; i < N; i++)
         if (vpc[i] < 1 << 24)
             CHECK_EQ(hg_load32(bench_take(b, "out")->data + 46), vpc[i] << 8);
+    bench_destroy(b);
+}
+
+TEST(each_packet_of_a_batch_has_the_vpc_of_its_own_network)
+{
+    static const uint32_t vpc[] = {5, 5, 9, 6, 9, 5, 0, 0, 6, 6, 7};
+    enum { N = sizeof vpc / sizeof *vpc };
+    struct bench *b =
+        bench_load("TestSource in {} TestSink out {}\n" ENCAP
+                   "Decap dut { format = geneve\n"
+                   "    network 5 { vpc = 50 }\n    network 7 { vpc = 70 }\n"
+                   "    network 9 { vpc = 90 }\n    network 0 { vpc = 3 } }\n"
+                   "connect(\"in -> e -> dut -> out\")\n");
+    unsigned i;
+
+    push_batch(b, vpc, N);
+    CHECK_EQ(bench_counter(b, "unknown_network"), 3);
+    for (i = 0; i < N; i++)
+        if (vpc[i] != 6)
+            CHECK_EQ(bench_take(b, "out")->vpc, vpc[i] ? vpc[i] * 10 : 3);
     bench_destroy(b);
 }

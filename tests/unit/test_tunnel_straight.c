@@ -1,0 +1,132 @@
+/* test_tunnel_straight.c: hg_tunnel_parse() has a straight way for most
+ * packets and one for all of them; both find the same. */
+#include <headgate/tunnel.h>
+
+#include "notation.h"
+#include "test.h"
+#include "tunnel_wire.h"
+
+#define IP4 .ttl = 64, .src = {4, {192, 0, 2, 2}}, .dst = {4, {192, 0, 2, 1}}
+#define IP6 .ttl = 64, .src = {6, {[15] = 2}}, .dst = {6, {[15] = 1}}
+#define ETHERNET .is_ethernet = true, .network = 42
+
+static const struct hg_tunnel_header headers[] = {
+    {HG_TUNNEL_GENEVE, IP4, ETHERNET, .dport = HG_PORT_GENEVE},
+    {HG_TUNNEL_GENEVE, IP4, .network = 42, .dport = HG_PORT_GENEVE},
+    {HG_TUNNEL_GENEVE, IP4, ETHERNET, .dport = HG_PORT_GENEVE,
+     .has_checksum = true},
+    {HG_TUNNEL_GENEVE, IP4, ETHERNET, .dport = HG_PORT_GENEVE, .has_eni = true,
+     .eni_class = HG_GENEVE_ENI_CLASS},
+    {HG_TUNNEL_GENEVE, IP6, ETHERNET, .dport = HG_PORT_GENEVE},
+    {HG_TUNNEL_VXLAN, IP4, ETHERNET, .dport = HG_PORT_VXLAN},
+    {HG_TUNNEL_GRE, IP4, ETHERNET, .has_key = true},
+};
+
+static struct hg_packet *
+make(struct hg_pool *pool, const struct hg_tunnel_header *header)
+{
+    struct hg_error error;
+    struct hg_packet *p = notation_parse(
+        pool, "udp 10.0.0.5:40000 > 203.0.113.9:53 len 12", &error);
+
+    REQUIRE(p && hg_tunnel_push(p, header));
+    return p;
+}
+
+/* Both ways of hg_tunnel_parse() must find the same; true if that is OK. */
+static bool
+both_find_the_same(struct hg_packet *p, const struct hg_tunnel_rules *rules)
+{
+    struct hg_tunnel_view view, any;
+    enum hg_tunnel_status status;
+
+    hg_packet_parse(p);
+    status = tunnel_parse_any(p, rules, &any);
+    if (!CHECK_EQ(hg_tunnel_parse(p, rules, &view), status) ||
+        status != HG_TUNNEL_OK)
+        return false;
+    CHECK_EQ(view.tunnel_offset, any.tunnel_offset);
+    CHECK_EQ(view.inner_offset, any.inner_offset);
+    CHECK_EQ(view.inner_end, any.inner_end);
+    CHECK_EQ(view.network, any.network);
+    CHECK_EQ(view.source_eni, any.source_eni);
+    CHECK_EQ(view.destination_eni, any.destination_eni);
+    CHECK_EQ(view.ether_type, any.ether_type);
+    CHECK_EQ(view.tos, any.tos);
+    CHECK_EQ(view.is_ethernet, any.is_ethernet);
+    CHECK_EQ(view.is_cut, any.is_cut);
+    CHECK_MEM(&view.src, &any.src, sizeof any.src);
+    return true;
+}
+
+/* The outer IPv4 header after a byte of it was changed. */
+static void
+set_header_checksum(uint8_t *ip)
+{
+    hg_store16(ip + 10, 0);
+    hg_store16(ip + 10, hg_checksum_fold(hg_checksum_add(0, ip, 20)));
+}
+
+/* Every value of every byte of the headers, with an IP checksum that takes
+ * part and one that does not. */
+static unsigned
+change_each_byte(struct hg_packet *p, const struct hg_tunnel_rules *rules)
+{
+    enum { LEN = 50, IP = 14, IP_END = 34 };
+    uint8_t before[LEN];
+    unsigned at, value, n_ok = 0;
+
+    memcpy(before, p->data, sizeof before);
+    for (at = 0; at < LEN; at++)
+        for (value = 0; value < 256; value++) {
+            p->data[at] = (uint8_t)value;
+            n_ok += both_find_the_same(p, rules);
+            if (at >= IP && at < IP_END) {
+                set_header_checksum(p->data + IP);
+                n_ok += both_find_the_same(p, rules);
+            }
+            memcpy(p->data, before, sizeof before);
+        }
+    return n_ok;
+}
+
+static unsigned
+cut_everywhere(struct hg_packet *p, const struct hg_tunnel_rules *rules)
+{
+    uint32_t whole = p->len;
+    unsigned n_ok = 0;
+
+    for (p->len = 0; p->len < whole; p->len++)
+        n_ok += both_find_the_same(p, rules);
+    return n_ok + both_find_the_same(p, rules);
+}
+
+TEST(the_straight_way_finds_what_the_other_one_does)
+{
+    enum { PLAIN, OURS, OTHERS, GWLB, PADDING, N_KINDS };
+    static struct hg_addr ours[] = {{4, {192, 0, 2, 1}}};
+    static struct hg_addr others[] = {{6, {0}}, {4, {192, 0, 2, 2}}};
+    static const struct hg_addr_list lists[N_KINDS] = {
+        [OURS] = {1, ours}, [OTHERS] = {2, others}};
+    struct hg_pool *pool = hg_pool_create(0);
+    unsigned i, kind, n_ok = 0;
+
+    for (i = 0; i < sizeof headers / sizeof *headers; i++)
+        for (kind = 0; kind < N_KINDS; kind++) {
+            const struct hg_tunnel_rules rules = {.format = headers[i].format,
+                                                  .port = headers[i].dport,
+                                                  .eni_class =
+                                                      HG_GENEVE_ENI_CLASS,
+                                                  .local = &lists[kind],
+                                                  .gwlb = kind == GWLB};
+            struct hg_packet *p = make(pool, &headers[i]);
+
+            if (kind == PADDING)
+                memset(hg_packet_put(p, 7), 0xee, 7);
+            n_ok += change_each_byte(p, &rules);
+            n_ok += cut_everywhere(p, &rules);
+            hg_packet_free(p);
+        }
+    CHECK(n_ok > 10000);
+    hg_pool_destroy(pool);
+}
