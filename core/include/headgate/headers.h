@@ -93,7 +93,8 @@ hg_be16_of(uint16_t v)
 {
     hg_be16 r;
 
-    hg_store16(r.b, v);
+    v = hg_swap16(v);
+    memcpy(&r, &v, sizeof r);
     return r;
 }
 
@@ -102,7 +103,8 @@ hg_be32_of(uint32_t v)
 {
     hg_be32 r;
 
-    hg_store32(r.b, v);
+    v = hg_swap32(v);
+    memcpy(&r, &v, sizeof r);
     return r;
 }
 
