@@ -259,17 +259,14 @@ hg_acl_list_remove(struct hg_acl_list *list, uint16_t number,
 }
 
 void
-hg_acl_list_compile(struct hg_acl_list *list, enum hg_acl_direction direction,
-                    const struct hg_rule *before, size_t n)
+hg_acl_list_compile(struct hg_acl_list *list, enum hg_acl_direction direction)
 {
-    struct hg_rule *rules = xcalloc(n + list->n, sizeof *rules);
+    struct hg_rule *rules = xcalloc(list->n + 1, sizeof *rules);
     size_t i;
 
-    if (n)
-        memcpy(rules, before, n * sizeof *rules);
     for (i = 0; i < list->n; i++) {
         const struct hg_acl_rule *from = &list->rule[i];
-        struct hg_rule *to = &rules[n + i];
+        struct hg_rule *to = &rules[i];
 
         hg_rule_init(to);
         to->family = from->cidr.addr.family;
@@ -280,7 +277,7 @@ hg_acl_list_compile(struct hg_acl_list *list, enum hg_acl_direction direction,
         to->icmp_code = from->icmp_code;
     }
     hg_rules_destroy(list->table);
-    list->table = hg_rules_create(rules, n + list->n, HG_RULES_AUTO);
+    list->table = hg_rules_create(rules, list->n, HG_RULES_AUTO);
     free(rules);
 }
 

@@ -25,6 +25,8 @@ hg_acl_set_uninit(struct hg_acl_set *set)
     }
     free(set->acl);
     free(set->exempt);
+    if (!set->lender)
+        hg_rules_destroy(set->exempt_table);
     *set = (struct hg_acl_set){.n = 0};
 }
 
@@ -34,6 +36,37 @@ hg_acl_set_exempt(struct hg_acl_set *set, const struct hg_rule *rule)
     set->exempt =
         xrealloc(set->exempt, (set->n_exempt + 1) * sizeof *set->exempt);
     set->exempt[set->n_exempt++] = *rule;
+}
+
+/* Marks by what a packet that this rule matches may be told. */
+static void
+add_hints(struct hg_acl_set *set, const struct hg_rule *rule)
+{
+    const struct hg_prefix *prefix = rule->src.len ? &rule->src : &rule->dst;
+    enum hg_acl_hint hint = rule->src.len ? HG_ACL_SRC : HG_ACL_DST;
+    uint32_t free_bits = prefix->len < 8 ? 255u >> prefix->len : 0;
+    uint32_t low = prefix->addr.byte[0] & ~free_bits, high = low | free_bits;
+
+    if (!prefix->len) {
+        hint = HG_ACL_SPORT;
+        low = rule->sport.low;
+        high = rule->sport.high;
+    }
+    for (; low <= high; low++)
+        set->hint[low & 255] |= (uint8_t)hint;
+}
+
+static void
+compile_exempt(struct hg_acl_set *set)
+{
+    size_t i;
+
+    memset(set->hint, 0, sizeof set->hint);
+    for (i = 0; i < set->n_exempt; i++)
+        add_hints(set, &set->exempt[i]);
+    hg_rules_destroy(set->exempt_table);
+    set->exempt_table =
+        hg_rules_create(set->exempt, set->n_exempt, HG_RULES_AUTO);
 }
 
 uint32_t
@@ -134,8 +167,7 @@ compile(struct hg_acl_set *set, uint32_t acl, unsigned direction)
     if (set->lender)
         list->table = set->lender->acl[acl].list[direction].table;
     else
-        hg_acl_list_compile(list, (enum hg_acl_direction)direction,
-                            set->exempt, set->n_exempt);
+        hg_acl_list_compile(list, (enum hg_acl_direction)direction);
 }
 
 void
@@ -143,6 +175,8 @@ hg_acl_set_compile(struct hg_acl_set *set)
 {
     uint32_t i;
 
+    if (!set->lender)
+        compile_exempt(set);
     for (i = 0; i < set->n; i++) {
         compile(set, i, HG_ACL_INBOUND);
         compile(set, i, HG_ACL_OUTBOUND);
@@ -169,9 +203,10 @@ hg_acl_set_borrow(struct hg_acl_set *set, const struct hg_acl_set *lender)
     unsigned d;
 
     *set = (struct hg_acl_set){.n = lender->n,
-                               .n_exempt = lender->n_exempt,
+                               .exempt_table = lender->exempt_table,
                                .quota = lender->quota,
                                .lender = lender};
+    memcpy(set->hint, lender->hint, sizeof set->hint);
     set->acl = xcalloc(set->n + 1, sizeof *set->acl);
     for (i = 0; i < set->n; i++) {
         set->acl[i].name = xstrdup(lender->acl[i].name);

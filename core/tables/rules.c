@@ -138,35 +138,69 @@ hg_rule_key_init(struct hg_rule_key *key, const struct hg_addr *src,
     key->at[HG_RULE_PROTOCOL] = protocol;
 }
 
-void
-hg_rule_key_of(const struct hg_packet *p, struct hg_rule_key *key)
+/* All bits, or none. */
+static inline uint32_t
+mask_if(bool yes)
 {
-    const struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
-    const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
-    const uint8_t *l4 = hg_packet_l4(p);
+    return -(uint32_t)yes;
+}
+
+/* What the transport header of an IP packet says, whose ICMP is protocol
+ * 'icmp'; by masks and not by branches, for protocols come mixed. */
+static inline void
+read_service(const struct hg_packet *p, uint8_t icmp, struct hg_rule_key *key)
+{
+    uint8_t protocol = p->protocol;
+    bool whole = p->flags & HG_PACKET_L4;
+    uint32_t ports = mask_if(
+        whole & ((protocol == HG_PROTO_TCP) | (protocol == HG_PROTO_UDP)));
+    uint32_t type = mask_if(whole & (protocol == icmp));
+    uint32_t word = hg_load32(p->data + (p->l4_offset & (ports | type)));
+    uint32_t first = word >> 16, second = word & 0xffff;
+
+    key->at[HG_RULE_PROTOCOL] = protocol;
+    key->at[HG_RULE_SPORT] = (first & ports) | (HG_RULE_NO_PORT & ~ports);
+    key->at[HG_RULE_SERVICE] = (second & ports) |
+                               ((HG_RULE_ICMP | first) & type) |
+                               (HG_RULE_NO_SERVICE & ~(ports | type));
+}
+
+static inline __attribute__((always_inline)) void
+key_of(const struct hg_packet *p, struct hg_rule_key *key)
+{
+    const uint8_t *l3 = hg_packet_l3(p);
+    uint32_t flags = p->flags;
     unsigned i;
 
     memset(key, 0, sizeof *key);
-    if (ip4) {
+    if (flags & HG_PACKET_IP4) {
         key->family = 4;
-        key->at[HG_RULE_SRC] = hg_get32(ip4->src);
-        key->at[HG_RULE_DST] = hg_get32(ip4->dst);
-    } else if (ip6) {
+        key->at[HG_RULE_SRC] = hg_load32(l3 + offsetof(struct hg_ipv4, src));
+        key->at[HG_RULE_DST] = hg_load32(l3 + offsetof(struct hg_ipv4, dst));
+        read_service(p, HG_PROTO_ICMP, key);
+    } else if (flags & HG_PACKET_IP6) {
         key->family = 6;
-        for (i = 0; i < 4; i++) {
-            key->at[HG_RULE_SRC + i] = hg_load32(ip6->src + 4 * i);
-            key->at[HG_RULE_DST + i] = hg_load32(ip6->dst + 4 * i);
-        }
+        for (i = 0; i < 8; i++) /* The destination follows the source. */
+            key->at[HG_RULE_SRC + i] =
+                hg_load32(l3 + offsetof(struct hg_ipv6, src) + 4 * i);
+        read_service(p, HG_PROTO_ICMP6, key);
     }
-    key->at[HG_RULE_SPORT] = HG_RULE_NO_PORT;
-    key->at[HG_RULE_SERVICE] = HG_RULE_NO_SERVICE;
-    key->at[HG_RULE_PROTOCOL] = p->protocol;
-    if (!(p->flags & HG_PACKET_L4))
-        return;
-    if (p->protocol == HG_PROTO_TCP || p->protocol == HG_PROTO_UDP)
-        hg_rule_key_set_ports(key, hg_load16(l4), hg_load16(l4 + 2));
-    else if (hg_packet_icmp(p))
-        hg_rule_key_set_icmp(key, l4[0], l4[1]);
+}
+
+void
+hg_rule_keys_of(struct hg_packet *const *p, unsigned n,
+                struct hg_rule_key *keys)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        key_of(p[i], &keys[i]);
+}
+
+void
+hg_rule_key_of(const struct hg_packet *p, struct hg_rule_key *key)
+{
+    key_of(p, key);
 }
 
 struct hg_rule_key

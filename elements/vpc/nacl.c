@@ -222,58 +222,64 @@ pass_by(const struct hg_packet *p, hg_counter *why)
     return p->in_port;
 }
 
-/* Chooses the ACL of a packet, or decides without one: then *acl is NULL and
- * the verdict is returned. */
-static int
+#define NO_LIST UINT32_MAX
+
+static uint32_t
+decided(int16_t *verdict, int value)
+{
+    *verdict = (int16_t)value;
+    return NO_LIST;
+}
+
+/* Which list the packet is judged by: twice the ACL's number, plus the
+ * direction; or NO_LIST, and the verdict. */
+static inline uint32_t
 choose(struct nacl *self, struct hg_packet *p, const struct hg_rule_key *key,
-       struct hg_acl **acl)
+       int16_t *verdict)
 {
     bool inbound = p->in_port == HG_ACL_INBOUND;
-    uint32_t number = self->default_acl;
+    uint32_t acl = self->default_acl;
     const struct hg_subnet *own;
 
-    *acl = NULL;
     if (!key->family)
-        return pass_by(p, &self->not_filtered);
+        return decided(verdict, pass_by(p, &self->not_filtered));
     own = subnet_of(self, p, !inbound);
     if (stays(self, p, own, !inbound))
-        return pass_by(p, &self->same_subnet);
+        return decided(verdict, pass_by(p, &self->same_subnet));
     if (own) {
         const struct guard *g = guard_of(self, own);
 
         if (is_reserved(g, key, inbound ? HG_RULE_SRC : HG_RULE_DST))
-            return pass_by(p, &self->not_filtered);
-        number = g->acl;
+            return decided(verdict, pass_by(p, &self->not_filtered));
+        acl = g->acl;
     }
-    if (number == HG_ACL_NONE)
-        return hg_drop(&self->unknown_acl);
+    if (acl == HG_ACL_NONE)
+        return decided(verdict, hg_drop(&self->unknown_acl));
     if (p->flags & HG_PACKET_FRAGMENT_LATER &&
         self->fragments != FRAGMENTS_RULES)
-        return self->fragments == FRAGMENTS_ALLOW ? allow(self, p)
-                                                  : deny(self, p);
-    *acl = &self->set.acl[number];
-    return p->in_port;
+        return decided(verdict, self->fragments == FRAGMENTS_ALLOW
+                                    ? allow(self, p)
+                                    : deny(self, p));
+    if (hg_acl_set_exempts(&self->set, key))
+        return decided(verdict, pass_by(p, &self->not_filtered));
+    return 2 * acl + p->in_port;
 }
 
-/* The verdict that place 'found' of the packet's list gives. */
-static int
-judge(struct nacl *self, struct hg_packet *p, struct hg_acl *acl,
-      uint32_t found)
+/* The verdict that place 'found' of a list gives. */
+static inline int
+judge(struct nacl *self, struct hg_packet *p, uint32_t list, uint32_t found)
 {
+    struct hg_acl *acl = &self->set.acl[list / 2];
     struct hg_acl_rule *rule;
 
     if (found == HG_RULES_NONE) {
-        acl->final[p->in_port]++;
+        acl->final[list % 2]++;
         note_rule(self, p,
                   p->flags & HG_PACKET_IP4 ? HG_ACL_NUMBER_LAST4
                                            : HG_ACL_NUMBER_LAST6);
         return deny(self, p);
     }
-    if (found < self->set.n_exempt) {
-        note_rule(self, p, 0);
-        return pass_by(p, &self->not_filtered);
-    }
-    rule = &acl->list[p->in_port].rule[found - self->set.n_exempt];
+    rule = &acl->list[list % 2].rule[found];
     rule->packets++;
     note_rule(self, p, rule->number);
     return rule->allow ? allow(self, p) : deny(self, p);
@@ -281,32 +287,40 @@ judge(struct nacl *self, struct hg_packet *p, struct hg_acl *acl,
 
 /* What a flow remembers: the list and the place in it. */
 struct remembered {
-    uint32_t acl;
+    uint32_t list;
     uint32_t found;
 };
 
 /* Judges a packet as its flow remembers; false if it does not. */
 static bool
-judge_as_before(struct nacl *self, struct hg_packet *p, struct hg_acl *acl,
+judge_as_before(struct nacl *self, struct hg_packet *p, uint32_t list,
                 int16_t *verdict)
 {
     const struct remembered *r = hg_flow_verdict(self, p);
 
-    if (!r || r->acl != acl - self->set.acl)
+    if (!r || r->list != list)
         return false;
-    *verdict = (int16_t)judge(self, p, acl, r->found);
+    *verdict = (int16_t)judge(self, p, list, r->found);
     return true;
 }
 
-static int
-judge_anew(struct nacl *self, struct hg_packet *p, struct hg_acl *acl,
-           uint32_t found)
+/* Judges n packets of one list by its rules. */
+static void
+judge_anew(struct nacl *self, struct hg_packet *const *p, unsigned n,
+           uint32_t list, const struct hg_rule_key *key, int16_t *verdict)
 {
-    struct remembered r = {(uint32_t)(acl - self->set.acl), found};
+    uint32_t found[HG_BATCH_MAX];
+    unsigned i;
 
-    if (p->flow)
-        hg_flow_remember(self, p, &r);
-    return judge(self, p, acl, found);
+    hg_rules_first_batch(self->set.acl[list / 2].list[list % 2].table, n, key,
+                         found);
+    for (i = 0; i < n; i++) {
+        struct remembered r = {list, found[i]};
+
+        if (p[i]->flow)
+            hg_flow_remember(self, p[i], &r);
+        verdict[i] = (int16_t)judge(self, p[i], list, found[i]);
+    }
 }
 
 /* Runs of packets of one list are looked up together. */
@@ -315,38 +329,30 @@ nacl_batch(struct nacl *self, struct hg_batch *batch)
 {
     int16_t verdict[HG_BATCH_MAX];
     struct hg_rule_key key[HG_BATCH_MAX];
-    struct hg_acl *acl[HG_BATCH_MAX];
-    uint32_t found[HG_BATCH_MAX];
-    unsigned i, k, end;
+    uint32_t list[HG_BATCH_MAX];
+    unsigned n = batch->n, i, end;
 
     if (self->inventory &&
         hg_inventory_generation(self->inventory) != self->generation) {
         self->generation = hg_inventory_generation(self->inventory);
         forget_guards(self);
     }
-    for (i = 0; i < batch->n; i++) {
+    hg_rule_keys_of(batch->p, n, key);
+    for (i = 0; i < n; i++) {
         struct hg_packet *p = batch->p[i];
 
-        hg_rule_key_of(p, &key[i]);
-        verdict[i] = (int16_t)choose(self, p, &key[i], &acl[i]);
-        if (!acl[i])
+        list[i] = choose(self, p, &key[i], &verdict[i]);
+        if (list[i] == NO_LIST)
             note_rule(self, p, 0);
-        else if (p->flow && judge_as_before(self, p, acl[i], &verdict[i]))
-            acl[i] = NULL;
+        else if (p->flow && judge_as_before(self, p, list[i], &verdict[i]))
+            list[i] = NO_LIST;
     }
-    for (i = 0; i < batch->n; i = end) {
-        unsigned direction = batch->p[i]->in_port;
-
-        for (end = i + 1; end < batch->n && acl[end] == acl[i] &&
-                          batch->p[end]->in_port == direction;)
+    for (i = 0; i < n; i = end) {
+        for (end = i + 1; end < n && list[end] == list[i];)
             end++;
-        if (!acl[i])
-            continue;
-        hg_rules_first_batch(acl[i]->list[direction].table, end - i, key + i,
-                             found + i);
-        for (k = i; k < end; k++)
-            verdict[k] =
-                (int16_t)judge_anew(self, batch->p[k], acl[k], found[k]);
+        if (list[i] != NO_LIST)
+            judge_anew(self, batch->p + i, end - i, list[i], key + i,
+                       verdict + i);
     }
     hg_route(self, batch, verdict);
 }

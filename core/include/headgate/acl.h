@@ -70,9 +70,8 @@ HG_API bool hg_acl_list_replace(struct hg_acl_list *,
 HG_API bool hg_acl_list_remove(struct hg_acl_list *, uint16_t number,
                                struct hg_error *);
 
-/* Makes the table: first the n rules of 'before', then the list's. */
-HG_API void hg_acl_list_compile(struct hg_acl_list *, enum hg_acl_direction,
-                                const struct hg_rule *before, size_t n);
+/* Makes the table; its rules' indices are those of the list. */
+HG_API void hg_acl_list_compile(struct hg_acl_list *, enum hg_acl_direction);
 HG_API void hg_acl_list_uninit(struct hg_acl_list *);
 
 /* ---- Sets of ACLs ----------------------------------------------------- */
@@ -86,8 +85,12 @@ struct hg_acl {
 struct hg_acl_set {
     size_t n;
     struct hg_acl *acl;
-    struct hg_rule *exempt; /* Ahead of the rules of each list. */
+    struct hg_rule *exempt; /* What no list is asked about. */
     size_t n_exempt;
+    struct hg_rules *exempt_table;
+    /* Bits of enum hg_acl_hint: highest bytes of addresses and lowest of ports
+     * without which nothing is exempt. */
+    uint8_t hint[256];
     uint32_t quota; /* Rules by direction and family, final deny included. */
     const struct hg_acl_set *lender; /* Whose compiled tables these are, or
                                       * NULL: its own. */
@@ -95,8 +98,22 @@ struct hg_acl_set {
 
 #define HG_ACL_NONE UINT32_MAX
 
+enum hg_acl_hint { HG_ACL_SRC = 1, HG_ACL_DST = 2, HG_ACL_SPORT = 4 };
+
 HG_API void hg_acl_set_uninit(struct hg_acl_set *);
 HG_API void hg_acl_set_exempt(struct hg_acl_set *, const struct hg_rule *);
+
+/* Whether a rule that was given there matches; in a compiled set.  Hardly a
+ * packet's look is that of one that is exempt without its being so. */
+static inline bool
+hg_acl_set_exempts(const struct hg_acl_set *set, const struct hg_rule_key *key)
+{
+    int hints = (set->hint[key->at[HG_RULE_SRC] >> 24] & HG_ACL_SRC) |
+                (set->hint[key->at[HG_RULE_DST] >> 24] & HG_ACL_DST) |
+                (set->hint[key->at[HG_RULE_SPORT] & 255] & HG_ACL_SPORT);
+
+    return hints && hg_rules_any(set->exempt_table, key);
+}
 
 /* The number of an ACL by name, or HG_ACL_NONE. */
 HG_API uint32_t hg_acl_set_find(const struct hg_acl_set *, const char *name);
@@ -115,7 +132,7 @@ HG_API bool hg_acl_set_add_rule(struct hg_acl_set *, uint32_t acl,
  * IPv6, both ways. */
 HG_API void hg_acl_set_add_defaults(struct hg_acl_set *, uint32_t acl);
 
-/* Makes the tables of all lists. */
+/* Makes the tables of all lists and of what is exempt. */
 HG_API void hg_acl_set_compile(struct hg_acl_set *);
 
 /* Makes an empty set one with the rules of 'lender', which is compiled and

@@ -89,9 +89,13 @@ struct hg_rule_key {
 /* A rule that matches every IP packet. */
 HG_API void hg_rule_init(struct hg_rule *);
 
-/* The key of a packet: ports of TCP and UDP, type and code of ICMP and ICMPv6;
- * neither for later fragments and headers that are cut.  A packet that is not
- * IP gets family 0. */
+/* The keys of n packets: ports of TCP and UDP, type and code of ICMP and
+ * ICMPv6; neither for later fragments and headers that are cut.  A packet that
+ * is not IP gets family 0. */
+HG_API void hg_rule_keys_of(struct hg_packet *const *, unsigned n,
+                            struct hg_rule_key *);
+
+/* The key of one. */
 HG_API void hg_rule_key_of(const struct hg_packet *, struct hg_rule_key *);
 
 /* A key from values; without ports or ICMP.  The addresses are of one
