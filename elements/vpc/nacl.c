@@ -1,191 +1,17 @@
 /* NACL: network ACLs, the stateless filters at the edge of subnets.
  *
  * What a rule is and how lists are searched is core/tables/acl.c and rules.c;
- * here is which list a packet gets, which traffic is never filtered, and the
- * verdict.  Packets on their way into a subnet come in at 'inbound', those on
- * their way out of one at 'outbound'; SecurityGroup stands behind it, at the
- * ENI, FlowLogger at its deny port. */
+ * here is which traffic is never filtered, and the verdict; in nacl_subnet.h,
+ * which ACL a packet gets.  Packets on their way into a subnet come in at
+ * 'inbound', those on their way out of one at 'outbound'; SecurityGroup stands
+ * behind it, at the ENI, FlowLogger at its deny port. */
 #include <stdlib.h>
 #include <string.h>
 
 #include <headgate/flow.h>
 
 #include "nacl.h"
-
-/* ---- Which ACL -------------------------------------------------------- */
-
-static void *
-grow(void *array, size_t n, size_t size)
-{
-    void *p = realloc(array, (n + 1) * size);
-
-    if (!p) {
-        fputs("headgate: out of memory\n", stderr);
-        exit(1);
-    }
-    memset((uint8_t *)p + n * size, 0, size);
-    return p;
-}
-
-static void
-associate(struct nacl *self, const char *subnet, uint32_t acl)
-{
-    size_t i;
-
-    for (i = 0; i < self->n_associations; i++)
-        if (!strcmp(self->associations[i].subnet, subnet)) {
-            self->associations[i].acl = acl;
-            return;
-        }
-    self->associations = grow(self->associations, self->n_associations,
-                              sizeof *self->associations);
-    self->associations[self->n_associations++] =
-        (struct association){strdup(subnet), acl};
-}
-
-/* The n-th address of a block. */
-static struct hg_addr
-nth_address(const struct hg_prefix *prefix, uint8_t n)
-{
-    struct hg_addr addr = prefix->addr;
-
-    addr.byte[addr.family == 4 ? 3 : 15] |= n;
-    return addr;
-}
-
-static void
-reserve(struct guard *g, const struct hg_prefix *prefix, uint8_t n)
-{
-    struct hg_addr addr = nth_address(prefix, n);
-
-    hg_rule_key_init(&g->reserved[g->n_reserved++], &addr, &addr, 0);
-}
-
-/* Router at 1 and resolver at 2 of the subnet, resolver at 2 of the VPC:
- * "Subnet CIDR blocks", Amazon VPC User Guide. */
-static void
-fill_guard(const struct nacl *self, const struct hg_subnet *subnet,
-           struct guard *g)
-{
-    const struct hg_vpc *vpc = subnet->vpc;
-    size_t i;
-
-    *g = (struct guard){.known = true, .acl = self->default_acl};
-    for (i = 0; i < subnet->cidr.n && i < 2; i++) {
-        reserve(g, &subnet->cidr.v[i], 1);
-        reserve(g, &subnet->cidr.v[i], 2);
-    }
-    if (vpc && vpc->cidr.n)
-        reserve(g, &vpc->cidr.v[0], 2);
-    for (i = 0; i < self->n_associations; i++)
-        if (!strcmp(self->associations[i].subnet, subnet->id)) {
-            g->acl = self->associations[i].acl;
-            return;
-        }
-    if (subnet->nacl)
-        g->acl = hg_acl_set_find(&self->set, subnet->nacl);
-}
-
-/* Whether the address that a key has from word 'at' on is reserved. */
-static bool
-is_reserved(const struct guard *g, const struct hg_rule_key *key, unsigned at)
-{
-    unsigned i;
-
-    for (i = 0; i < g->n_reserved; i++)
-        if (g->reserved[i].at[at] == key->at[at] &&
-            g->reserved[i].family == key->family &&
-            !memcmp(&g->reserved[i].at[at], &key->at[at],
-                    4 * sizeof key->at[at]))
-            return true;
-    return false;
-}
-
-static void
-forget_guards(struct nacl *self)
-{
-    if (self->n_guards)
-        memset(self->guards, 0, self->n_guards * sizeof *self->guards);
-}
-
-static const struct guard *
-guard_of(struct nacl *self, const struct hg_subnet *subnet)
-{
-    while (subnet->number >= self->n_guards) {
-        self->guards =
-            grow(self->guards, self->n_guards, sizeof *self->guards);
-        self->n_guards++;
-    }
-    if (!self->guards[subnet->number].known)
-        fill_guard(self, subnet, &self->guards[subnet->number]);
-    return &self->guards[subnet->number];
-}
-
-static const struct hg_subnet *
-subnet_of_address(const struct nacl *self, const struct hg_packet *p,
-                  bool source)
-{
-    struct hg_addr addr = source ? hg_packet_src(p) : hg_packet_dst(p);
-
-    return hg_inventory_subnet_of(self->inventory, p->vpc, &addr);
-}
-
-/* The subnet of the packet's source or destination. */
-static inline const struct hg_subnet *
-subnet_of(const struct nacl *self, const struct hg_packet *p, bool source)
-{
-    const struct hg_eni *eni = source ? p->src_eni : p->dst_eni;
-
-    if (eni)
-        return eni->subnet;
-    return self->inventory ? subnet_of_address(self, p, source) : NULL;
-}
-
-static bool
-in_list(const struct hg_prefix_list *list, const struct hg_addr *addr)
-{
-    size_t i;
-
-    for (i = 0; i < list->n; i++)
-        if (hg_prefix_contains(&list->v[i], addr))
-            return true;
-    return false;
-}
-
-/* Whether both addresses are in 'cidr'. */
-static bool
-is_inside(const struct nacl *self, const struct hg_packet *p)
-{
-    struct hg_addr src, dst;
-
-    if (!self->cidr.n)
-        return false;
-    src = hg_packet_src(p);
-    dst = hg_packet_dst(p);
-    return in_list(&self->cidr, &src) && in_list(&self->cidr, &dst);
-}
-
-/* Whether the packet, of which one end is in subnet 'own' (NULL: in none that
- * is known), stays in there.  Subnets of a VPC do not overlap, so that the
- * other end's has to be looked up only where it is in another VPC, or in
- * 'cidr' if it is nowhere. */
-static bool
-stays(const struct nacl *self, const struct hg_packet *p,
-      const struct hg_subnet *own, bool is_source)
-{
-    const struct hg_eni *other = is_source ? p->dst_eni : p->src_eni;
-    const struct hg_subnet *its;
-
-    if (!own)
-        return is_inside(self, p);
-    if (!other && !self->cidr.n && own->vpc->number == p->vpc) {
-        struct hg_addr addr = is_source ? hg_packet_dst(p) : hg_packet_src(p);
-
-        return in_list(&own->cidr, &addr);
-    }
-    its = subnet_of(self, p, !is_source);
-    return its ? its->number == own->number : is_inside(self, p);
-}
+#include "nacl_subnet.h"
 
 /* ---- Packets ---------------------------------------------------------- */
 
@@ -291,17 +117,35 @@ struct remembered {
     uint32_t found;
 };
 
+static bool
+is_short(const struct nacl *self, uint32_t list)
+{
+    return self->set.acl[list / 2].list[list % 2].n < REMEMBERED_FROM;
+}
+
 /* Judges a packet as its flow remembers; false if it does not. */
 static bool
 judge_as_before(struct nacl *self, struct hg_packet *p, uint32_t list,
                 int16_t *verdict)
 {
-    const struct remembered *r = hg_flow_verdict(self, p);
+    const struct remembered *r =
+        is_short(self, list) ? NULL : hg_flow_verdict(self, p);
 
     if (!r || r->list != list)
         return false;
     *verdict = (int16_t)judge(self, p, list, r->found);
     return true;
+}
+
+static void
+remember(struct nacl *self, struct hg_packet *const *p, unsigned n,
+         uint32_t list, const uint32_t *found)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        if (p[i]->flow)
+            hg_flow_remember(self, p[i], &(struct remembered){list, found[i]});
 }
 
 /* Judges n packets of one list by its rules. */
@@ -314,13 +158,10 @@ judge_anew(struct nacl *self, struct hg_packet *const *p, unsigned n,
 
     hg_rules_first_batch(self->set.acl[list / 2].list[list % 2].table, n, key,
                          found);
-    for (i = 0; i < n; i++) {
-        struct remembered r = {list, found[i]};
-
-        if (p[i]->flow)
-            hg_flow_remember(self, p[i], &r);
+    if (!is_short(self, list))
+        remember(self, p, n, list, found);
+    for (i = 0; i < n; i++)
         verdict[i] = (int16_t)judge(self, p[i], list, found[i]);
-    }
 }
 
 /* Runs of packets of one list are looked up together. */
@@ -602,20 +443,34 @@ borrow(struct nacl *self, const struct nacl *kin)
 }
 
 static bool
+has_long_list(const struct nacl *self)
+{
+    uint32_t list;
+
+    for (list = 0; list < 2 * self->set.n; list++)
+        if (!is_short(self, list))
+            return true;
+    return false;
+}
+
+static bool
 nacl_configure(void *self_)
 {
     struct nacl *self = self_;
     const struct nacl *kin = hg_kin(self);
+    bool ok = true;
 
     self->metadata = hg_metadata(self, "nacl-rule", sizeof(uint16_t));
     self->denied_side = hg_metadata(self, HG_DENIED_META, 1);
     if (self->metadata < 0 || self->denied_side < 0)
         return false;
-    hg_flow_declare_verdict(self, sizeof(struct remembered));
-    if (!kin)
-        return build(self);
-    borrow(self, kin);
-    return true;
+    if (kin)
+        borrow(self, kin);
+    else
+        ok = build(self);
+    if (has_long_list(self))
+        hg_flow_declare_verdict(self, sizeof(struct remembered));
+    return ok;
 }
 
 /* Subnets that are given an ACL must be there, and ACLs that they name. */
@@ -700,6 +555,10 @@ HG_BATCH_ELEMENT(NACL, struct nacl, nacl_batch,
         "The deciding number is kept in the packet (metadata nacl-rule, 16\n"
         "bits in host order): 0 if no rule was asked, 32767 and 32768 for\n"
         "the final deny of IPv4 and IPv6.\n"
+        "\n"
+        "Behind an element that keeps flows, they remember what lists of\n"
+        "4,096 rules and more decided, until a list changes; shorter ones\n"
+        "are searched as quickly.\n"
         "\n"
         "A file has the columns acl (default if empty), direction, number,\n"
         "action, protocol, cidr, ports, icmp-type, icmp-code.  Transit\n"

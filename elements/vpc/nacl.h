@@ -10,6 +10,10 @@ enum fragments { FRAGMENTS_RULES, FRAGMENTS_ALLOW, FRAGMENTS_DENY };
 
 enum { OUT_DENY = 2 };
 
+/* Flows remember their place in lists of so many rules and more: shorter ones
+ * are searched before what is remembered has been fetched. */
+enum { REMEMBERED_FROM = 4096 };
+
 /* As given in a graph file. */
 struct rule_row {
     uint16_t number;

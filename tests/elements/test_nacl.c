@@ -242,10 +242,32 @@ push_some(struct bench *b, const char *in, const char *packet,
     }
 }
 
-TEST(a_changed_rule_acts_on_the_very_next_packet)
+static void
+change_rules(struct bench *b)
 {
     static const char packet[] = "tcp 10.8.1.1:4000 > 10.0.1.5:22 S";
     static const char back[] = "tcp 10.0.1.5:22 > 10.8.1.1:4000 S.";
+
+    push_some(b, "in", packet, "ok-in", 100);
+    push_some(b, "out", back, "no", 32767);
+    bench_write(b, "add-rule",
+                "default inbound 90 action=deny protocol=tcp ports=22 "
+                "cidr=0.0.0.0/0");
+    push_some(b, "in", packet, "no", 90);
+    push_some(b, "out", back, "no", 32767);
+    bench_write(b, "replace-rule",
+                "default inbound 90 action=deny protocol=tcp ports=23 "
+                "cidr=0.0.0.0/0");
+    bench_write(b, "add-rule",
+                "default outbound 7 action=allow cidr=0.0.0.0/0");
+    push_some(b, "in", packet, "ok-in", 100);
+    push_some(b, "out", back, "ok-out", 7);
+    bench_write(b, "remove-rule", "default inbound 100");
+    push_some(b, "in", packet, "no", 32767);
+}
+
+TEST(a_changed_rule_acts_on_the_very_next_packet)
+{
     static const char *const graphs[] = {
         GRAPH("inbound 100 { cidr = 0.0.0.0/0 action = allow }"),
         GRAPH_OF_FLOWS("inbound 100 { cidr = 0.0.0.0/0 action = allow }")};
@@ -254,22 +276,7 @@ TEST(a_changed_rule_acts_on_the_very_next_packet)
     for (i = 0; i < 2; i++) {
         struct bench *b = bench_load(graphs[i]);
 
-        push_some(b, "in", packet, "ok-in", 100);
-        push_some(b, "out", back, "no", 32767);
-        bench_write(b, "add-rule",
-                    "default inbound 90 action=deny protocol=tcp ports=22 "
-                    "cidr=0.0.0.0/0");
-        push_some(b, "in", packet, "no", 90);
-        push_some(b, "out", back, "no", 32767);
-        bench_write(b, "replace-rule",
-                    "default inbound 90 action=deny protocol=tcp ports=23 "
-                    "cidr=0.0.0.0/0");
-        bench_write(b, "add-rule",
-                    "default outbound 7 action=allow cidr=0.0.0.0/0");
-        push_some(b, "in", packet, "ok-in", 100);
-        push_some(b, "out", back, "ok-out", 7);
-        bench_write(b, "remove-rule", "default inbound 100");
-        push_some(b, "in", packet, "no", 32767);
+        change_rules(b);
         CHECK_STR(bench_read(b, "rules", "default"),
                   "{\"acl\": \"default\", \"direction\": \"inbound\", "
                   "\"number\": 90, \"action\": \"deny\", \"protocol\": "
@@ -286,6 +293,35 @@ TEST(a_changed_rule_acts_on_the_very_next_packet)
                   "\"all\", \"packets\": 6}");
         bench_destroy(b);
     }
+}
+
+/* Lists so long that flows remember their place in them. */
+TEST(a_changed_rule_acts_on_the_very_next_packet_of_flows_that_remember)
+{
+    char path[] = "/tmp/test_nacl.XXXXXX.csv", *graph;
+    int fd = mkstemps(path, 4);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
+    struct bench *b;
+    unsigned i;
+
+    REQUIRE(file);
+    fputs("direction,number,action,cidr\n", file);
+    for (i = 0; i < 5000; i++)
+        fprintf(file,
+                "inbound,%u,allow,192.0.%u.%u/32\n"
+                "outbound,%u,allow,192.0.%u.%u/32\n",
+                1000 + i, i / 256, i % 256, 1000 + i, i / 256, i % 256);
+    fclose(file);
+    REQUIRE(asprintf(&graph,
+                     GRAPH_OF_FLOWS("quota = 9000  file = \"%s\"\n"
+                                    "inbound 100 { cidr = 0.0.0.0/0"
+                                    " action = allow }"),
+                     path) > 0);
+    b = bench_load(graph);
+    change_rules(b);
+    bench_destroy(b);
+    remove(path);
+    free(graph);
 }
 
 TEST(changes_that_cannot_be_are_refused_and_change_nothing)
