@@ -80,16 +80,30 @@ for_user(const struct flow_table *t, struct hg_packet *p, unsigned user)
     return flow;
 }
 
-struct hg_flow *
-hg_flow_find(void *self, struct hg_packet *p)
+static inline struct hg_flow *
+find(const struct flow_table *t, struct hg_packet *p, unsigned user)
 {
-    struct flow_table *t = table_of(self);
     struct flow_tuple key;
 
     if (!flow_is_remembered(p) &&
         (!flow_tuple_of_packet(p, t->seed, &key) || !look_up(t, p, &key, 0)))
         return NULL;
-    return for_user(t, p, user_of(self));
+    return for_user(t, p, user);
+}
+
+struct hg_flow *
+hg_flow_find(void *self, struct hg_packet *p)
+{
+    return find(table_of(self), p, user_of(self));
+}
+
+void *
+hg_flow_find_state(void *self, struct hg_packet *p)
+{
+    const struct flow_table *t = table_of(self);
+    unsigned user = user_of(self);
+
+    return find(t, p, user) ? flow_table_bytes(t, p->flow, user) : NULL;
 }
 
 struct hg_flow *

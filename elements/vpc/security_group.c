@@ -62,7 +62,7 @@ is_dhcp(const struct passage *g, const struct hg_addr *peer)
            (peer->byte[1] & 0xc0) == 0x80;
 }
 
-static bool
+__attribute__((noinline)) static bool
 is_unfiltered(const struct security_group *self, const struct passage *g)
 {
     struct hg_addr peer =
@@ -145,12 +145,13 @@ deny(struct security_group *self, const struct passage *g)
     return hg_is_wired(self, DENY) ? DENY : hg_drop(&self->denied);
 }
 
-static int
+__attribute__((noinline)) static int
 judge_by_rules(struct security_group *self, struct passage *g)
 {
     struct hg_rule_key key;
     enum hg_group_verdict verdict;
 
+    find_groups(self, g);
     hg_rule_key_of(g->p, &key);
     verdict =
         hg_group_set_verdict(g->set, rules_of(g->direction), &key, g->peer);
@@ -173,23 +174,16 @@ judge_by_rules(struct security_group *self, struct passage *g)
 static int
 judge(struct security_group *self, struct passage *g)
 {
-    struct hg_packet *p = g->p;
-    struct hg_flow *flow = hg_flow_find(self, p);
+    struct sg_flow *state = hg_flow_find_state(self, g->p);
+    struct side *s = state ? find_side(self, state, g) : NULL;
 
-    if (flow) {
-        struct sg_flow *state = hg_flow_state(self, flow, p->time_ns);
-        struct side *s = find_side(self, state, g);
-
-        if (s) {
-            follow(self, flow, state, s, g);
-            return (int)g->direction;
-        }
-    }
-    if (is_unfiltered(self, g)) {
+    if (s)
+        follow(self, g->p->flow, state, s, g);
+    else if (is_unfiltered(self, g))
         hg_count(&self->bypassed);
-        return (int)g->direction;
-    }
-    return judge_by_rules(self, g);
+    else
+        return judge_by_rules(self, g);
+    return (int)g->direction;
 }
 
 /* Later fragments of IPv4 go where the first went; the table knows only

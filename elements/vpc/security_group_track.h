@@ -52,26 +52,33 @@ set_of_eni(struct security_group *self, const struct hg_eni *eni)
     return hg_groups_set(self->rules, self->inventory, ids, 1);
 }
 
-/* Finds interface and groups; false if the packet has no interface here. */
-static bool
-find_interface(struct security_group *self, struct passage *g)
+/* Finds the interface; false if the packet has none here. */
+static inline bool
+find_interface(const struct security_group *self, struct passage *g)
 {
     const struct hg_packet *p = g->p;
 
     g->eni = g->direction == EGRESS ? p->src_eni : p->dst_eni;
     g->peer = g->direction == EGRESS ? p->dst_eni : p->src_eni;
-    if (!g->eni) {
-        g->entry = entry_of(self, 0);
-        g->set = self->default_set;
-        return !self->inventory;
-    }
-    g->entry = entry_of(self, g->eni->number);
+    return g->eni || !self->inventory;
+}
+
+static inline uint32_t
+number_of(const struct passage *g)
+{
+    return g->eni ? g->eni->number : 0;
+}
+
+/* Finds the groups of the interface. */
+static void
+find_groups(struct security_group *self, struct passage *g)
+{
+    g->entry = entry_of(self, number_of(g));
     if (g->entry->eni != g->eni) {
         g->entry->set = set_of_eni(self, g->eni);
         g->entry->eni = g->eni;
     }
-    g->set = g->entry->set;
-    return true;
+    g->set = g->eni ? g->entry->set : self->default_set;
 }
 
 /* ---- Sides ------------------------------------------------------------ */
@@ -183,12 +190,6 @@ static bool
 endpoint_of(const struct passage *g)
 {
     return ((g->p->flags & HG_PACKET_REPLY) != 0) == (g->direction == EGRESS);
-}
-
-static uint32_t
-number_of(const struct passage *g)
-{
-    return g->eni ? g->eni->number : 0;
 }
 
 /* The live side of this interface at this end, from number '*i' on, which
@@ -305,7 +306,7 @@ advance_tcp(struct side *s, bool reply, const struct hg_tcp *tcp)
 }
 
 /* Moves a side on by a packet that it covers. */
-static void
+static inline void
 advance(struct security_group *self, struct side *s, const struct passage *g)
 {
     bool reply = g->direction != s->opened_by;

@@ -72,6 +72,11 @@ HG_API void hg_flow_limit(void *self, uint64_t max_flows);
  * it.  Remembered in the packet until its flow key changes (call
  * hg_flow_forget then). */
 HG_API struct hg_flow *hg_flow_find(void *self, struct hg_packet *p);
+
+/* The same, but returns this element's bytes of it (hg_flow_state()), which
+ * are then those of p->flow; or NULL. */
+HG_API void *hg_flow_find_state(void *self, struct hg_packet *p);
+
 HG_API struct hg_flow *
 hg_flow_find_key(void *self, const struct hg_flow_key *key, uint64_t now_ns);
 
