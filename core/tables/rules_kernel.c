@@ -27,11 +27,30 @@ word_at(bool six, unsigned d)
     return six || !d ? d : d == 1 ? HG_RULE_DST : HG_RULE_SPORT + d - 2;
 }
 
+/* The first bit from 'from' on that is in all vectors, which have so many
+ * words; or HG_RULES_NONE. */
+static uint32_t
+walk(const uint64_t *const *vector, unsigned n, uint32_t words, uint32_t from)
+{
+    uint64_t all = ~UINT64_C(0) << from % 64;
+    uint32_t i;
+    unsigned d;
+
+    for (i = from / 64; i < words; i++, all = ~UINT64_C(0)) {
+        for (d = 0; d < n; d++)
+            all &= vector[d][i];
+        if (all)
+            return i * 64 + (uint32_t)__builtin_ctzll(all);
+    }
+    return HG_RULES_NONE;
+}
+
 /* ---- Any processor ---------------------------------------------------- */
 
 #define TARGET
 #define KERNEL(name) name##_plain
 #define KERNEL_NAME "plain"
+#define STEP 8
 
 /* Four lanes, in whatever way the compiler has for them. */
 typedef uint32_t quad __attribute__((vector_size(16)));
@@ -66,27 +85,21 @@ match_plain(const uint32_t *block, const uint32_t *at, bool six)
     return hits[0] | hits[1] | hits[2] | hits[3];
 }
 
-static uint32_t
-first_bit_plain(const uint64_t *const *vector, unsigned n, uint32_t words,
-                uint32_t from)
+/* They may: what can only look at words one by one walks at once. */
+INLINE bool
+meet_plain(const uint64_t *const *vector, unsigned n, uint32_t at)
 {
-    uint64_t all = ~UINT64_C(0) << from % 64;
-    uint32_t i;
-    unsigned d;
-
-    for (i = from / 64; i < words; i++, all = ~UINT64_C(0)) {
-        for (d = 0; d < n; d++)
-            all &= vector[d][i];
-        if (all)
-            return i * 64 + (uint32_t)__builtin_ctzll(all);
-    }
-    return HG_RULES_NONE;
+    (void)vector;
+    (void)n;
+    (void)at;
+    return true;
 }
 
 #include "rules_kernel.h"
 #undef TARGET
 #undef KERNEL
 #undef KERNEL_NAME
+#undef STEP
 
 #if defined __x86_64__
 
@@ -95,6 +108,7 @@ first_bit_plain(const uint64_t *const *vector, unsigned n, uint32_t words,
 #define TARGET __attribute__((target("avx2,bmi")))
 #define KERNEL(name) name##_avx2
 #define KERNEL_NAME "avx2"
+#define STEP 4
 
 TARGET INLINE __m256i
 load_avx2(const void *at)
@@ -127,39 +141,29 @@ match_avx2(const uint32_t *block, const uint32_t *at, bool six)
            (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(high)) << 8;
 }
 
-TARGET static uint32_t
-first_bit_avx2(const uint64_t *const *vector, unsigned n, uint32_t words,
-               uint32_t from)
+TARGET INLINE bool
+meet_avx2(const uint64_t *const *vector, unsigned n, uint32_t at)
 {
-    uint32_t i = from / 256 * 4;
+    __m256i all = load_avx2(vector[0] + at);
     unsigned d;
 
-    for (; i < words; i += 4) {
-        __m256i all = load_avx2(vector[0] + i);
-
-        for (d = 1; d < n; d++)
-            all = _mm256_and_si256(all, load_avx2(vector[d] + i));
-        if (!_mm256_testz_si256(all, all)) {
-            uint32_t hit = first_bit_plain(vector, n, i + 4,
-                                           i * 64 > from ? i * 64 : from);
-
-            if (hit != HG_RULES_NONE)
-                return hit;
-        }
-    }
-    return HG_RULES_NONE;
+    for (d = 1; d < n; d++)
+        all = _mm256_and_si256(all, load_avx2(vector[d] + at));
+    return !_mm256_testz_si256(all, all);
 }
 
 #include "rules_kernel.h"
 #undef TARGET
 #undef KERNEL
 #undef KERNEL_NAME
+#undef STEP
 
 /* ---- AVX-512 ---------------------------------------------------------- */
 
 #define TARGET __attribute__((target("avx512f,bmi")))
 #define KERNEL(name) name##_avx512
 #define KERNEL_NAME "avx512"
+#define STEP 8
 
 TARGET INLINE uint32_t
 match_avx512(const uint32_t *block, const uint32_t *at, bool six)
@@ -179,33 +183,22 @@ match_avx512(const uint32_t *block, const uint32_t *at, bool six)
     return hits;
 }
 
-TARGET static uint32_t
-first_bit_avx512(const uint64_t *const *vector, unsigned n, uint32_t words,
-                 uint32_t from)
+TARGET INLINE bool
+meet_avx512(const uint64_t *const *vector, unsigned n, uint32_t at)
 {
-    uint32_t i = from / 512 * 8;
+    __m512i all = _mm512_load_si512(vector[0] + at);
     unsigned d;
 
-    for (; i < words; i += 8) {
-        __m512i all = _mm512_load_si512(vector[0] + i);
-
-        for (d = 1; d < n; d++)
-            all = _mm512_and_si512(all, _mm512_load_si512(vector[d] + i));
-        if (_mm512_test_epi64_mask(all, all)) {
-            uint32_t hit = first_bit_plain(vector, n, i + 8,
-                                           i * 64 > from ? i * 64 : from);
-
-            if (hit != HG_RULES_NONE)
-                return hit;
-        }
-    }
-    return HG_RULES_NONE;
+    for (d = 1; d < n; d++)
+        all = _mm512_and_si512(all, _mm512_load_si512(vector[d] + at));
+    return _mm512_test_epi64_mask(all, all);
 }
 
 #include "rules_kernel.h"
 #undef TARGET
 #undef KERNEL
 #undef KERNEL_NAME
+#undef STEP
 
 #endif
 

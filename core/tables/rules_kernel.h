@@ -4,8 +4,8 @@
  * which makes a name of the kind's own, TARGET, the attribute that lets its
  * instructions be used, and two functions:
  *
- *   KERNEL(match)      which of a block's rules a key matches, a bit each
- *   KERNEL(first_bit)  see struct kernel */
+ *   KERNEL(match)  which of a block's rules a key matches, a bit each
+ *   KERNEL(meet)  whether some bit of STEP words may be in all vectors */
 
 /* Takes what hits say about 'size' blocks of a key; without a branch, for
  * which way it went nobody could predict. */
@@ -170,6 +170,22 @@ KERNEL(next)(const struct forest *f, const struct hg_rule_key *key,
         found = index < found ? index : found;
     }
     return found;
+}
+
+TARGET static uint32_t
+KERNEL(first_bit)(const uint64_t *const *vector, unsigned n, uint32_t words,
+                  uint32_t from)
+{
+    uint32_t i, hit;
+
+    for (i = from / 64 / STEP * STEP; i < words; i += STEP) {
+        if (!KERNEL(meet)(vector, n, i))
+            continue;
+        hit = walk(vector, n, i + STEP, i * 64 > from ? i * 64 : from);
+        if (hit != HG_RULES_NONE)
+            return hit;
+    }
+    return HG_RULES_NONE;
 }
 
 static const struct kernel KERNEL(kernel) = {

@@ -240,22 +240,31 @@ check_batch(const struct tables *t, bool always_ports)
     }
 }
 
-/* All matches of a header, one after the other. */
+static uint32_t
+check_next(const struct tables *t, const struct header *h, uint32_t from)
+{
+    uint32_t expected = model_next(t->rules, t->n, h, from);
+    struct hg_rule_key key = key_of(h);
+    unsigned k;
+
+    for (k = 0; k < t->n_tables; k++)
+        expect(t->table[k], &key, "next",
+               hg_rules_next(t->table[k], &key, from), expected);
+    return expected;
+}
+
+/* All matches of a header, one after the other; and from anywhere on. */
 static void
 check_walk(const struct tables *t)
 {
     struct header h = near_header(t->rules, t->n, false);
-    struct hg_rule_key key = key_of(&h);
-    uint32_t from = 0, expected;
-    unsigned k;
+    uint32_t from = 0;
 
-    do {
-        expected = model_next(t->rules, t->n, &h, from);
-        for (k = 0; k < t->n_tables; k++)
-            expect(t->table[k], &key, "next",
-                   hg_rules_next(t->table[k], &key, from), expected);
-        from = expected + 1;
-    } while (expected != HG_RULES_NONE);
+    do
+        from = check_next(t, &h, from) + 1;
+    while (from);
+    for (from = 0; from < t->n; from += 1 + chance((uint32_t)t->n / 4 + 1))
+        check_next(t, &h, from);
 }
 
 static void
