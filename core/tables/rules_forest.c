@@ -48,7 +48,7 @@ static uint32_t
 add_blocks(struct builder *b, uint32_t n)
 {
     struct forest *f = b->f;
-    size_t size = block_size(f->six) * sizeof *f->block;
+    size_t size = block_size(f->shape) * sizeof *f->block;
     uint32_t at = f->n_blocks;
 
     f->n_blocks += n;
@@ -70,12 +70,11 @@ add_blocks(struct builder *b, uint32_t n)
 static void
 fill_lane(const struct builder *b, uint32_t *block, uint32_t box)
 {
-    bool six = b->f->six;
     uint32_t *row = block;
     unsigned d;
 
-    for (d = 0; d < n_words(six); d++, row += 2 * LANES) {
-        unsigned word = rules_words[six][d];
+    for (d = 0; d < n_rows(b->f->shape); d++, row += 2 * LANES) {
+        unsigned word = row_word(b->f->shape, b->f->side, d);
 
         row[0] = b->box[box].low[word];
         row[LANES] = b->box[box].high[word] - row[0];
@@ -88,14 +87,14 @@ static void
 fill_blocks(const struct builder *b, uint32_t at, uint32_t n_blocks,
             const uint32_t *list, uint32_t n)
 {
-    uint32_t size = block_size(b->f->six), i;
+    uint32_t size = block_size(b->f->shape), i;
     uint32_t *block = b->f->block + at * (size_t)size;
 
     for (i = 0; i < n_blocks * LANES; i++)
         if (i < n)
             fill_lane(b, block + i / LANES * size + i % LANES, list[i]);
         else
-            block[i / LANES * size + 2 * (n_words(b->f->six) - 1) * LANES +
+            block[i / LANES * size + 2 * (n_rows(b->f->shape) - 1) * LANES +
                   i % LANES] = 256;
 }
 
@@ -281,13 +280,42 @@ plant(struct builder *b, uint32_t *list, uint32_t n, bool last)
 
 /* ---- Forests ---------------------------------------------------------- */
 
+/* Whether some rule does not take any value of a word. */
+static bool
+is_asked(const struct box *boxes, uint32_t n, unsigned word)
+{
+    uint32_t any = word == HG_RULE_SPORT ? HG_RULE_NO_PORT : UINT32_MAX, i;
+
+    for (i = 0; i < n; i++)
+        if (boxes[i].low[word] || boxes[i].high[word] < any)
+            return true;
+    return false;
+}
+
+static bool
+is_side_asked(const struct box *boxes, uint32_t n, bool six, unsigned side)
+{
+    unsigned i;
+
+    for (i = 0; i < (six ? 4 : 1); i++)
+        if (is_asked(boxes, n, side + i))
+            return true;
+    return false;
+}
+
 static void
 builder_init(struct builder *b, const struct box *boxes, const uint32_t *index,
-             bool six)
+             uint32_t n, bool six)
 {
+    bool src = is_side_asked(boxes, n, six, HG_RULE_SRC);
+    bool both = (src && is_side_asked(boxes, n, six, HG_RULE_DST)) ||
+                is_asked(boxes, n, HG_RULE_SPORT);
+
     *b = (struct builder){
         .f = xcalloc(1, sizeof *b->f), .box = boxes, .index = index};
     b->f->six = six;
+    b->f->shape = six ? both ? SIX : SIX_SIDE : both ? FOUR : FOUR_SIDE;
+    b->f->side = src ? HG_RULE_SRC : HG_RULE_DST;
 }
 
 struct forest *
@@ -297,7 +325,7 @@ forest_scan(const struct box *boxes, const uint32_t *index, uint32_t n,
     uint32_t *list = xcalloc(n + 1, sizeof *list), i;
     struct builder b;
 
-    builder_init(&b, boxes, index, six);
+    builder_init(&b, boxes, index, n, six);
     for (i = 0; i < n; i++)
         list[i] = i;
     if (n) {
@@ -316,7 +344,7 @@ forest_create(const struct box *boxes, const uint32_t *index, uint32_t n,
     uint32_t *rest = xcalloc(n + 1, sizeof *rest), *swap;
     struct builder b;
 
-    builder_init(&b, boxes, index, six);
+    builder_init(&b, boxes, index, n, six);
     b.limit = limit;
     b.work_max = WORK_FEW + n * (uint64_t)WORK_MAX;
     for (i = 0; i < n; i++)
@@ -372,5 +400,5 @@ size_t
 forest_bytes(const struct forest *f)
 {
     return sizeof *f + f->n_nodes * sizeof *f->node +
-           f->n_blocks * (size_t)block_size(f->six) * sizeof *f->block;
+           f->n_blocks * (size_t)block_size(f->shape) * sizeof *f->block;
 }

@@ -52,12 +52,46 @@ struct node {
     uint8_t shift;
 };
 
+/* What the rows of a block are about: all words of a family, or, where no
+ * rule of a forest asks for more, the address of one side, the service and
+ * the protocol.  That is what network ACLs and security groups ask for. */
+enum shape { FOUR, FOUR_SIDE, SIX, SIX_SIDE };
+
+static inline unsigned
+n_rows(enum shape shape)
+{
+    return shape == FOUR        ? WORDS4
+           : shape == FOUR_SIDE ? 3
+           : shape == SIX       ? WORDS
+                                : 6;
+}
+
+/* The word of a key that row d is about; a constant, but for the side, where
+ * the loop around it is unrolled. */
+static inline unsigned
+row_word(enum shape shape, unsigned side, unsigned d)
+{
+    switch (shape) {
+    case FOUR:
+        return !d ? HG_RULE_SRC : d == 1 ? HG_RULE_DST : HG_RULE_SPORT + d - 2;
+    case FOUR_SIDE:
+        return !d ? side : HG_RULE_SERVICE + d - 1;
+    case SIX_SIDE:
+        return d < 4 ? side + d : HG_RULE_SERVICE + d - 4;
+    case SIX:
+    default:
+        return d;
+    }
+}
+
 /* A rule is in each leaf that a packet of it may come to.  A leaf is a
  * block, which it may share with others, or a few.  Where cutting would put
  * too many rules into too many leaves, they are left for the next tree; what
  * is found is the least of all trees.  A tree without cuts is a scan. */
 struct forest {
     bool six;
+    enum shape shape;
+    unsigned side; /* HG_RULE_SRC or HG_RULE_DST. */
     unsigned n_trees;
     uint32_t root[TREES_MAX];
     struct node *node;
@@ -70,15 +104,15 @@ struct forest {
 
 /* Numbers in a block: rows of LANES. */
 static inline uint32_t
-block_size(bool six)
+block_size(enum shape shape)
 {
-    return (2 * n_words(six) + 1) * LANES;
+    return (2 * n_rows(shape) + 1) * LANES;
 }
 
 static inline const uint32_t *
-block_index(const uint32_t *block, bool six)
+block_index(const uint32_t *block, enum shape shape)
 {
-    return block + 2 * n_words(six) * LANES;
+    return block + 2 * n_rows(shape) * LANES;
 }
 
 /* A forest of n boxes, whose rules are index[]: as a scan; as trees, or NULL

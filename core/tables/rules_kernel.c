@@ -19,14 +19,6 @@ const uint8_t rules_words[2][WORDS] = {
     {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
 };
 
-/* The word of a key that row d of a block is about; a constant where the loop
- * around it is unrolled. */
-static inline unsigned
-word_at(bool six, unsigned d)
-{
-    return six || !d ? d : d == 1 ? HG_RULE_DST : HG_RULE_SPORT + d - 2;
-}
-
 /* The first bit from 'from' on that is in all vectors, which have so many
  * words; or HG_RULES_NONE. */
 static uint32_t
@@ -65,7 +57,8 @@ load_quad(const uint32_t *at)
 }
 
 INLINE uint32_t
-match_plain(const uint32_t *block, const uint32_t *at, bool six)
+match_plain(const uint32_t *block, const uint32_t *at, enum shape shape,
+            unsigned side)
 {
     quad hits = {0, 0, 0, 0}, bit = {1, 2, 4, 8};
     unsigned lane, d;
@@ -74,10 +67,10 @@ match_plain(const uint32_t *block, const uint32_t *at, bool six)
         quad ok = bit;
 
         UNROLL
-        for (d = 0; d < n_words(six); d++) {
+        for (d = 0; d < n_rows(shape); d++) {
             const uint32_t *row = block + 2 * d * LANES + lane;
 
-            ok &= (quad)(at[word_at(six, d)] - load_quad(row) <=
+            ok &= (quad)(at[row_word(shape, side, d)] - load_quad(row) <=
                          load_quad(row + LANES));
         }
         hits |= ok;
@@ -117,15 +110,17 @@ load_avx2(const void *at)
 }
 
 TARGET INLINE uint32_t
-match_avx2(const uint32_t *block, const uint32_t *at, bool six)
+match_avx2(const uint32_t *block, const uint32_t *at, enum shape shape,
+           unsigned side)
 {
     __m256i low = _mm256_set1_epi32(-1), high = low;
     unsigned d;
 
     UNROLL
-    for (d = 0; d < n_words(six); d++) {
+    for (d = 0; d < n_rows(shape); d++) {
         const uint32_t *row = block + 2 * d * LANES;
-        __m256i value = _mm256_set1_epi32((int)at[word_at(six, d)]), above;
+        __m256i value = _mm256_set1_epi32((int)at[row_word(shape, side, d)]),
+                above;
 
         above = _mm256_sub_epi32(value, load_avx2(row));
         low = _mm256_and_si256(
@@ -166,14 +161,15 @@ meet_avx2(const uint64_t *const *vector, unsigned n, uint32_t at)
 #define STEP 8
 
 TARGET INLINE uint32_t
-match_avx512(const uint32_t *block, const uint32_t *at, bool six)
+match_avx512(const uint32_t *block, const uint32_t *at, enum shape shape,
+             unsigned side)
 {
     __mmask16 hits = 0xffff;
     unsigned d;
 
     UNROLL
-    for (d = 0; d < n_words(six); d++) {
-        __m512i value = _mm512_set1_epi32((int)at[word_at(six, d)]);
+    for (d = 0; d < n_rows(shape); d++) {
+        __m512i value = _mm512_set1_epi32((int)at[row_word(shape, side, d)]);
         const uint32_t *row = block + 2 * d * LANES;
 
         hits = _mm512_mask_cmple_epu32_mask(

@@ -10,13 +10,13 @@
 /* Takes what hits say about 'size' blocks of a key; without a branch, for
  * which way it went nobody could predict. */
 INLINE void
-KERNEL(take)(const uint32_t *block, uint32_t size, bool six, uint64_t hits,
-             uint32_t *found)
+KERNEL(take)(const uint32_t *block, uint32_t size, enum shape shape,
+             uint64_t hits, uint32_t *found)
 {
     uint64_t last = UINT64_C(1) << (size * LANES - 1);
     uint32_t hit = (uint32_t)__builtin_ctzll(hits | last);
-    uint32_t index =
-        block_index(block + hit / LANES * block_size(six), six)[hit % LANES];
+    uint32_t index = block_index(block + hit / LANES * block_size(shape),
+                                 shape)[hit % LANES];
 
     index |= (uint32_t) - (hits == 0);
     *found = index < *found ? index : *found;
@@ -25,32 +25,33 @@ KERNEL(take)(const uint32_t *block, uint32_t size, bool six, uint64_t hits,
 /* Some keys through a tree that is but a leaf.  A block after the other: its
  * rules stay in registers while keys pass. */
 TARGET INLINE void
-KERNEL(scan)(const struct forest *f, const struct node *leaf, bool six,
+KERNEL(scan)(const struct forest *f, const struct node *leaf, enum shape shape,
              unsigned n, const uint8_t *which, const struct hg_rule_key *key,
              uint32_t *found)
 {
-    const uint32_t *block = f->block + leaf->block * (size_t)block_size(six);
+    const uint32_t *block = f->block + leaf->block * (size_t)block_size(shape);
     uint32_t left = leaf->child, b, size;
     uint64_t hits[KEYS_MAX];
     unsigned i;
 
-    for (; left; left -= size, block += size * block_size(six)) {
+    for (; left; left -= size, block += size * block_size(shape)) {
         size = left < 64 / LANES ? left : 64 / LANES;
         for (i = 0; i < n; i++)
-            hits[i] = KERNEL(match)(block, key[which[i]].at, six);
+            hits[i] = KERNEL(match)(block, key[which[i]].at, shape, f->side);
         for (b = 1; b < size; b++)
             for (i = 0; i < n; i++)
-                hits[i] |= (uint64_t)KERNEL(match)(block + b * block_size(six),
-                                                   key[which[i]].at, six)
-                           << b * LANES;
+                hits[i] |=
+                    (uint64_t)KERNEL(match)(block + b * block_size(shape),
+                                            key[which[i]].at, shape, f->side)
+                    << b * LANES;
         for (i = 0; i < n; i++)
-            KERNEL(take)(block, size, six, hits[i], &found[which[i]]);
+            KERNEL(take)(block, size, shape, hits[i], &found[which[i]]);
     }
 }
 
 /* The leaves of some keys; at[] has their nodes. */
 TARGET INLINE void
-KERNEL(ask_leaves)(const struct forest *f, bool six, unsigned n,
+KERNEL(ask_leaves)(const struct forest *f, enum shape shape, unsigned n,
                    const uint8_t *which, const uint32_t *at,
                    const struct hg_rule_key *key, uint32_t *found)
 {
@@ -60,15 +61,17 @@ KERNEL(ask_leaves)(const struct forest *f, bool six, unsigned n,
         unsigned k = which[i];
         const struct node *leaf = &f->node[at[k]];
         const uint32_t *block =
-            f->block + leaf->block * (size_t)block_size(six);
+            f->block + leaf->block * (size_t)block_size(shape);
         uint32_t left;
 
         KERNEL(take)
-        (block, 1, six, KERNEL(match)(block, key[k].at, six), &found[k]);
+        (block, 1, shape, KERNEL(match)(block, key[k].at, shape, f->side),
+         &found[k]);
         for (left = leaf->child - 1; left; left--) {
-            block += block_size(six);
+            block += block_size(shape);
             KERNEL(take)
-            (block, 1, six, KERNEL(match)(block, key[k].at, six), &found[k]);
+            (block, 1, shape, KERNEL(match)(block, key[k].at, shape, f->side),
+             &found[k]);
         }
     }
 }
@@ -77,8 +80,9 @@ KERNEL(ask_leaves)(const struct forest *f, bool six, unsigned n,
  * which nothing better than what was found can be below stay where they
  * are. */
 TARGET INLINE void
-KERNEL(descend)(const struct forest *f, uint32_t root, bool six, unsigned n,
-                uint8_t *which, const struct hg_rule_key *key, uint32_t *found)
+KERNEL(descend)(const struct forest *f, uint32_t root, enum shape shape,
+                unsigned n, uint8_t *which, const struct hg_rule_key *key,
+                uint32_t *found)
 {
     uint8_t leaves[KEYS_MAX];
     uint32_t at[KEYS_MAX];
@@ -98,11 +102,11 @@ KERNEL(descend)(const struct forest *f, uint32_t root, bool six, unsigned n,
             left += node->mask && node->first < found[k];
             n_leaves += !node->mask && node->first < found[k];
         }
-    KERNEL(ask_leaves)(f, six, n_leaves, leaves, at, key, found);
+    KERNEL(ask_leaves)(f, shape, n_leaves, leaves, at, key, found);
 }
 
 TARGET INLINE void
-KERNEL(find_all)(const struct forest *f, bool six, unsigned n,
+KERNEL(find_all)(const struct forest *f, enum shape shape, unsigned n,
                  const uint8_t *which, const struct hg_rule_key *key,
                  uint32_t *found)
 {
@@ -117,9 +121,9 @@ KERNEL(find_all)(const struct forest *f, bool six, unsigned n,
             n_open += root->first < found[which[k]];
         }
         if (root->mask)
-            KERNEL(descend)(f, f->root[i], six, n_open, open, key, found);
+            KERNEL(descend)(f, f->root[i], shape, n_open, open, key, found);
         else
-            KERNEL(scan)(f, root, six, n_open, open, key, found);
+            KERNEL(scan)(f, root, shape, n_open, open, key, found);
     }
 }
 
@@ -127,10 +131,37 @@ TARGET static void
 KERNEL(find)(const struct forest *f, unsigned n, const uint8_t *which,
              const struct hg_rule_key *key, uint32_t *found)
 {
-    if (f->six)
-        KERNEL(find_all)(f, true, n, which, key, found);
-    else
-        KERNEL(find_all)(f, false, n, which, key, found);
+    switch (f->shape) {
+    case FOUR:
+        KERNEL(find_all)(f, FOUR, n, which, key, found);
+        break;
+    case FOUR_SIDE:
+        KERNEL(find_all)(f, FOUR_SIDE, n, which, key, found);
+        break;
+    case SIX:
+        KERNEL(find_all)(f, SIX, n, which, key, found);
+        break;
+    case SIX_SIDE:
+        KERNEL(find_all)(f, SIX_SIDE, n, which, key, found);
+        break;
+    }
+}
+
+TARGET static uint32_t
+KERNEL(match_one)(const struct forest *f, const uint32_t *block,
+                  const uint32_t *at)
+{
+    switch (f->shape) {
+    case FOUR:
+        return KERNEL(match)(block, at, FOUR, 0);
+    case FOUR_SIDE:
+        return KERNEL(match)(block, at, FOUR_SIDE, f->side);
+    case SIX_SIDE:
+        return KERNEL(match)(block, at, SIX_SIDE, f->side);
+    case SIX:
+    default:
+        return KERNEL(match)(block, at, SIX, 0);
+    }
 }
 
 TARGET static uint32_t
@@ -140,12 +171,11 @@ KERNEL(next_in_leaf)(const struct forest *f, const struct node *leaf,
     uint32_t b, hits, index;
 
     for (b = leaf->block; b < leaf->block + leaf->child; b++) {
-        const uint32_t *block = f->block + b * (size_t)block_size(f->six);
+        const uint32_t *block = f->block + b * (size_t)block_size(f->shape);
 
-        hits = f->six ? KERNEL(match)(block, key->at, true)
-                      : KERNEL(match)(block, key->at, false);
+        hits = KERNEL(match_one)(f, block, key->at);
         for (; hits; hits &= hits - 1) {
-            index = block_index(block, f->six)[__builtin_ctz(hits)];
+            index = block_index(block, f->shape)[__builtin_ctz(hits)];
             if (index >= from)
                 return index;
         }

@@ -373,6 +373,27 @@ sparse_rules(size_t n)
     return rules;
 }
 
+/* What network ACLs and security groups ask for: one address and a service. */
+TEST(rules_that_ask_one_side_only_are_found_as_well)
+{
+    static const size_t sizes[] = {1, 16, 17, 64, 65, 300, 2049};
+    size_t i, k;
+
+    for (i = 0; i < 2 * sizeof sizes / sizeof sizes[0]; i++) {
+        size_t n = sizes[i / 2];
+        struct hg_rule *rules = i % 2 ? sparse_rules(n) : random_rules(n);
+        bool is_source = chance(2);
+
+        for (k = 0; k < n; k++) {
+            *(is_source ? &rules[k].dst : &rules[k].src) =
+                (struct hg_prefix){.len = 0};
+            rules[k].sport = (struct hg_port_range){0, 65535};
+        }
+        check_all(rules, n, 12);
+        free(rules);
+    }
+}
+
 TEST(all_forms_on_all_processors_find_what_the_model_finds)
 {
     static const size_t sizes[] = {1,  2,   15,  16,   17,   33,   63,  64,
