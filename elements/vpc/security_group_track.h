@@ -278,12 +278,15 @@ find_side(struct security_group *self, struct sg_flow *flow,
     return NULL;
 }
 
-static void
-set_until(struct security_group *self, struct side *s, uint64_t now)
+/* Moves a side's deadline, and returns it. */
+static inline uint64_t
+set_until(const struct security_group *self, struct side *s, uint64_t now)
 {
     uint64_t until = now + self->timeout[s->kind];
 
-    s->until_ns = (until < LAST_NS ? until : LAST_NS) & LAST_NS;
+    until = until < LAST_NS ? until : LAST_NS;
+    s->until_ns = until & LAST_NS;
+    return until;
 }
 
 static void
@@ -305,22 +308,22 @@ advance_tcp(struct side *s, bool reply, const struct hg_tcp *tcp)
         s->kind = TCP_CLOSING;
 }
 
-/* Moves a side on by a packet that it covers. */
-static inline void
-advance(struct security_group *self, struct side *s, const struct passage *g)
+/* Moves a side on by a packet that it covers; whether that keeps it. */
+static inline bool
+advance(struct side *s, const struct passage *g)
 {
     bool reply = g->direction != s->opened_by;
 
     switch (s->kind) {
     case TCP_CLOSING:
-        return; /* Nothing keeps it. */
+        return false; /* Nothing keeps it. */
     case TCP_OPENING:
     case TCP_ESTABLISHED:
         advance_tcp(s, reply, hg_packet_tcp(g->p));
         break;
     case OTHER:
         if (reply) /* Answers count from the last request. */
-            return;
+            return false;
         break;
     case UDP_SINGLE:
         if (!reply && s->replied)
@@ -329,7 +332,7 @@ advance(struct security_group *self, struct side *s, const struct passage *g)
     }
     if (reply)
         s->replied = true;
-    set_until(self, s, g->p->time_ns);
+    return true;
 }
 
 static bool
@@ -338,19 +341,22 @@ is_established(const struct side *s)
     return s->replied && s->kind != TCP_OPENING;
 }
 
-/* A packet of a connection that is tracked. */
+/* A packet of a connection that is tracked.  The deadline, which shares a word
+ * with 'replied', is written last: what was just written is slow to read. */
 static void
 follow(struct security_group *self, struct hg_flow *flow,
        struct sg_flow *state, struct side *s, const struct passage *g)
 {
-    uint64_t before = s->until_ns;
+    uint64_t before = s->until_ns, until = before;
     bool was_established = is_established(s);
+    bool is_kept = advance(s, g);
 
-    advance(self, s, g);
     if (!was_established && is_established(s))
         hg_flow_confirm(flow);
-    if (s->until_ns >= before)
-        hg_flow_extend(self, flow, s->until_ns);
+    if (is_kept)
+        until = set_until(self, s, g->p->time_ns);
+    if (until >= before)
+        hg_flow_extend(self, flow, until);
     else
         hg_flow_keep(self, flow, prune(self, state, g->p->time_ns));
 }
@@ -426,7 +432,8 @@ track(struct security_group *self, struct passage *g)
     g->entry->n_tracked++;
     self->tracked.n++;
     hg_count(&self->opened);
-    advance(self, s, g);
+    if (advance(s, g))
+        set_until(self, s, p->time_ns);
     hg_flow_keep(self, flow, s->until_ns > last ? s->until_ns : last);
     return (int)g->direction;
 }
