@@ -253,7 +253,7 @@ security_group_batch(struct security_group *self, struct hg_batch *batch)
     int16_t verdict[HG_BATCH_MAX];
     unsigned i;
 
-    for (i = 0; i < batch->n; i++)
+    for (i = 0; self->inventory && i < batch->n; i++)
         __builtin_prefetch(place_of(self, batch->p[i]));
     hg_flow_find_batch(self, batch);
     for (i = 0; i < batch->n; i++)
