@@ -70,7 +70,7 @@ choose(struct nacl *self, struct hg_packet *p, const struct hg_rule_key *key,
     if (!key->family)
         return decided(verdict, pass_by(p, &self->not_filtered));
     own = subnet_of(self, p, !inbound);
-    if (stays(self, p, own, !inbound))
+    if (stays(self, p, key, own, !inbound))
         return decided(verdict, pass_by(p, &self->same_subnet));
     if (own) {
         const struct guard *g = guard_of(self, own);

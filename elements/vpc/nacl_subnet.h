@@ -136,28 +136,42 @@ subnet_of(const struct nacl *self, const struct hg_packet *p, bool source)
     return self->inventory ? subnet_of_address(self, p, source) : NULL;
 }
 
+/* Whether the address that a key has from word 'at' on is of the prefix. */
+static inline bool
+has_prefix(const struct hg_rule_key *key, unsigned at,
+           const struct hg_prefix *prefix)
+{
+    const uint8_t *byte = prefix->addr.byte;
+    unsigned left = prefix->len, n;
+
+    if (prefix->addr.family != key->family)
+        return false;
+    for (; left; left -= n, byte += 4, at++) {
+        n = left < 32 ? left : 32;
+        if ((key->at[at] ^ hg_load32(byte)) >> (32 - n))
+            return false;
+    }
+    return true;
+}
+
 static bool
-in_list(const struct hg_prefix_list *list, const struct hg_addr *addr)
+in_list(const struct hg_rule_key *key, unsigned at,
+        const struct hg_prefix_list *list)
 {
     size_t i;
 
     for (i = 0; i < list->n; i++)
-        if (hg_prefix_contains(&list->v[i], addr))
+        if (has_prefix(key, at, &list->v[i]))
             return true;
     return false;
 }
 
 /* Whether both addresses are in 'cidr'. */
 static bool
-is_inside(const struct nacl *self, const struct hg_packet *p)
+is_inside(const struct nacl *self, const struct hg_rule_key *key)
 {
-    struct hg_addr src, dst;
-
-    if (!self->cidr.n)
-        return false;
-    src = hg_packet_src(p);
-    dst = hg_packet_dst(p);
-    return in_list(&self->cidr, &src) && in_list(&self->cidr, &dst);
+    return in_list(key, HG_RULE_SRC, &self->cidr) &&
+           in_list(key, HG_RULE_DST, &self->cidr);
 }
 
 /* Whether the packet, of which one end is in subnet 'own' (NULL: in none that
@@ -166,20 +180,18 @@ is_inside(const struct nacl *self, const struct hg_packet *p)
  * 'cidr' if it is nowhere. */
 static bool
 stays(const struct nacl *self, const struct hg_packet *p,
-      const struct hg_subnet *own, bool is_source)
+      const struct hg_rule_key *key, const struct hg_subnet *own,
+      bool is_source)
 {
     const struct hg_eni *other = is_source ? p->dst_eni : p->src_eni;
     const struct hg_subnet *its;
 
     if (!own)
-        return is_inside(self, p);
-    if (!other && !self->cidr.n && own->vpc->number == p->vpc) {
-        struct hg_addr addr = is_source ? hg_packet_dst(p) : hg_packet_src(p);
-
-        return in_list(&own->cidr, &addr);
-    }
+        return is_inside(self, key);
+    if (!other && !self->cidr.n && own->vpc->number == p->vpc)
+        return in_list(key, is_source ? HG_RULE_DST : HG_RULE_SRC, &own->cidr);
     its = subnet_of(self, p, !is_source);
-    return its ? its->number == own->number : is_inside(self, p);
+    return its ? its->number == own->number : is_inside(self, key);
 }
 
 #endif

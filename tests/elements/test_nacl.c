@@ -147,6 +147,22 @@ static const struct row rows[] = {
      true, 0},
     {"acl default { } cidr = 10.0.1.0/24", "in", "udp 10.0.2.4:1 > 10.0.1.5:2",
      false, 32767},
+    {"acl default { } cidr = 10.0.1.4/31", "in", "udp 10.0.1.4:1 > 10.0.1.5:2",
+     true, 0},
+    {"acl default { } cidr = 10.0.1.4/31", "in", "udp 10.0.1.6:1 > 10.0.1.5:2",
+     false, 32767},
+    {"acl default { } cidr = 0.0.0.0/0", "out", "udp 10.0.1.6:1 > 8.8.8.8:2",
+     true, 0},
+    {"acl default { } cidr = 0.0.0.0/0", "out",
+     "udp [2001:db8::1]:1 > [2001:db8::2]:2", false, 32768},
+    {"acl default { } cidr = 2001:db8:0:1:8000::/65", "out",
+     "udp [2001:db8:0:1:ffff::1]:1 > [2001:db8:0:1:8000::2]:2", true, 0},
+    {"acl default { } cidr = 2001:db8:0:1:8000::/65", "out",
+     "udp [2001:db8:0:1:8000::1]:1 > [2001:db8:0:1:7fff::2]:2", false, 32768},
+    {"acl default { } cidr = 2001:db8::5/128", "out",
+     "udp [2001:db8::5]:1 > [2001:db8::5]:2", true, 0},
+    {"acl default { } cidr = 2001:db8::5/128", "out",
+     "udp [2001:db8::5]:1 > [2001:db8::4]:2", false, 32768},
 };
 
 /* The first metadata that is registered begins at 0. */
