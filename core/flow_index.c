@@ -8,54 +8,15 @@
  * second table to look into.  What does not fit its bucket is in a chain of
  * overflow buckets. */
 #include <string.h>
-#include <sys/mman.h>
 
 #include "flow_table.h"
 
 enum {
-    FIRST_BUCKETS = 256,    /* Bits of hashes that buckets do not hold. */
-    LOAD = 4,               /* Keys for each bucket, on average. */
-    FIRST_PAGES = 64 << 10, /* Bytes. */
-    HUGE_PAGE = 2 << 20
+    FIRST_BUCKETS = 256, /* Bits of hashes that buckets do not hold. */
+    LOAD = 4             /* Keys for each bucket, on average. */
 };
 
 /* ---- Memory ----------------------------------------------------------- */
-
-/* An array begins with a few small pages, for tables that stay small, and the
- * rest are huge ones: a fault for every 4 KiB would cost more than a flow. */
-static uint64_t
-mapped_size(uint64_t size)
-{
-    uint64_t rest = size > FIRST_PAGES ? size - FIRST_PAGES : 0;
-
-    return FIRST_PAGES + (rest + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE;
-}
-
-void *
-flow_reserve(uint64_t size)
-{
-    size_t mapped = mapped_size(size), more = mapped + HUGE_PAGE, ahead;
-    uint8_t *p = mmap(NULL, more, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (p == MAP_FAILED)
-        return NULL;
-    ahead = HUGE_PAGE - ((uintptr_t)p + FIRST_PAGES) % HUGE_PAGE;
-    munmap(p, ahead);
-    p += ahead;
-    if (ahead < HUGE_PAGE)
-        munmap(p + mapped, HUGE_PAGE - ahead);
-    if (mapped > FIRST_PAGES) /* Only makes it faster. */
-        madvise(p + FIRST_PAGES, mapped - FIRST_PAGES, MADV_HUGEPAGE);
-    return p;
-}
-
-void
-flow_unreserve(void *p, uint64_t size)
-{
-    if (p)
-        munmap(p, mapped_size(size));
-}
 
 static uint64_t
 max_buckets(uint64_t max_records)
@@ -68,8 +29,8 @@ flow_index_init(struct flow_index *x, uint64_t max)
 {
     uint64_t size = max_buckets(max) * sizeof *x->buckets;
 
-    *x = (struct flow_index){.buckets = flow_reserve(size),
-                             .overflow = flow_reserve(size),
+    *x = (struct flow_index){.buckets = hg_memory_reserve(size, FLOW_SMALL),
+                             .overflow = hg_memory_reserve(size, FLOW_SMALL),
                              .n_buckets = FIRST_BUCKETS,
                              .mask = FIRST_BUCKETS - 1};
     return x->buckets && x->overflow;
@@ -80,8 +41,8 @@ flow_index_uninit(struct flow_index *x, uint64_t max)
 {
     uint64_t size = max_buckets(max) * sizeof *x->buckets;
 
-    flow_unreserve(x->buckets, size);
-    flow_unreserve(x->overflow, size);
+    hg_memory_release(x->buckets, size, FLOW_SMALL);
+    hg_memory_release(x->overflow, size, FLOW_SMALL);
 }
 
 uint64_t

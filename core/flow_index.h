@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <headgate/memory.h>
+
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
@@ -38,10 +40,9 @@ struct flow_index {
                           * free; + 1. */
 };
 
-/* Address space for 'size' bytes that are zero, in huge pages if it comes to
- * them; NULL if there is none.  flow_unreserve(NULL, ...) does nothing. */
-void *flow_reserve(uint64_t size);
-void flow_unreserve(void *, uint64_t size);
+/* Bytes of small pages with which large arrays begin, for tables that stay
+ * small (hg_memory_reserve()). */
+enum { FLOW_SMALL = 16 << 10 };
 
 /* For keys of 'max' records; false without address space. */
 bool flow_index_init(struct flow_index *, uint64_t max);

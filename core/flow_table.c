@@ -391,6 +391,18 @@ sweep(void *owner, struct hg_timer *timer, uint64_t now_ns)
         hg_wheel_set(t->graph->wheel, timer, now_ns + sweep_interval(t));
 }
 
+static void *
+reserve(uint64_t size)
+{
+    return hg_memory_reserve(size, FLOW_SMALL);
+}
+
+static void
+release(void *p, uint64_t size)
+{
+    hg_memory_release(p, size, FLOW_SMALL);
+}
+
 bool
 flow_table_start(struct hg_graph *g, struct hg_error *error)
 {
@@ -413,11 +425,11 @@ flow_table_start(struct hg_graph *g, struct hg_error *error)
     t->n_reserved = t->limit;
     t->sweep = (struct hg_timer){
         .fn = sweep, .owner = t, .deadline_ns = HG_NEVER, .order = UINT32_MAX};
-    t->records = flow_reserve(t->n_reserved * t->record_size);
-    t->queue = flow_reserve(t->n_reserved * sizeof *t->queue);
-    t->second = flow_reserve(t->n_reserved * sizeof *t->second);
-    t->wide[0] = flow_reserve(t->n_reserved * sizeof *t->wide[0]);
-    t->wide[1] = flow_reserve(t->n_reserved * sizeof *t->wide[1]);
+    t->records = reserve(t->n_reserved * t->record_size);
+    t->queue = reserve(t->n_reserved * sizeof *t->queue);
+    t->second = reserve(t->n_reserved * sizeof *t->second);
+    t->wide[0] = reserve(t->n_reserved * sizeof *t->wide[0]);
+    t->wide[1] = reserve(t->n_reserved * sizeof *t->wide[1]);
     if (flow_index_init(&t->index, t->n_reserved) && t->records && t->queue &&
         t->second && t->wide[0] && t->wide[1])
         return true;
@@ -451,11 +463,11 @@ flow_table_destroy(struct hg_graph *g)
         return;
     n = t->n_reserved;
     flow_index_uninit(&t->index, n);
-    flow_unreserve(t->records, n * t->record_size);
-    flow_unreserve(t->queue, n * sizeof *t->queue);
-    flow_unreserve(t->second, n * sizeof *t->second);
-    flow_unreserve(t->wide[0], n * sizeof *t->wide[0]);
-    flow_unreserve(t->wide[1], n * sizeof *t->wide[1]);
+    release(t->records, n * t->record_size);
+    release(t->queue, n * sizeof *t->queue);
+    release(t->second, n * sizeof *t->second);
+    release(t->wide[0], n * sizeof *t->wide[0]);
+    release(t->wide[1], n * sizeof *t->wide[1]);
     free(t->users);
     free(t->verdicts);
     free(t);

@@ -7,6 +7,7 @@
  * system in chunks of slots and given back with the pool.
  *
  * What is in the frame: parse.c.  What is in the headers: rewrite.c. */
+#include <headgate/memory.h>
 #include <headgate/packet.h>
 
 #include <assert.h>
@@ -211,6 +212,8 @@ pool_grow(struct hg_pool *pool, unsigned size_class)
 
     if (!slot)
         return false;
+    if (size_class == 0) /* All of these will be used, one after the other. */
+        hg_memory_populate(slot, c->per_chunk * stride);
     for (i = c->per_chunk; i-- > 0;)
         push_free(pool, (void *)(slot + i * stride), size_class);
     return true;

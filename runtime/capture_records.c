@@ -4,13 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <headgate/memory.h>
 #include <headgate/packet.h>
 
 /* What is read at once fits the second-level cache: a record is hot when its
  * packet is made.  (Mapping the file instead costs far more where page faults
  * are dear, as in virtual machines, and a file cut meanwhile would be fatal.)
  */
-enum { READ_SIZE = 256 << 10 };
+enum { READ_SIZE = 128 << 10 };
 enum { HEADER = 16, PIECE = READ_SIZE + HEADER + HG_PACKET_MAX };
 
 struct record_reader {
@@ -36,6 +37,7 @@ record_reader_create(struct input_stream *input,
         free(r);
         return NULL;
     }
+    hg_memory_populate(r->piece, READ_SIZE);
     r->input = input;
     r->format = *format;
     return r;

@@ -16,7 +16,7 @@
 
 #include "buffer_queue.h"
 
-enum { RAW_SIZE = 256 << 10, FILE_BUFFER = 256 << 10 };
+enum { RAW_SIZE = 256 << 10, FILE_BUFFER = 256 << 10, HEAD_SIZE = 4096 };
 
 struct input_stream {
     int fd;
@@ -303,7 +303,7 @@ choose_decoder(struct input_stream *in, struct hg_error *error)
     static const uint8_t zstd[] = {0x28, 0xb5, 0x2f, 0xfd}; /* RFC 8878 */
 
     while (in->n < sizeof zstd) { /* A pipe may give them one by one. */
-        ssize_t n = read(in->fd, in->raw + in->n, RAW_SIZE - in->n);
+        ssize_t n = read(in->fd, in->raw + in->n, HEAD_SIZE - in->n);
 
         if (n < 0)
             return hg_error_set(error, "cannot read %s: %s", in->name,

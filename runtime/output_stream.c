@@ -15,6 +15,8 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include <headgate/memory.h>
+
 #include "buffer_queue.h"
 
 struct output_codec {
@@ -320,6 +322,8 @@ open_buffer(struct output_stream *o)
 
     if (c->is_pipe || !(c->gzip_used || c->zstd)) {
         o->buffer = malloc(OUTPUT_BUFFER);
+        if (o->buffer)
+            hg_memory_populate(o->buffer, OUTPUT_BUFFER);
         return o->buffer != NULL;
     }
     c->full = buffer_queue_create(OUTPUT_BUFFER);

@@ -49,7 +49,7 @@ bool input_is(const struct input_stream *, const struct stat *info);
 /* "'in.pcap'" or "standard input" for messages. */
 const char *input_name(const struct input_stream *);
 
-#define OUTPUT_BUFFER ((size_t)512 << 10)
+#define OUTPUT_BUFFER ((size_t)256 << 10)
 
 struct output_stream {
     size_t n; /* Bytes in the buffer. */

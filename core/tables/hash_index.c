@@ -1,11 +1,10 @@
 /* hash_index.c: see hash_index.h. */
 #include "hash_index.h"
-#include "large.h"
 
 void
 hash_index_uninit(struct hash_index *x)
 {
-    large_free(x->slots, x->n_slots * sizeof *x->slots);
+    stretch_uninit(&x->memory);
     *x = (struct hash_index){0};
 }
 
@@ -19,19 +18,21 @@ put(struct hash_index *x, struct hash_slot slot)
     x->slots[at] = slot;
 }
 
+/* The new slots come right behind the old ones, in memory that is zero. */
 static void
 grow(struct hash_index *x)
 {
-    struct hash_index bigger = {.n_slots = x->n_slots ? x->n_slots * 2 : 64,
-                                .n_used = x->n_used};
-    size_t i;
+    size_t n = x->n_slots, size = sizeof *x->slots, i;
+    struct hash_slot *old;
 
-    bigger.slots = large_alloc(bigger.n_slots * sizeof *bigger.slots);
-    for (i = 0; i < x->n_slots; i++)
-        if (x->slots[i].value)
-            put(&bigger, x->slots[i]);
-    large_free(x->slots, x->n_slots * sizeof *x->slots);
-    *x = bigger;
+    x->n_slots = n ? n * 2 : 64;
+    stretch_grow(&x->memory, 2 * x->n_slots * size);
+    old = (struct hash_slot *)x->memory.at + n;
+    x->slots = (struct hash_slot *)x->memory.at + x->n_slots;
+    for (i = 0; i < n; i++)
+        if (old[i].value)
+            put(x, old[i]);
+    stretch_drop(&x->memory, n * size, 2 * n * size);
 }
 
 void

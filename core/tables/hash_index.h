@@ -15,6 +15,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "large.h"
+
 #define HASH_INDEX_END UINT32_MAX
 
 struct hash_slot {
@@ -26,6 +28,7 @@ struct hash_index {
     struct hash_slot *slots;
     size_t n_slots; /* A power of two, or 0. */
     size_t n_used;
+    struct stretch memory; /* The slots are its second half. */
 };
 
 void hash_index_uninit(struct hash_index *);

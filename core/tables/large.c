@@ -4,11 +4,16 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include <headgate/memory.h>
+
 #include "../graph_internal.h"
 #include "large.h"
 
 static const size_t HUGE_PAGE = (size_t)1 << 21;
 static const size_t RESERVE = (size_t)1 << 30; /* Addresses, not memory. */
+/* What a stretch has of the heap, at most.  Huge pages cost less from here on:
+ * one as much as a dozen small ones. */
+static const size_t HEAP_MAX = (size_t)64 << 10;
 
 static size_t
 round_up(size_t size)
@@ -16,31 +21,11 @@ round_up(size_t size)
     return (size + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
 }
 
-/* 'size' bytes of pages, a multiple of huge ones and aligned to them; NULL if
- * the kernel refuses. */
-static void *
-map(size_t size)
-{
-    size_t more = size + HUGE_PAGE, head;
-    uint8_t *p = mmap(NULL, more, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-    if (p == MAP_FAILED)
-        return NULL;
-    head = round_up((uintptr_t)p) - (uintptr_t)p;
-    if (head)
-        munmap(p, head);
-    if (head < HUGE_PAGE)
-        munmap(p + head + size, HUGE_PAGE - head);
-    madvise(p + head, size, MADV_HUGEPAGE); /* Only makes it faster. */
-    return p + head;
-}
-
-/* The same; ends the program without memory. */
+/* Huge pages; ends the program without memory. */
 static void *
 must_map(size_t size)
 {
-    void *p = map(size);
+    void *p = hg_memory_reserve(size, 0);
 
     return p ? p : xcalloc(SIZE_MAX / 2, 2);
 }
@@ -59,7 +44,7 @@ small_alloc(size_t size)
 void *
 large_alloc(size_t size)
 {
-    return size < HUGE_PAGE ? small_alloc(size) : must_map(round_up(size));
+    return size < HUGE_PAGE ? small_alloc(size) : must_map(size);
 }
 
 void
@@ -67,8 +52,8 @@ large_free(void *p, size_t size)
 {
     if (size < HUGE_PAGE)
         free(p);
-    else if (p)
-        munmap(p, round_up(size));
+    else
+        hg_memory_release(p, size, 0);
 }
 
 void
@@ -80,7 +65,7 @@ stretch_grow(struct stretch *s, size_t size)
         s->size = size > s->size ? size : s->size;
         return;
     }
-    if (size < HUGE_PAGE) {
+    if (size < HEAP_MAX) {
         s->at = xrealloc(s->at, size);
         memset((uint8_t *)s->at + s->reserved, 0, size - s->reserved);
         s->size = s->reserved = size;
@@ -89,7 +74,7 @@ stretch_grow(struct stretch *s, size_t size)
     bigger.reserved = RESERVE;
     while (bigger.reserved < size * 2)
         bigger.reserved *= 2;
-    bigger.at = map(bigger.reserved);
+    bigger.at = hg_memory_reserve(bigger.reserved, 0);
     if (!bigger.at) { /* Addresses are limited, too (RLIMIT_AS). */
         bigger.reserved = round_up(size * 2);
         bigger.at = must_map(bigger.reserved);
@@ -98,6 +83,15 @@ stretch_grow(struct stretch *s, size_t size)
         memcpy(bigger.at, s->at, s->size);
     large_free(s->at, s->reserved);
     *s = bigger;
+}
+
+void
+stretch_drop(struct stretch *s, size_t from, size_t to)
+{
+    from = round_up(from);
+    to &= ~(HUGE_PAGE - 1);
+    if (from < to)
+        madvise((uint8_t *)s->at + from, to - from, MADV_DONTNEED);
 }
 
 void

@@ -12,8 +12,9 @@
 void *large_alloc(size_t size);
 void large_free(void *, size_t size);
 
-/* Memory that grows: from 2 MiB on within addresses reserved for it, so that
- * growing neither copies nor moves it (but every gigabyte or so). */
+/* Memory that grows: from 64 KiB on in huge pages, within addresses reserved
+ * for it, so that growing neither copies nor moves it (but every gigabyte or
+ * so). */
 struct stretch {
     void *at;
     size_t size; /* Bytes in use. */
@@ -22,6 +23,10 @@ struct stretch {
 
 /* Makes it at least 'size' bytes long; what is new is zero. */
 void stretch_grow(struct stretch *, size_t size);
+
+/* Gives back most of the memory of the bytes 'from' up to 'to', whose content
+ * nobody needs any more. */
+void stretch_drop(struct stretch *, size_t from, size_t to);
 void stretch_uninit(struct stretch *);
 
 #endif

@@ -11,7 +11,7 @@
 #ifndef HYPERPLANE_NAT_CALENDAR_H
 #define HYPERPLANE_NAT_CALENDAR_H 1
 
-#include <stdlib.h>
+#include <headgate/memory.h>
 
 #include "hyperplane_nat.h"
 
@@ -33,9 +33,10 @@ struct nat_state {
 _Static_assert(sizeof(struct nat_state) == 24, "what a flow costs");
 
 enum {
-    NOTES = 30,       /* On a page. */
-    NOTES_AHEAD = 6,  /* Fetched before they are looked at. */
-    BOOK_PAGES = 1024 /* Of which all but the first have so many. */
+    NOTES = 30,      /* On a page. */
+    NOTES_AHEAD = 6, /* Fetched before they are looked at. */
+    BOOK_SMALL = 16 << 10,
+    BOOK_SIZE = BOOK_SMALL + (2 << 20)
 };
 
 struct nat_page {
@@ -46,9 +47,15 @@ struct nat_page {
 
 struct nat_book {
     struct nat_book *next;
-    uint64_t n, n_begun;
+    uint64_t n_begun;
     struct nat_page page[];
 };
+
+enum {
+    BOOK_PAGES =
+        (BOOK_SIZE - sizeof(struct nat_book)) / sizeof(struct nat_page)
+};
+_Static_assert(BOOK_PAGES > N_SLOTS + N_TICKS + 3, "the first note has room");
 
 /* ---- Notes ------------------------------------------------------------ */
 
@@ -58,17 +65,15 @@ struct nat_book {
 static bool
 calendar_has_room(struct nat_calendar *c)
 {
-    uint64_t want = c->n_notes / NOTES + 1 + N_SLOTS + N_TICKS + 2, n;
+    uint64_t want = c->n_notes / NOTES + 1 + N_SLOTS + N_TICKS + 2;
     struct nat_book *book;
 
     if (want <= c->n_pages)
         return true;
-    n = want - c->n_pages + BOOK_PAGES;
-    book = calloc(1, sizeof(*book) + n * sizeof(book->page[0]));
+    book = hg_memory_reserve(BOOK_SIZE, BOOK_SMALL);
     if (!book)
         return false;
-    book->n = n;
-    c->n_pages += n;
+    c->n_pages += BOOK_PAGES;
     if (c->last)
         c->last->next = book;
     else
@@ -86,7 +91,7 @@ calendar_page(struct nat_calendar *c)
         c->free = page->next;
         return page;
     }
-    if (c->book->n_begun == c->book->n)
+    if (c->book->n_begun == BOOK_PAGES)
         c->book = c->book->next;
     return &c->book->page[c->book->n_begun++];
 }
@@ -197,7 +202,7 @@ calendar_uninit(struct nat_calendar *c)
 
     for (book = c->first; book; book = next) {
         next = book->next;
-        free(book);
+        hg_memory_release(book, BOOK_SIZE, BOOK_SMALL);
     }
 }
 
