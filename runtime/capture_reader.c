@@ -1,28 +1,26 @@
 /* capture_reader.c: reading captures (see capture_reader.h).
  *
- * libpcap knows the formats, input_stream.c the compression, linktype.c the
- * link layers; capture_records.c takes over behind the header of a classic
- * pcap file. */
+ * capture_records.c reads classic pcap files, libpcap the other formats;
+ * input_stream.c knows the compression, linktype.c the link layers. */
 #include "capture_reader.h"
 
 #include <stdlib.h>
 
 #include <headgate/packet.h>
-#include <pcap/pcap.h>
 
+#include "libpcap.h"
 #include "linktype.h"
 
 struct capture_reader {
     FILE *file; /* Closed by pcap_close(). */
-    pcap_t *pcap;
     struct input_stream *input;
+    const struct libpcap *libpcap;
+    pcap_t *pcap; /* NULL: 'records' reads them. */
     const struct linktype *link;
     uint8_t *converted; /* A frame behind its new Ethernet header. */
-    struct record_reader *records; /* NULL: libpcap reads them. */
+    struct record_reader *records;
     uint64_t n_frames;
 };
-
-enum { FILE_HEADER = 24 };
 
 const struct input_stream *
 capture_reader_input(const struct capture_reader *r)
@@ -100,7 +98,7 @@ next_records(struct capture_reader *r, struct capture_frame *f, unsigned max,
 
     if (status < 0 || (status == 0 && *input_error(r->input)))
         return broken(r, record_reader_is_cut(r->records),
-                      FILE_HEADER + record_reader_done(r->records), why.text,
+                      INPUT_HEAD + record_reader_done(r->records), why.text,
                       error);
     if (status == 0)
         return CAPTURE_END;
@@ -113,13 +111,13 @@ next_of_libpcap(struct capture_reader *r, struct capture_frame *f, unsigned *n,
                 struct hg_error *error)
 {
     struct pcap_pkthdr *header;
-    int status = pcap_next_ex(r->pcap, &header, &f->data);
+    int status = r->libpcap->next_ex(r->pcap, &header, &f->data);
 
     if (status == PCAP_ERROR_BREAK)
         return CAPTURE_END;
     if (status != 1)
         return broken(r, feof(r->file), (uint64_t)ftello(r->file),
-                      pcap_geterr(r->pcap), error);
+                      r->libpcap->geterr(r->pcap), error);
     f->len = header->caplen < HG_PACKET_MAX ? header->caplen : HG_PACKET_MAX;
     f->wire_len = header->len;
     f->time_ns = nanoseconds(&header->ts);
@@ -146,34 +144,62 @@ capture_reader_next(struct capture_reader *r, struct capture_frame *f,
     return CAPTURE_FRAMES;
 }
 
-/* Takes the records of a classic pcap file over from libpcap, which has read
- * the file's header.  Old versions of the format keep lengths the other way
- * round, some relatives have longer records: those stay with libpcap. */
-static bool
-open_records(struct capture_reader *r, struct hg_error *error)
+/* A number of 'size' bytes in the header of a pcap file. */
+static uint32_t
+number(const uint8_t *at, unsigned size, bool big_endian)
 {
-    static const uint8_t magic[4][4] = {{0xa1, 0xb2, 0xc3, 0xd4},
-                                        {0xd4, 0xc3, 0xb2, 0xa1},
-                                        {0xa1, 0xb2, 0x3c, 0x4d},
-                                        {0x4d, 0x3c, 0xb2, 0xa1}};
-    const uint8_t *head = input_head(r->input);
-    struct record_format format;
+    uint32_t v = 0;
     unsigned i;
 
-    for (i = 0; i < 4 && memcmp(head, magic[i], 4) != 0; i++)
-        ;
-    if (i == 4 || input_size(r->input) == 0 ||
-        pcap_major_version(r->pcap) != PCAP_VERSION_MAJOR ||
-        pcap_minor_version(r->pcap) != PCAP_VERSION_MINOR) {
-        input_buffer(r->file, r->input);
-        return true;
-    }
-    format.swapped = pcap_is_swapped(r->pcap) != 0;
-    format.snaplen = (uint32_t)pcap_snapshot(r->pcap);
-    format.unit_ns = i < 2 ? HG_USEC : 1;
-    r->records = record_reader_create(r->input, &format);
-    return r->records ||
-           hg_error_set(error, "no memory to read %s", input_name(r->input));
+    for (i = 0; i < size; i++)
+        v |= (uint32_t)at[i] << 8 * (big_endian ? size - 1 - i : i);
+    return v;
+}
+
+/* Whether what the file begins with is the header of a classic pcap file that
+ * capture_records.c can read, and how then
+ * (draft-ietf-opsawg-pcap, 4).  Old versions keep lengths the other way round,
+ * some relatives have longer records. */
+static bool
+is_classic(const uint8_t *head, struct record_format *format,
+           const struct linktype **link)
+{
+    bool big_endian = head[0] == 0xa1;
+    uint32_t magic = number(head, 4, big_endian);
+    uint32_t snaplen = number(head + 16, 4, big_endian);
+
+    if ((magic != 0xa1b2c3d4 && magic != 0xa1b23c4d) ||
+        number(head + 4, 2, big_endian) != PCAP_VERSION_MAJOR ||
+        number(head + 6, 2, big_endian) != PCAP_VERSION_MINOR)
+        return false;
+    *link = linktype_of_file(number(head + 20, 4, big_endian));
+    format->swapped = big_endian != (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__);
+    /* As libpcap takes those that cannot be meant. */
+    format->snaplen =
+        snaplen && snaplen <= INT32_MAX ? snaplen : HG_PACKET_MAX;
+    format->unit_ns = magic == 0xa1b2c3d4 ? HG_USEC : 1;
+    return *link != NULL;
+}
+
+/* Opens a classic pcap file; false if it is none. */
+static bool
+open_records(struct capture_reader *r)
+{
+    uint8_t head[INPUT_HEAD];
+    struct record_format format;
+    size_t n = 0;
+    ssize_t got;
+
+    if (!input_size(r->input))
+        return false;
+    while (n < sizeof head &&
+           (got = input_read(r->input, head + n, sizeof head - n)) > 0)
+        n += (size_t)got;
+    if (n == sizeof head && is_classic(head, &format, &r->link))
+        r->records = record_reader_create(r->input, &format);
+    if (!r->records)
+        input_again(r->input);
+    return r->records != NULL;
 }
 
 static bool
@@ -182,7 +208,10 @@ open_pcap(struct capture_reader *r, struct hg_error *error)
     char why[PCAP_ERRBUF_SIZE];
     const char *name = input_name(r->input);
 
-    r->pcap = pcap_fopen_offline_with_tstamp_precision(
+    r->libpcap = libpcap_load(error);
+    if (!r->libpcap)
+        return false;
+    r->pcap = r->libpcap->fopen_offline_with_tstamp_precision(
         r->file, PCAP_TSTAMP_PRECISION_NANO, why);
     if (!r->pcap && *input_error(r->input))
         return hg_error_set(error, "cannot read %s: %s", name,
@@ -194,14 +223,20 @@ open_pcap(struct capture_reader *r, struct hg_error *error)
                             name);
     if (!r->pcap)
         return hg_error_set(error, "%s is not a capture: %s", name, why);
-    r->link = linktype_find(pcap_datalink(r->pcap), name, error);
-    if (!r->link)
+    input_buffer(r->file, r->input);
+    r->link = linktype_find(r->libpcap->datalink(r->pcap), name, error);
+    return r->link != NULL;
+}
+
+static bool
+open_format(struct capture_reader *r, struct hg_error *error)
+{
+    if (!open_records(r) && !open_pcap(r, error))
         return false;
     if (r->link->convert)
         r->converted = malloc(HG_PACKET_MAX);
-    if (r->link->convert && !r->converted)
-        return hg_error_set(error, "no memory to read %s", name);
-    return open_records(r, error);
+    return !r->link->convert || r->converted ||
+           hg_error_set(error, "no memory to read %s", input_name(r->input));
 }
 
 struct capture_reader *
@@ -214,7 +249,7 @@ capture_reader_open(const char *path, struct hg_error *error)
         return NULL;
     }
     r->file = input_open(path, &r->input, error);
-    if (r->file && open_pcap(r, error))
+    if (r->file && open_format(r, error))
         return r;
     capture_reader_close(r);
     return NULL;
@@ -226,7 +261,7 @@ capture_reader_close(struct capture_reader *r)
     if (!r)
         return;
     if (r->pcap)
-        pcap_close(r->pcap);
+        r->libpcap->close(r->pcap);
     else if (r->file)
         fclose(r->file);
     record_reader_destroy(r->records);

@@ -303,14 +303,18 @@ device_filter_init(struct device_filter *f, const char *text,
     f->active = false;
     if (!text)
         return true;
-    pcap = pcap_open_dead(DLT_EN10MB, HG_PACKET_MAX);
+    f->pcap = libpcap_load(error);
+    if (!f->pcap)
+        return false;
+    pcap = f->pcap->open_dead(DLT_EN10MB, HG_PACKET_MAX);
     if (!pcap)
         return hg_error_set(error, "no memory for filter '%s'", text);
-    f->active =
-        pcap_compile(pcap, &f->program, text, 1, PCAP_NETMASK_UNKNOWN) == 0;
+    f->active = f->pcap->compile(pcap, &f->program, text, 1,
+                                 PCAP_NETMASK_UNKNOWN) == 0;
     if (!f->active)
-        hg_error_set(error, "wrong filter '%s': %s", text, pcap_geterr(pcap));
-    pcap_close(pcap);
+        hg_error_set(error, "wrong filter '%s': %s", text,
+                     f->pcap->geterr(pcap));
+    f->pcap->close(pcap);
     return f->active;
 }
 
@@ -318,7 +322,7 @@ void
 device_filter_uninit(struct device_filter *f)
 {
     if (f->active)
-        pcap_freecode(&f->program);
+        f->pcap->freecode(&f->program);
     f->active = false;
 }
 
@@ -327,5 +331,5 @@ device_filter_pass(const struct device_filter *f, const uint8_t *data,
                    uint32_t len, uint32_t wire_len)
 {
     return !f->active ||
-           bpf_filter(f->program.bf_insns, data, wire_len, len) != 0;
+           f->pcap->filter(f->program.bf_insns, data, wire_len, len) != 0;
 }

@@ -10,7 +10,8 @@
 #define RUNTIME_DEVICE_H 1
 
 #include <headgate/device.h>
-#include <pcap/pcap.h>
+
+#include "libpcap.h"
 
 struct device_options {
     const char *filter; /* pcap syntax, or NULL: everything. */
@@ -120,6 +121,7 @@ bool device_set_options(const char *scheme, const char *text,
 /* A filter over Ethernet frames.  device_filter_init() with no text accepts
  * everything; false, and why, if the text is wrong. */
 struct device_filter {
+    const struct libpcap *pcap;
     struct bpf_program program;
     bool active;
 };

@@ -42,8 +42,9 @@ struct input_stream {
     struct buffer_queue *unpacked;
     struct buffer *piece; /* The one being read, 'piece_at' bytes of it. */
     size_t piece_at;
-    uint64_t position; /* Bytes given to the reader. */
-    uint8_t head[4];
+    uint64_t position; /* Bytes given to the reader, */
+    uint64_t n_again;  /* ... of which so many are given again. */
+    uint8_t head[INPUT_HEAD];
     char *file_buffer;
     struct hg_error error; /* 'failure', once the reader has met it. */
 };
@@ -209,18 +210,32 @@ take_unpacked(struct input_stream *in, uint8_t *out, size_t size)
 ssize_t
 input_read(struct input_stream *in, void *out, size_t size)
 {
-    const uint8_t *bytes = out;
-    ssize_t n = in->unpacked ? take_unpacked(in, out, size)
-                             : in->decode(in, out, size);
-    ssize_t i;
+    uint64_t at = in->position;
+    ssize_t n;
 
-    for (i = 0; i < n && in->position + (uint64_t)i < sizeof in->head; i++)
-        in->head[in->position + (uint64_t)i] = bytes[i];
+    if (at < in->n_again) {
+        n = (ssize_t)(in->n_again - at < size ? in->n_again - at : size);
+        memcpy(out, in->head + at, (size_t)n);
+    } else {
+        n = in->unpacked ? take_unpacked(in, out, size)
+                         : in->decode(in, out, size);
+        if (n > 0 && at < sizeof in->head)
+            memcpy(in->head + at, out,
+                   (size_t)n < sizeof in->head - at ? (size_t)n
+                                                    : sizeof in->head - at);
+    }
     if (n > 0)
         in->position += (uint64_t)n;
     else if (n < 0)
         in->error = in->failure;
     return n;
+}
+
+void
+input_again(struct input_stream *in)
+{
+    in->n_again = in->position;
+    in->position = 0;
 }
 
 static ssize_t

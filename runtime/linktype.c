@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-#include <pcap/pcap.h>
+#include "libpcap.h"
 
 #define N(array) (sizeof(array) / sizeof *(array))
 
@@ -120,30 +120,45 @@ convert_sll2(const uint8_t *data, uint32_t len, struct hg_eth *eth)
 }
 
 static const struct linktype linktypes[] = {
-    {DLT_EN10MB, 0, NULL},
-    {DLT_RAW, 0, convert_raw},
-    {DLT_IPV4, 0, convert_ip4},
-    {DLT_IPV6, 0, convert_ip6},
-    {DLT_LINUX_SLL, 16, convert_sll},
-    {DLT_LINUX_SLL2, 20, convert_sll2},
-    {DLT_NULL, 4, convert_null},
-    {DLT_LOOP, 4, convert_loop},
+    {DLT_EN10MB, 1, 0, NULL},
+    {DLT_RAW, 101, 0, convert_raw},
+    {DLT_IPV4, 228, 0, convert_ip4},
+    {DLT_IPV6, 229, 0, convert_ip6},
+    {DLT_LINUX_SLL, 113, 16, convert_sll},
+    {DLT_LINUX_SLL2, 276, 20, convert_sll2},
+    {DLT_NULL, 0, 4, convert_null},
+    {DLT_LOOP, 108, 4, convert_loop},
 };
+
+const struct linktype *
+linktype_of_file(uint32_t number)
+{
+    size_t i;
+
+    for (i = 0; i < N(linktypes); i++)
+        if (linktypes[i].number == number)
+            return &linktypes[i];
+    return NULL;
+}
 
 const struct linktype *
 linktype_find(int dlt, const char *name, struct hg_error *error)
 {
-    const char *dlt_name = pcap_datalink_val_to_name(dlt);
+    const struct libpcap *pcap = libpcap_load(error);
     char known[128] = "", number[16];
+    const char *dlt_name;
     size_t i, n = 0;
 
+    if (!pcap)
+        return NULL;
     for (i = 0; i < N(linktypes); i++) {
         if (linktypes[i].dlt == dlt)
             return &linktypes[i];
         n += (size_t)snprintf(known + n, sizeof known - n, "%s%s",
                               n ? ", " : "",
-                              pcap_datalink_val_to_name(linktypes[i].dlt));
+                              pcap->datalink_val_to_name(linktypes[i].dlt));
     }
+    dlt_name = pcap->datalink_val_to_name(dlt);
     snprintf(number, sizeof number, "%d", dlt);
     hg_error_set(error,
                  "link type %s of %s is not supported; supported are %s",

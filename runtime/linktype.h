@@ -7,8 +7,9 @@
 #include <headgate/headers.h>
 
 struct linktype {
-    int dlt;       /* DLT_* of libpcap. */
-    uint32_t skip; /* Bytes of its own header that Ethernet replaces. */
+    int dlt;         /* DLT_* of libpcap. */
+    uint32_t number; /* LINKTYPE_* in files. */
+    uint32_t skip;   /* Bytes of its own header that Ethernet replaces. */
 
     /* Fills the Ethernet header that stands for the first 'skip' bytes of
      * 'data' (len > 0); false if there is none that fits.  NULL: the frame
@@ -20,5 +21,8 @@ struct linktype {
  * file, quoted), if it is not supported. */
 const struct linktype *linktype_find(int dlt, const char *name,
                                      struct hg_error *);
+
+/* The same by its number in files; NULL if it is not supported. */
+const struct linktype *linktype_of_file(uint32_t number);
 
 #endif

@@ -37,7 +37,11 @@ uint64_t input_done(const struct input_stream *);
 /* Whether it is a file that is not compressed: others may read it as well. */
 bool input_is_plain(const struct input_stream *);
 
-/* The first four bytes of what has been read, decompressed. */
+/* Gives what has been read, at most INPUT_HEAD bytes, once more. */
+#define INPUT_HEAD 24 /* The header of a pcap file. */
+void input_again(struct input_stream *);
+
+/* The first INPUT_HEAD bytes of what has been read, decompressed. */
 const uint8_t *input_head(const struct input_stream *);
 
 /* Why the last read failed; "" if it did not. */

@@ -14,7 +14,8 @@ add_library(fuzzed STATIC ${CORE_SOURCES} ${ELEMENT_SOURCES}
 target_include_directories(fuzzed PUBLIC ${CMAKE_SOURCE_DIR}/core/include
   ${CMAKE_SOURCE_DIR}/core ${CMAKE_SOURCE_DIR}/runtime
   ${CMAKE_CURRENT_BINARY_DIR}/fuzz)
-target_compile_definitions(fuzzed PRIVATE HEADGATE_PLUGIN_DIR="/nowhere")
+target_compile_definitions(fuzzed PRIVATE HEADGATE_PLUGIN_DIR="/nowhere"
+  HEADGATE_LIBPCAP="${LIBPCAP_NAME}")
 target_compile_options(fuzzed PRIVATE -fsanitize=fuzzer-no-link)
 target_link_libraries(fuzzed PUBLIC PkgConfig::CONFUSE PkgConfig::XXHASH
   PkgConfig::JANSSON PkgConfig::PCAP PkgConfig::EVENT PkgConfig::ZLIB

@@ -361,6 +361,50 @@ TEST(other_link_types_become_ethernet)
     hg_pool_destroy(pool);
 }
 
+/* Headers of pcap files, classic or nearly, and how much of a frame of 60
+ * bytes comes in.  libpcap knows what the odd ones mean. */
+static const struct {
+    uint32_t minor;
+    uint32_t snaplen;
+    uint32_t linktype;
+    uint32_t len;
+} header_cases[] = {
+    {4, 65535, 1, 60},
+    {4, 20, 1, 20},
+    {4, 0, 1, 60}, /* As much as there may be. */
+    {4, UINT32_MAX, 1, 60},
+    {4, 65535, 0x24000001, 60}, /* With a checksum of 4 bytes behind it. */
+    {2, 65535, 1, 60},          /* Lengths the other way round. */
+};
+
+TEST(all_headers_of_pcap_files_are_understood)
+{
+    struct hg_pool *pool = hg_pool_create(0);
+    uint8_t frame[60] = {0};
+    size_t i;
+
+    for (i = 0; i < N(header_cases); i++) {
+        struct file f = {.is_big = i % 2};
+        struct hg_packet *p[2];
+        struct hg_error why;
+
+        put_header(&f, 0xa1b2c3d4, header_cases[i].linktype);
+        f.n = 6;
+        put(&f, header_cases[i].minor, 2);
+        f.n = 16;
+        put(&f, header_cases[i].snaplen, 4);
+        f.n = 24;
+        put_packet(&f, 1, 0, frame, sizeof frame, sizeof frame);
+        write_file("header.pcap", f.bytes, f.n);
+        if (!CHECK_EQ(read_all("header.pcap", &plain, pool, p, 2, &why), 1))
+            FAIL("in case %zu: %s", i, why.text);
+        CHECK_EQ(p[0]->len, header_cases[i].len);
+        CHECK_EQ(p[0]->wire_len, 60);
+        hg_packet_free(p[0]);
+    }
+    hg_pool_destroy(pool);
+}
+
 TEST(giant_packets_pass_whole)
 {
     struct hg_pool *pool = hg_pool_create(0);
