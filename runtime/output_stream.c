@@ -282,7 +282,8 @@ open_codec(struct output_codec *c, const char *path, struct hg_error *error)
     return true;
 }
 
-/* The file is emptied only after it is known not to be the source. */
+/* The file is emptied only after it is known not to be the source; ext4 would
+ * write one that is emptied when it is closed, even if it is new. */
 static bool
 open_file(struct output_codec *c, const char *path,
           const struct input_stream *source, struct hg_error *error)
@@ -307,7 +308,7 @@ open_file(struct output_codec *c, const char *path,
                             "read; give another output file",
                             c->name);
     c->is_pipe = S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode);
-    if (S_ISREG(info.st_mode) && strcmp(path, "-") != 0 &&
+    if (S_ISREG(info.st_mode) && info.st_size > 0 && strcmp(path, "-") != 0 &&
         ftruncate(c->fd, 0) < 0)
         return hg_error_set(error, "cannot write %s: %s", c->name,
                             strerror(errno));

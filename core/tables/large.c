@@ -13,7 +13,7 @@ static const size_t HUGE_PAGE = (size_t)1 << 21;
 static const size_t RESERVE = (size_t)1 << 30; /* Addresses, not memory. */
 /* What a stretch has of the heap, at most.  Huge pages cost less from here on:
  * one as much as a dozen small ones. */
-static const size_t HEAP_MAX = (size_t)64 << 10;
+static const size_t HEAP_MAX = (size_t)32 << 10;
 
 static size_t
 round_up(size_t size)

@@ -12,7 +12,7 @@
 void *large_alloc(size_t size);
 void large_free(void *, size_t size);
 
-/* Memory that grows: from 64 KiB on in huge pages, within addresses reserved
+/* Memory that grows: from 32 KiB on in huge pages, within addresses reserved
  * for it, so that growing neither copies nor moves it (but every gigabyte or
  * so). */
 struct stretch {
