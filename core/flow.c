@@ -97,13 +97,15 @@ hg_flow_find(void *self, struct hg_packet *p)
     return find(table_of(self), p, user_of(self));
 }
 
-void *
-hg_flow_find_state(void *self, struct hg_packet *p)
+struct hg_flow *
+hg_flow_find_state(void *self, struct hg_packet *p, void **state)
 {
     const struct flow_table *t = table_of(self);
     unsigned user = user_of(self);
+    struct hg_flow *flow = find(t, p, user);
 
-    return find(t, p, user) ? flow_table_bytes(t, p->flow, user) : NULL;
+    *state = flow ? flow_table_bytes(t, flow, user) : NULL;
+    return flow;
 }
 
 struct hg_flow *

@@ -199,15 +199,12 @@ static bool
 find_in(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
         struct nat_flow *out)
 {
-    struct hg_flow *record = hg_flow_find(self, p);
-    struct nat_state *s;
+    void *state;
+    struct hg_flow *record = hg_flow_find_state(self, p, &state);
 
-    if (!record)
+    if (!record || !is_of_flow(self, state, p, from_inside))
         return false;
-    s = hg_flow_state(self, record, p->time_ns);
-    if (!is_of_flow(self, s, p, from_inside))
-        return false;
-    view(self, record, s, from_inside, out);
+    view(self, record, state, from_inside, out);
     return true;
 }
 
@@ -427,7 +424,7 @@ service_update(struct hyperplane_nat *self, struct nat_flow *flow,
     s->state = state & 7u;
     if (deadline_ns == s->deadline_ns)
         return;
-    hg_flow_keep(self, flow->record, deadline_ns);
+    hg_flow_keep_state(s, deadline_ns);
     is_sooner = deadline_ns < s->deadline_ns;
     s->deadline_ns = deadline_ns;
     if (is_sooner)

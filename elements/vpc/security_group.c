@@ -174,11 +174,12 @@ judge_by_rules(struct security_group *self, struct passage *g)
 static int
 judge(struct security_group *self, struct passage *g)
 {
-    struct sg_flow *state = hg_flow_find_state(self, g->p);
-    struct side *s = state ? find_side(self, state, g) : NULL;
+    void *state;
+    struct hg_flow *flow = hg_flow_find_state(self, g->p, &state);
+    struct side *s = flow ? find_side(self, state, g) : NULL;
 
     if (s)
-        follow(self, g->p->flow, state, s, g);
+        follow(self, flow, state, s, g);
     else if (is_unfiltered(self, g))
         hg_count(&self->bypassed);
     else

@@ -886,6 +886,33 @@ TEST(a_batch_finds_what_packets_find_one_by_one)
 
 /* ---- Translated flows ------------------------------------------------- */
 
+TEST(bytes_found_with_a_flow_are_its_own_and_move_its_deadline)
+{
+    struct rig r;
+    struct hg_packet *p;
+    struct hg_flow *flow;
+    void *state;
+    unsigned i;
+
+    rig_init(&r, 2, 0);
+    p = packet(&r, "udp 10.0.0.1:1000 > 10.9.9.9:53");
+    CHECK(!hg_flow_find_state(r.keeper[1], p, &state) && !state);
+    flow = hg_flow_create(r.keeper[1], p);
+    REQUIRE(flow);
+    hg_flow_keep(r.keeper[1], flow, START + HG_SEC);
+    CHECK(!hg_flow_find_state(r.keeper[0], p, &state) && !state);
+    for (i = 0; i < 3; i++) {
+        CHECK(hg_flow_find_state(r.keeper[1], p, &state) == flow);
+        CHECK(state == hg_flow_state(r.keeper[1], flow, p->time_ns));
+        hg_flow_keep_state(state, START + (i + 2) * HG_SEC);
+        p->time_ns = START + (i + 2) * HG_SEC - 1;
+    }
+    p->time_ns++;
+    CHECK(!hg_flow_find_state(r.keeper[1], p, &state) && !state);
+    hg_packet_free(p);
+    rig_uninit(&r);
+}
+
 TEST(replies_to_a_translated_flow_find_it_by_its_second_key)
 {
     struct rig r;

@@ -73,10 +73,10 @@ HG_API void hg_flow_limit(void *self, uint64_t max_flows);
  * hg_flow_forget then). */
 HG_API struct hg_flow *hg_flow_find(void *self, struct hg_packet *p);
 
-/* The same, but returns this element's bytes of it (hg_flow_state()), which
- * are then those of p->flow; or NULL. */
-HG_API void *hg_flow_find_state(void *self, struct hg_packet *p);
-
+/* hg_flow_find() and hg_flow_state() in one; '*state' is NULL without a
+ * flow. */
+HG_API struct hg_flow *hg_flow_find_state(void *self, struct hg_packet *p,
+                                          void **state);
 HG_API struct hg_flow *
 hg_flow_find_key(void *self, const struct hg_flow_key *key, uint64_t now_ns);
 
@@ -118,6 +118,14 @@ HG_API void *hg_flow_state(void *self, struct hg_flow *, uint64_t now_ns);
 /* Moves this element's deadline; 0 ends its interest at once, zeroes its bytes
  * and does not call class.flow_expired. */
 HG_API void hg_flow_keep(void *self, struct hg_flow *, uint64_t until_ns);
+
+/* The same for a flow in which this element has an interest, by its bytes and
+ * until a time that is not 0: the deadline lies right before them. */
+static inline void
+hg_flow_keep_state(void *state, uint64_t until_ns)
+{
+    ((uint64_t *)state)[-1] = until_ns;
+}
 
 /* The same, but never to an earlier time. */
 HG_API void hg_flow_extend(void *self, struct hg_flow *, uint64_t until_ns);
