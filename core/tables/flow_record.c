@@ -71,6 +71,22 @@ same_key(const struct hg_record_key *a, const struct hg_record_key *b)
     return memcmp(a, b, KEY_SIZE) == 0;
 }
 
+/* Of IPv4 addresses no more than is there; in words, since what was stored in
+ * small pieces cannot be loaded in large ones at once. */
+static inline uint32_t
+hash_of(const struct hg_flow_records *r, const struct hg_record_key *key)
+{
+    uint64_t word[3];
+
+    if (key->kind & HG_RECORD_IP6)
+        return (uint32_t)XXH3_64bits_withSeed(key, KEY_SIZE, r->seed);
+    word[0] = (uint64_t)hg_load32(key->src) << 32 | hg_load32(key->dst);
+    word[1] = (uint64_t)key->interface << 32 | (uint32_t)key->sport << 16 |
+              key->dport;
+    word[2] = (uint32_t)key->protocol << 8 | key->kind;
+    return (uint32_t)XXH3_64bits_withSeed(word, sizeof word, r->seed);
+}
+
 /* The record of the sample; UINT32_MAX if there is none. */
 static uint32_t
 find(const struct hg_flow_records *r, const struct hg_flow_sample *s)
@@ -112,8 +128,7 @@ guess(const struct hg_flow_records *r, struct hg_flow_sample *s, unsigned n,
     unsigned i;
 
     for (i = 0; i < n; i++)
-        s[i].hash =
-            (uint32_t)XXH3_64bits_withSeed(&s[i].key, KEY_SIZE, r->seed);
+        s[i].hash = hash_of(r, &s[i].key);
     for (i = 0; i < n; i++)
         hash_index_prefetch(&r->index, s[i].hash);
     for (i = 0; i < n; i++) {

@@ -110,7 +110,7 @@ fill_sample(const struct hg_packet *p, struct hg_flow_sample *s)
 
 /* Adds the sample that was filled, for one interface; false if it is never
  * logged. */
-static bool
+static inline bool
 add_sample(struct flow_logger *self, const struct logged *l, uint8_t kind)
 {
     struct flow_logger *log = self->log;
@@ -153,7 +153,7 @@ has_address(const struct flow_logger *log, const struct hg_flow_sample *s,
 }
 
 /* All packets are of the one interface that the options describe. */
-static bool
+static inline bool
 log_fixed(struct flow_logger *self)
 {
     struct flow_logger *log = self->log;
@@ -259,12 +259,13 @@ finish(struct flow_logger *self, const struct sighting *seen)
     struct flow_logger *log = self->log;
     struct hg_flow_sample *s = &self->sample[self->n_samples];
     bool has_identity = seen->src_eni || seen->dst_eni || log->inventory;
+    uint64_t now_s = seen->time_ns / HG_SEC;
 
     if (log->traffic_path_mark && seen->mark <= 8)
         s->key.path = (uint8_t)seen->mark;
     /* Live, a packet's stamp may be older than the window. */
-    if (seen->time_ns / HG_SEC > log->window_s)
-        s->second = (uint16_t)(seen->time_ns / HG_SEC - log->window_s);
+    if (now_s > log->window_s)
+        s->second = (uint16_t)(now_s - log->window_s);
     if (!(has_identity && !log->interface_id ? log_by_identity(self, seen)
                                              : log_fixed(self)))
         hg_count(&self->unlogged);

@@ -20,9 +20,12 @@ enum {
 
 #define LINK_LOCAL(last) (0xa9fea900U | (last)) /* 169.254.169.x */
 
-static bool
+static inline bool
 is_reserved4(const struct logged *l, uint32_t ip, uint16_t port)
 {
+    if (ip >> 8 != LINK_LOCAL(0) >> 8)
+        return ip &&
+               (ip == l->router4 || (ip == l->resolver4 && port == PORT_DNS));
     switch (ip) {
     case LINK_LOCAL(254): /* Instance metadata. */
     case LINK_LOCAL(123): /* Amazon Time Sync. */
@@ -33,8 +36,7 @@ is_reserved4(const struct logged *l, uint32_t ip, uint16_t port)
     case LINK_LOCAL(251):
         return port == PORT_KMS;
     default:
-        return ip &&
-               (ip == l->router4 || (ip == l->resolver4 && port == PORT_DNS));
+        return ip == l->router4 || (ip == l->resolver4 && port == PORT_DNS);
     }
 }
 

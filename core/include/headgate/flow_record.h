@@ -62,7 +62,8 @@ struct hg_flow_sample {
     uint32_t hash; /* Of hg_flow_records_add(). */
 };
 
-enum { HG_FLOW_SAMPLES = 64 };
+/* Two for each packet of a batch of 64, and room for one packet more. */
+enum { HG_FLOW_SAMPLES = 130 };
 
 struct hg_flow_records;
 
