@@ -351,9 +351,15 @@ hash_ethernet(const struct hg_packet *p)
 uint32_t
 hg_packet_hash_slow(struct hg_packet *p)
 {
-    bool has_ports = !(p->flags & HG_PACKET_FRAGMENT);
-    uint32_t sport = has_ports ? hg_packet_sport(p) : 0;
-    uint32_t dport = has_ports ? hg_packet_dport(p) : 0;
+    bool is_fragment = (p->flags & HG_PACKET_FRAGMENT) != 0;
+    uint32_t sport = 0, dport = 0;
+
+    if (!is_fragment && hg_packet_has_ports(p)) {
+        sport = hg_load16(hg_packet_l4(p));
+        dport = hg_load16(hg_packet_l4(p) + 2);
+    } else if (!is_fragment) {
+        sport = dport = hg_packet_echo_id(p);
+    }
 
     if (p->flags & HG_PACKET_IP4)
         p->hash = (uint32_t)hash_ip4(p, sport, dport);
