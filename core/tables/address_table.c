@@ -238,9 +238,11 @@ address_table_find_batch(const struct address_table *t, unsigned n,
     size_t home[HG_BATCH_MAX];
     unsigned i;
 
+    for (i = 0; i < n; i++)
+        home[i] = addr[i].family == 4 ? home_of(t, key4(vpc[i], &addr[i])) : 0;
+    /* Prefetches that stand together wait together for their addresses. */
     for (i = 0; i < n; i++) {
         if (addr[i].family == 4 && t->n_slots) {
-            home[i] = home_of(t, key4(vpc[i], &addr[i]));
             __builtin_prefetch(&t->slots[home[i]]);
             __builtin_prefetch(&t->slots[home[i] + WINDOW - 1].value);
         } else {
