@@ -142,16 +142,14 @@ has_prefix(const struct hg_rule_key *key, unsigned at,
            const struct hg_prefix *prefix)
 {
     const uint8_t *byte = prefix->addr.byte;
-    unsigned left = prefix->len, n;
+    unsigned left = prefix->len;
 
     if (prefix->addr.family != key->family)
         return false;
-    for (; left; left -= n, byte += 4, at++) {
-        n = left < 32 ? left : 32;
-        if ((key->at[at] ^ hg_load32(byte)) >> (32 - n))
+    for (; left >= 32; left -= 32, byte += 4, at++)
+        if (key->at[at] != hg_load32(byte))
             return false;
-    }
-    return true;
+    return !left || !((key->at[at] ^ hg_load32(byte)) >> (32 - left));
 }
 
 static bool
