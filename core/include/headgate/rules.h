@@ -25,6 +25,9 @@
  *          taken in groups of HG_RULES_GROUP, so that memory grows with the
  *          number of rules and not with its square.
  *
+ * Where no rule of a scan or of trees asks for the other address or a source
+ * port, those are not compared.
+ *
  * The worst case is bounded.  Trees that would take more than
  * HG_RULES_TREE_BYTES a rule, or whose leaves are so large that bit vectors
  * are faster, are given up for bit vectors.  Those cost, at worst, a binary
