@@ -412,6 +412,8 @@ mapping_service_configure(void *self_)
     struct mapping_service *self = self_;
     bool ok;
 
+    if (hg_kin(self)) /* All instances look into the first one's. */
+        return true;
     self->inventory = hg_inventory_create();
     ok = make(self, self->inventory, NULL);
     update_gauges(self);
