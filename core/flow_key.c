@@ -7,12 +7,12 @@ hg_flow_key_of(const struct hg_packet *p, struct hg_flow_key *out)
 {
     if (!hg_packet_is_ip(p))
         return false;
-    *out = (struct hg_flow_key){.vpc = p->vpc,
-                                .src = hg_packet_src(p),
-                                .dst = hg_packet_dst(p),
-                                .sport = hg_packet_sport(p),
-                                .dport = hg_packet_dport(p),
-                                .protocol = p->protocol};
+    out->vpc = p->vpc;
+    hg_packet_read_src(p, &out->src);
+    hg_packet_read_dst(p, &out->dst);
+    out->sport = hg_packet_sport(p);
+    out->dport = hg_packet_dport(p);
+    out->protocol = p->protocol;
     return true;
 }
 

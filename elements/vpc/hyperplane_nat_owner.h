@@ -26,22 +26,30 @@ remote_ip4(const struct hyperplane_nat *self, const struct hg_addr *addr)
 }
 
 static unsigned
+owner_of_remote(uint32_t addr, uint16_t port, uint8_t protocol, unsigned n)
+{
+    if (protocol != HG_PROTO_TCP)
+        port = 0;
+    return hg_owner_of((uint64_t)addr << 16 | port, n);
+}
+
+static unsigned
 nat_owner(void *self, struct hg_packet *p, unsigned port, unsigned n)
 {
     bool is_dst = port != OUTSIDE;
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
     struct hg_flow_key key;
-    uint32_t addr;
-    uint16_t remote_port;
 
+    if (ip && p->protocol != HG_PROTO_ICMP)
+        return owner_of_remote(
+            hg_get32(is_dst ? ip->dst : ip->src),
+            is_dst ? hg_packet_dport(p) : hg_packet_sport(p), p->protocol, n);
     if (hg_flow_key_quoted(p, &key))
         is_dst = !is_dst; /* It quotes a packet that went the other way. */
     else if (!hg_flow_key_of(p, &key))
         return 0;
-    addr = remote_ip4(self, is_dst ? &key.dst : &key.src);
-    remote_port = is_dst ? key.dport : key.sport;
-    if (key.protocol != HG_PROTO_TCP)
-        remote_port = 0;
-    return hg_owner_of((uint64_t)addr << 16 | remote_port, n);
+    return owner_of_remote(remote_ip4(self, is_dst ? &key.dst : &key.src),
+                           is_dst ? key.dport : key.sport, key.protocol, n);
 }
 
 #endif
