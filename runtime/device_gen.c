@@ -2,7 +2,7 @@
  *
  *     gen:flows=1000,count=100000,proto=mix,size=imix
  *
- * The table gen_options below has every option.
+ * The table in device_gen_options.c has every option.
  *
  * Flows differ in source host and source port first, then in destination.
  * TCP flows begin with a SYN and go on with data in order, as if a peer whose
@@ -12,17 +12,14 @@
  *
  * A packet is a template plus a handful of stores: the payload is the same in
  * all, so that its sum comes from a table. */
-#include "device.h"
+#include "device_gen.h"
 
 #include <stdlib.h>
 
 #include <headgate/checksum.h>
 
 enum {
-    MAX_SIZE = 9216, /* The largest frame headgate promises for any device. */
-    MIN_SIZE = 64,
     MIN_FRAME = 60, /* IEEE 802.3 3.2.8, without FCS: shorter is padded. */
-    MAX_FLOWS = 1 << 24,
     MAX_HEADERS = 14 + 40 + 20,
     AHEAD = 16, /* Packets between choosing a flow and its turn. */
     N_SIZES = 3
@@ -35,10 +32,6 @@ static const struct hg_mac dst_mac = {{2, 0, 0, 0, 0, 2}};
 static const uint32_t imix_size[N_SIZES] = {64, 594, 1514};
 static const unsigned imix_weight[N_SIZES] = {7, 4, 1};
 
-enum gen_proto { UDP, TCP, ICMP, N_PROTOS };
-
-static const char *const proto_names[N_PROTOS] = {"udp", "tcp", "icmp"};
-
 struct gen_flow {
     uint32_t src; /* Low 32 bits of the addresses, host order. */
     uint32_t dst;
@@ -47,6 +40,7 @@ struct gen_flow {
     uint32_t progress; /* TCP: sequence numbers used; ICMP: packets sent. */
     uint32_t first;    /* TCP: initial sequence number. */
     uint8_t proto;     /* enum gen_proto. */
+    bool is_asked;     /* With a share: it is known whose it is. */
 };
 
 /* What a packet is going to be. */
@@ -63,48 +57,40 @@ struct gen_template {
     uint32_t ip_sum; /* IPv4 header without addresses and length. */
 };
 
+struct gen_clock {
+    uint64_t ns;
+    uint64_t remainder; /* In 1/rate of a nanosecond. */
+};
+
 struct gen {
     struct hg_device dev;
     struct device_filter filter;
     uint32_t snaplen;
 
-    /* Options. */
-    uint64_t n_flows;
-    uint64_t count; /* 0: endless. */
-    uint32_t size;  /* 0: IMIX. */
-    unsigned weight[N_PROTOS];
-    struct hg_rate rate;
-    uint64_t start; /* Seconds. */
-    uint64_t seed;
-    struct hg_prefix src;
-    struct hg_prefix dst;
-    struct hg_port_range sport;
-    struct hg_port_range dport;
-    bool is_ip6;
-    bool is_roundrobin;
+    struct gen_options options;
 
-    /* State. */
     struct gen_flow *flows;
-    struct gen_template templates[N_PROTOS];
+    struct gen_template templates[GEN_PROTOS];
     uint64_t random;
     uint64_t n_made;
     uint64_t next_flow;             /* Round robin. */
     struct gen_choice ahead[AHEAD]; /* By number of the packet. */
-    uint64_t time_ns;               /* Of the packet that is made next. */
-    uint64_t remainder; /* Of time_ns, in 1/rate of a nanosecond. */
+    uint32_t others_ahead;     /* Bit of each: it only has to be counted. */
+    struct gen_clock clock;    /* Of the packet that is made next. */
+    struct gen_clock interval; /* To another packet, or bit. */
 
     /* The next packet, made before it is received since a filter may refuse
      * it. */
     bool has_frame;
     bool is_other;   /* Of another who shares the source. */
-    uint8_t *owners; /* By flow, plus 1; 0: not asked yet. */
-    unsigned mine;   /* As owners have it. */
+    uint8_t *others; /* Bit by flow: known to be of another. */
     uint32_t frame_len;
     uint64_t frame_ns;
-    uint8_t frame[MAX_SIZE];
+    uint8_t frame[GEN_MAX_SIZE];
 
-    uint8_t payload[MAX_SIZE];
-    uint32_t payload_sum[MAX_SIZE + 1]; /* Checksum sum of so many bytes. */
+    uint8_t payload[GEN_MAX_SIZE];
+    uint32_t
+        payload_sum[GEN_MAX_SIZE + 1]; /* Checksum sum of so many bytes. */
 };
 
 /* ---- Random numbers (splitmix64, Steele et al. 2014) ------------------ */
@@ -135,173 +121,6 @@ weigh(const unsigned *weight, uint64_t at)
     for (i = 0; at >= weight[i]; i++)
         at -= weight[i];
     return i;
-}
-
-/* ---- Options ---------------------------------------------------------- */
-
-static bool
-parse_count(const char *value, uint64_t low, uint64_t high, uint64_t *out)
-{
-    uint64_t n;
-
-    if (!hg_number_parse(value, &n) || n < low || n > high)
-        return false;
-    *out = n;
-    return true;
-}
-
-static bool
-set_flows(void *self, const char *value)
-{
-    return parse_count(value, 1, MAX_FLOWS, &((struct gen *)self)->n_flows);
-}
-
-static bool
-set_count(void *self, const char *value)
-{
-    return parse_count(value, 0, UINT64_MAX, &((struct gen *)self)->count);
-}
-
-static bool
-set_size(void *self, const char *value)
-{
-    struct gen *g = self;
-    uint64_t n = 0;
-
-    if (strcmp(value, "imix") != 0 &&
-        !parse_count(value, MIN_SIZE, MAX_SIZE, &n))
-        return false;
-    g->size = (uint32_t)n;
-    return true;
-}
-
-/* "udp", "udp:3+tcp:6+icmp:1" or "mix", which is the same. */
-static bool
-set_proto(void *self, const char *value)
-{
-    struct gen *g = self;
-    const char *at = strcmp(value, "mix") == 0 ? "udp:3+tcp:6+icmp:1" : value;
-
-    memset(g->weight, 0, sizeof g->weight);
-    for (;;) {
-        size_t n = strcspn(at, ":+");
-        unsigned i = 0;
-        int used = 0;
-
-        while (i < N_PROTOS && (strlen(proto_names[i]) != n ||
-                                strncmp(proto_names[i], at, n) != 0))
-            i++;
-        if (i == N_PROTOS || g->weight[i])
-            return false;
-        at += n;
-        g->weight[i] = 1;
-        if (*at == ':' && (sscanf(at, ":%4u%n", &g->weight[i], &used) != 1 ||
-                           g->weight[i] == 0))
-            return false;
-        at += used;
-        if (*at != '+')
-            return !*at;
-        at++;
-    }
-}
-
-static bool
-set_rate(void *self, const char *value)
-{
-    struct gen *g = self;
-
-    return hg_rate_parse(value, &g->rate) && g->rate.per_second > 0;
-}
-
-static bool
-set_start(void *self, const char *value)
-{
-    return parse_count(value, 0, UINT32_MAX, &((struct gen *)self)->start);
-}
-
-static bool
-set_seed(void *self, const char *value)
-{
-    return parse_count(value, 0, UINT64_MAX, &((struct gen *)self)->seed);
-}
-
-static bool
-set_src(void *self, const char *value)
-{
-    return hg_prefix_parse(value, &((struct gen *)self)->src);
-}
-
-static bool
-set_dst(void *self, const char *value)
-{
-    return hg_prefix_parse(value, &((struct gen *)self)->dst);
-}
-
-static bool
-set_sport(void *self, const char *value)
-{
-    return hg_port_range_parse(value, &((struct gen *)self)->sport);
-}
-
-static bool
-set_dport(void *self, const char *value)
-{
-    return hg_port_range_parse(value, &((struct gen *)self)->dport);
-}
-
-static bool
-set_ipv6(void *self, const char *value)
-{
-    return hg_bool_parse(value, &((struct gen *)self)->is_ip6);
-}
-
-static bool
-set_mode(void *self, const char *value)
-{
-    struct gen *g = self;
-
-    g->is_roundrobin = strcmp(value, "roundrobin") == 0;
-    return g->is_roundrobin || strcmp(value, "random") == 0;
-}
-
-/* clang-format off */
-static const struct device_option gen_options[] = {
-    {"flows", "a number of 1 to 16777216; default 1", set_flows},
-    {"count", "a number of packets, 0 for endless; default 1000", set_count},
-    {"size", "64 to 9216 bytes of a frame without FCS (a SYN has no payload) "
-             "or imix (7:4:1 of 64, 594, 1514); default 64", set_size},
-    {"proto", "udp, tcp, icmp, weights of flows as in udp:3+tcp:6+icmp:1, or "
-              "mix, which is these; default udp", set_proto},
-    {"rate", "such as 1Mpps or 10Gbps; default 1Mpps", set_rate},
-    {"start", "the Unix time in seconds of the first packet; default "
-              "1700000000", set_start},
-    {"seed", "a number; default that of the run", set_seed},
-    {"src", "a prefix whose hosts send; default 10.0.0.0/16 or "
-            "2001:db8:1::/64", set_src},
-    {"dst", "a prefix whose hosts receive; default 203.0.113.0/24 or "
-            "2001:db8:2::/64", set_dst},
-    {"sport", "a port or a range (ICMP: identifiers); default 1024-65535",
-     set_sport},
-    {"dport", "a port or a range; default 443", set_dport},
-    {"ipv6", "yes or no; default no, or what src and dst are", set_ipv6},
-    {"mode", "random or roundrobin, how the next flow is chosen; default "
-             "random", set_mode},
-};
-/* clang-format on */
-
-static void
-set_defaults(struct gen *g, const struct device_options *options)
-{
-    g->n_flows = 1;
-    g->count = 1000;
-    g->size = MIN_SIZE;
-    g->weight[UDP] = 1;
-    g->rate = (struct hg_rate){1000000, HG_RATE_PACKETS};
-    g->start = 1700000000;
-    g->seed = options->seed;
-    g->sport = (struct hg_port_range){1024, 65535};
-    g->dport = (struct hg_port_range){443, 443};
-    g->snaplen = options->snaplen ? options->snaplen : MAX_SIZE;
 }
 
 /* ---- Flows ------------------------------------------------------------ */
@@ -339,22 +158,24 @@ count_ports(const struct hg_port_range *range)
 static void
 init_flow(const struct gen *g, struct gen_flow *f, uint64_t index)
 {
-    uint64_t n_src = count_hosts(&g->src), n_dst = count_hosts(&g->dst);
-    uint64_t n_sport = count_ports(&g->sport);
-    uint64_t n_dport = count_ports(&g->dport);
+    uint64_t n_src = count_hosts(&g->options.src),
+             n_dst = count_hosts(&g->options.dst);
+    uint64_t n_sport = count_ports(&g->options.sport);
+    uint64_t n_dport = count_ports(&g->options.dport);
     uint64_t source = index % (n_src * n_sport);
     uint64_t turn = index / (n_src * n_sport);
-    uint64_t random = mix(mix(g->seed) ^ source);
-    unsigned total = g->weight[UDP] + g->weight[TCP] + g->weight[ICMP];
+    uint64_t random = mix(mix(g->options.seed) ^ source);
+    unsigned total = g->options.weight[UDP] + g->options.weight[TCP] +
+                     g->options.weight[ICMP];
 
-    f->src = host(&g->src, source % n_src);
-    f->sport = (uint16_t)(g->sport.low + source / n_src);
-    f->dst = host(&g->dst, ((random >> 32) + turn) % n_dst);
-    f->dport = (uint16_t)(g->dport.low +
+    f->src = host(&g->options.src, source % n_src);
+    f->sport = (uint16_t)(g->options.sport.low + source / n_src);
+    f->dst = host(&g->options.dst, ((random >> 32) + turn) % n_dst);
+    f->dport = (uint16_t)(g->options.dport.low +
                           ((random & 0xffff) + turn / n_dst) % n_dport);
-    random = mix(mix(g->seed) ^ ~index);
+    random = mix(mix(g->options.seed) ^ ~index);
     f->first = (uint32_t)random;
-    f->proto = (uint8_t)weigh(g->weight, (random >> 32) % total);
+    f->proto = (uint8_t)weigh(g->options.weight, (random >> 32) % total);
 }
 
 static bool
@@ -362,25 +183,25 @@ init_flows(struct gen *g, struct hg_error *error)
 {
     uint64_t room, i;
 
-    room = count_hosts(&g->src) * count_ports(&g->sport);
-    if (room < g->n_flows)
-        room *= count_hosts(&g->dst);
-    if (room < g->n_flows && !g->weight[ICMP])
-        room *= count_ports(&g->dport);
-    if (room < g->n_flows)
+    room = count_hosts(&g->options.src) * count_ports(&g->options.sport);
+    if (room < g->options.n_flows)
+        room *= count_hosts(&g->options.dst);
+    if (room < g->options.n_flows && !g->options.weight[ICMP])
+        room *= count_ports(&g->options.dport);
+    if (room < g->options.n_flows)
         return hg_error_set(error,
                             "'gen:' has %llu flows but addresses and "
                             "ports for only %llu; widen src, dst or "
                             "sport",
-                            (unsigned long long)g->n_flows,
+                            (unsigned long long)g->options.n_flows,
                             (unsigned long long)room);
-    g->flows = calloc(g->n_flows, sizeof *g->flows);
+    g->flows = calloc(g->options.n_flows, sizeof *g->flows);
     if (g->dev.share)
-        g->owners = calloc(g->n_flows, sizeof *g->owners);
-    if (!g->flows || (g->dev.share && !g->owners))
+        g->others = calloc(g->options.n_flows / 8 + 1, sizeof *g->others);
+    if (!g->flows || (g->dev.share && !g->others))
         return hg_error_set(error, "no memory for %llu flows",
-                            (unsigned long long)g->n_flows);
-    for (i = 0; i < g->n_flows; i++)
+                            (unsigned long long)g->options.n_flows);
+    for (i = 0; i < g->options.n_flows; i++)
         init_flow(g, &g->flows[i], i);
     return true;
 }
@@ -388,18 +209,22 @@ init_flows(struct gen *g, struct hg_error *error)
 static bool
 init_addresses(struct gen *g, struct hg_error *error)
 {
-    bool has_src = g->src.addr.family != 0, has_dst = g->dst.addr.family != 0;
+    bool has_src = g->options.src.addr.family != 0,
+         has_dst = g->options.dst.addr.family != 0;
 
     if (has_src || has_dst)
-        g->is_ip6 = g->is_ip6 || (has_src ? g->src : g->dst).addr.family == 6;
+        g->options.is_ip6 =
+            g->options.is_ip6 ||
+            (has_src ? g->options.src : g->options.dst).addr.family == 6;
     if (!has_src)
-        hg_prefix_parse(g->is_ip6 ? "2001:db8:1::/64" : "10.0.0.0/16",
-                        &g->src);
+        hg_prefix_parse(g->options.is_ip6 ? "2001:db8:1::/64" : "10.0.0.0/16",
+                        &g->options.src);
     if (!has_dst)
-        hg_prefix_parse(g->is_ip6 ? "2001:db8:2::/64" : "203.0.113.0/24",
-                        &g->dst);
-    if (g->src.addr.family != (g->is_ip6 ? 6 : 4) ||
-        g->dst.addr.family != g->src.addr.family)
+        hg_prefix_parse(g->options.is_ip6 ? "2001:db8:2::/64"
+                                          : "203.0.113.0/24",
+                        &g->options.dst);
+    if (g->options.src.addr.family != (g->options.is_ip6 ? 6 : 4) ||
+        g->options.dst.addr.family != g->options.src.addr.family)
         return hg_error_set(error, "src, dst and ipv6 of 'gen:' must be of "
                                    "one IP version");
     return true;
@@ -410,9 +235,9 @@ init_addresses(struct gen *g, struct hg_error *error)
 static void
 init_template(struct gen *g, enum gen_proto proto)
 {
-    static const uint8_t number[N_PROTOS] = {HG_PROTO_UDP, HG_PROTO_TCP,
-                                             HG_PROTO_ICMP};
-    static const uint8_t l4_len[N_PROTOS] = {8, 20, 8};
+    static const uint8_t number[GEN_PROTOS] = {HG_PROTO_UDP, HG_PROTO_TCP,
+                                               HG_PROTO_ICMP};
+    static const uint8_t l4_len[GEN_PROTOS] = {8, 20, 8};
     struct gen_template *t = &g->templates[proto];
     struct hg_eth *eth = (struct hg_eth *)t->bytes;
     struct hg_ipv4 *ip4 = (struct hg_ipv4 *)(eth + 1);
@@ -420,13 +245,13 @@ init_template(struct gen *g, enum gen_proto proto)
 
     eth->dst = dst_mac;
     eth->src = src_mac;
-    eth->type = hg_be16_of(g->is_ip6 ? HG_ETH_IP6 : HG_ETH_IP4);
-    if (g->is_ip6) {
+    eth->type = hg_be16_of(g->options.is_ip6 ? HG_ETH_IP6 : HG_ETH_IP4);
+    if (g->options.is_ip6) {
         ip6->version_class_flow = hg_be32_of(UINT32_C(6) << 28);
         ip6->next_header = proto == ICMP ? HG_PROTO_ICMP6 : number[proto];
         ip6->hop_limit = 64;
-        memcpy(ip6->src, g->src.addr.byte, sizeof ip6->src);
-        memcpy(ip6->dst, g->dst.addr.byte, sizeof ip6->dst);
+        memcpy(ip6->src, g->options.src.addr.byte, sizeof ip6->src);
+        memcpy(ip6->dst, g->options.dst.addr.byte, sizeof ip6->dst);
         t->l4_offset = sizeof *eth + sizeof *ip6;
     } else {
         ip4->version_ihl = 0x45;
@@ -498,7 +323,7 @@ make_ip(const struct gen *g, const struct gen_flow *f,
     struct hg_ipv6 *ip6 = (struct hg_ipv6 *)ip4;
     uint32_t total = (uint32_t)sizeof *ip4 + l4_len, sum;
 
-    if (g->is_ip6) {
+    if (g->options.is_ip6) {
         ip6->payload_length = hg_be16_of((uint16_t)l4_len);
         hg_store32(ip6->src + 12, f->src);
         hg_store32(ip6->dst + 12, f->dst);
@@ -553,7 +378,7 @@ make_frame(struct gen *g, const struct gen_flow *f, uint32_t len)
     memcpy(g->frame, t->bytes, t->len);
     memcpy(g->frame + t->len, g->payload, len);
     sum = make_ip(g, f, t, g->frame, l4_len) + g->payload_sum[len];
-    field = make_l4(f, l4, len, g->is_ip6, &sum);
+    field = make_l4(f, l4, len, g->options.is_ip6, &sum);
     checksum = hg_checksum_fold(sum);
     if (checksum == 0 && f->proto == UDP)
         checksum = 0xffff; /* RFC 768: 0 means none. */
@@ -562,14 +387,19 @@ make_frame(struct gen *g, const struct gen_flow *f, uint32_t len)
         memset(g->frame + t->len + len, 0, MIN_FRAME - t->len - len);
 }
 
-/* Whether the flow is of another who shares the source; its packets are then
- * only counted. */
+/* Whether the flow is known to be of another who shares the source. */
 static bool
 is_of_another(const struct gen *g, uint64_t flow)
 {
-    unsigned owner = g->owners ? g->owners[flow] : 0;
+    return g->others && g->others[flow / 8] >> flow % 8 & 1;
+}
 
-    return (owner != 0) & (owner != g->mine);
+/* Whether nothing has to be known of a packet of another but that it is
+ * one. */
+static bool
+may_pass_over(const struct gen *g)
+{
+    return !g->filter.active && g->options.rate.unit == HG_RATE_PACKETS;
 }
 
 /* Makes the next frame, of 'size' bytes, or passes over it; then there may be
@@ -581,7 +411,7 @@ next_frame(struct gen *g, uint64_t flow, uint32_t size)
     uint32_t len;
 
     g->is_other = is_of_another(g, flow);
-    if (g->is_other && !g->filter.active && g->rate.unit == HG_RATE_PACKETS)
+    if (g->is_other && may_pass_over(g))
         return;
     len = payload_len(g, f, size);
     g->frame_len = g->templates[f->proto].len + len;
@@ -590,57 +420,64 @@ next_frame(struct gen *g, uint64_t flow, uint32_t size)
     if (!g->is_other || g->filter.active)
         make_frame(g, f, len);
     go_on(f, len);
-    if (g->owners && !g->owners[flow]) {
-        g->owners[flow] =
-            (uint8_t)(1 + device_owner(g->dev.share, g->frame, g->frame_len,
-                                       g->frame_len));
-        g->is_other = is_of_another(g, flow);
+    if (g->others && !f->is_asked) {
+        f->is_asked = true;
+        g->is_other = device_owner(g->dev.share, g->frame, g->frame_len,
+                                   g->frame_len) != g->dev.share->mine;
+        g->others[flow / 8] |= (uint8_t)(g->is_other << flow % 8);
     }
 }
 
-/* Moves the clock to where the packet after one of 'len' bytes is. */
+/* Moves the clock by so many packets, or bits. */
 static void
-advance(struct gen *g, uint32_t len)
+advance(struct gen *g, uint64_t n)
 {
-    uint64_t cost = g->rate.unit == HG_RATE_BITS ? UINT64_C(8) * len : 1;
+    struct gen_clock *c = &g->clock;
 
-    g->remainder += cost * HG_SEC;
-    g->time_ns += g->remainder / g->rate.per_second;
-    g->remainder %= g->rate.per_second;
+    c->ns += n * g->interval.ns;
+    c->remainder += n * g->interval.remainder;
+    if (c->remainder >= g->options.rate.per_second) {
+        c->ns += c->remainder / g->options.rate.per_second;
+        c->remainder %= g->options.rate.per_second;
+    }
 }
 
-/* The next packet that is not chosen yet.  Its flow is fetched, so that it is
+/* Chooses the packet that has place 'at'.  Its flow is fetched, so that it is
  * in the cache when the packet is made. */
-static struct gen_choice
-choose(struct gen *g)
+static void
+choose(struct gen *g, unsigned at)
 {
-    struct gen_choice c = {g->next_flow, g->size};
-    const void *where[2];
+    struct gen_choice c = {g->next_flow, g->options.size};
+    uint32_t is_other;
 
-    if (!g->is_roundrobin)
-        c.flow = draw(g, g->n_flows);
-    if (++g->next_flow == g->n_flows)
+    if (!g->options.is_roundrobin)
+        c.flow = draw(g, g->options.n_flows);
+    if (++g->next_flow == g->options.n_flows)
         g->next_flow = 0;
     if (c.size == 0)
         c.size = imix_size[weigh(imix_weight, draw(g, 12))];
+    g->ahead[at] = c;
+    is_other = is_of_another(g, c.flow) & may_pass_over(g);
+    g->others_ahead = (g->others_ahead & ~(UINT32_C(1) << at)) | is_other
+                                                                     << at;
     /* Chosen without a branch, which nobody could predict. */
-    where[0] = &g->flows[c.flow];
-    where[1] = g;
-    __builtin_prefetch(where[is_of_another(g, c.flow)], 1);
-    return c;
+    __builtin_prefetch(&g->flows[c.flow & (is_other - UINT64_C(1))], 1);
 }
 
 /* Makes frames until one passes the filter; false at the end. */
 static bool
 look_ahead(struct gen *g)
 {
-    while (!g->has_frame && (g->count == 0 || g->n_made < g->count)) {
-        struct gen_choice *c = &g->ahead[g->n_made++ % AHEAD];
+    while (!g->has_frame &&
+           (g->options.count == 0 || g->n_made < g->options.count)) {
+        unsigned at = g->n_made++ % AHEAD;
 
-        next_frame(g, c->flow, c->size);
-        *c = choose(g);
-        g->frame_ns = g->time_ns;
-        advance(g, g->frame_len);
+        next_frame(g, g->ahead[at].flow, g->ahead[at].size);
+        choose(g, at);
+        g->frame_ns = g->clock.ns;
+        advance(g, g->options.rate.unit == HG_RATE_BITS
+                       ? 8 * (uint64_t)g->frame_len
+                       : 1);
         g->has_frame = device_filter_pass(&g->filter, g->frame, g->frame_len,
                                           g->frame_len);
         if (!g->has_frame)
@@ -657,6 +494,41 @@ gen_next_ns(struct hg_device *dev)
     struct gen *g = (struct gen *)dev;
 
     return look_ahead(g) ? g->frame_ns : HG_NEVER;
+}
+
+/* How many packets of others come next, as far as they are chosen. */
+static unsigned
+count_others(const struct gen *g)
+{
+    unsigned at = g->n_made % AHEAD, n;
+
+    n = (unsigned)__builtin_ctz(
+        ~(g->others_ahead | g->others_ahead << AHEAD) >> at | UINT32_C(1)
+                                                                  << AHEAD);
+    return g->options.count && n > g->options.count - g->n_made
+               ? (unsigned)(g->options.count - g->n_made)
+               : n;
+}
+
+/* Passes over packets of others that come next and arrive by 'until_ns'.  Few
+ * branches: whose a packet is cannot be predicted. */
+static void
+pass_over(struct gen *g, uint64_t until_ns)
+{
+    unsigned n = device_max(&g->dev, count_others(g)), any = n > 0;
+    struct gen_clock before = g->clock;
+
+    advance(g, n - any);
+    if (g->clock.ns > until_ns) {
+        g->clock = before;
+        return;
+    }
+    if (any)
+        g->dev.passed_ns = g->clock.ns;
+    g->dev.n_passed += n;
+    advance(g, any);
+    while (n-- > 0)
+        choose(g, g->n_made++ % AHEAD);
 }
 
 static struct hg_packet *
@@ -685,8 +557,11 @@ gen_receive(struct hg_device *dev, struct hg_pool *pool,
     struct gen *g = (struct gen *)dev;
     unsigned n = 0;
 
-    while (n < max && device_max(dev, 1) && look_ahead(g) &&
-           g->frame_ns <= until_ns) {
+    while (n < max) {
+        if (g->others_ahead && !g->has_frame)
+            pass_over(g, until_ns);
+        if (!device_max(dev, 1) || !look_ahead(g) || g->frame_ns > until_ns)
+            break;
         device_pass(dev, g->frame_ns);
         if (g->is_other) {
             g->has_frame = false;
@@ -708,7 +583,7 @@ gen_close(struct hg_device *dev, struct hg_error *error)
     device_filter_uninit(&g->filter);
     device_uninit(dev);
     free(g->flows);
-    free(g->owners);
+    free(g->others);
     free(g);
     return true;
 }
@@ -726,12 +601,12 @@ init_payload(struct gen *g)
 {
     uint32_t i, sum = 0;
 
-    for (i = 0; i < MAX_SIZE; i++) {
+    for (i = 0; i < GEN_MAX_SIZE; i++) {
         g->payload[i] = (uint8_t)i;
         g->payload_sum[i] = sum;
         sum += i % 2 == 0 ? (uint32_t)(g->payload[i] << 8) : g->payload[i];
     }
-    g->payload_sum[MAX_SIZE] = sum;
+    g->payload_sum[GEN_MAX_SIZE] = sum;
 }
 
 struct hg_device *
@@ -749,22 +624,21 @@ device_gen_open(const char *rest, const struct device_options *options,
     device_init(&g->dev, &gen_ops);
     g->dev.can_share = true;
     g->dev.share = options->share;
-    g->mine = options->share ? options->share->mine + 1 : 0;
-    set_defaults(g, options);
-    if (!device_set_options("gen", rest, gen_options,
-                            sizeof gen_options / sizeof *gen_options, g,
-                            error) ||
+    g->snaplen = options->snaplen ? options->snaplen : GEN_MAX_SIZE;
+    if (!gen_options_set(&g->options, rest, options->seed, error) ||
         !device_filter_init(&g->filter, options->filter, error) ||
         !init_addresses(g, error) || !init_flows(g, error)) {
         gen_close(&g->dev, NULL);
         return NULL;
     }
-    for (proto = 0; proto < N_PROTOS; proto++)
+    for (proto = 0; proto < GEN_PROTOS; proto++)
         init_template(g, proto);
     init_payload(g);
-    g->random = mix(g->seed);
+    g->random = mix(g->options.seed);
     for (i = 0; i < AHEAD; i++)
-        g->ahead[i] = choose(g);
-    g->time_ns = g->start * HG_SEC;
+        choose(g, i);
+    g->clock.ns = g->options.start * HG_SEC;
+    g->interval = (struct gen_clock){HG_SEC / g->options.rate.per_second,
+                                     HG_SEC % g->options.rate.per_second};
     return &g->dev;
 }
