@@ -29,11 +29,12 @@ hg_flow_key_quoted(const struct hg_packet *p, struct hg_flow_key *out)
 {
     const struct hg_icmp *icmp = hg_packet_icmp(p);
     unsigned version = p->flags & HG_PACKET_IP6 ? 6 : 4;
-    struct hg_packet quote = {0};
+    struct hg_packet quote;
     const uint8_t *l4;
 
     if (!icmp || !hg_icmp_is_error(version, icmp->type))
         return false;
+    memset(&quote, 0, sizeof quote);
     quote.data = hg_packet_l4(p) + sizeof *icmp;
     quote.len = hg_packet_l4_len(p) - (uint32_t)sizeof *icmp;
     hg_packet_parse_l3(&quote, version == 6 ? HG_ETH_IP6 : HG_ETH_IP4, 0);

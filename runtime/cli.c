@@ -12,8 +12,8 @@
 
 #define CLI_MAX_OPTIONS 32
 
-static void
-out_of_memory(void)
+void
+cli_no_memory(void)
 {
     fputs("headgate: out of memory\n", stderr);
     exit(CLI_FAILED);
@@ -24,7 +24,7 @@ cli_realloc(void *p, size_t n, size_t size)
 {
     p = reallocarray(p, n ? n : 1, size);
     if (!p)
-        out_of_memory();
+        cli_no_memory();
     return p;
 }
 
@@ -45,7 +45,7 @@ cli_printf(const char *format, ...)
     n = vasprintf(&text, format, args);
     va_end(args);
     if (n < 0)
-        out_of_memory();
+        cli_no_memory();
     return text;
 }
 

@@ -77,6 +77,7 @@ bool cli_flush(void);
 /* calloc and realloc that end the program when there is no memory. */
 void *cli_alloc(size_t n, size_t size);
 void *cli_realloc(void *p, size_t n, size_t size);
+void cli_no_memory(void) __attribute__((noreturn)); /* Ends it, too. */
 char *cli_printf(const char *format, ...)
     __attribute__((format(printf, 1, 2)));
 

@@ -270,9 +270,13 @@ unsigned
 device_owner(const struct hg_share *share, const uint8_t *data, uint32_t len,
              uint32_t wire_len)
 {
+    enum { HALF = offsetof(struct hg_packet, src_eni) };
     struct hg_packet view;
 
-    memset(&view, 0, offsetof(struct hg_packet, meta));
+    /* In two: one memset() of both becomes a slow "rep stos". */
+    memset(&view, 0, HALF);
+    memset((uint8_t *)&view + HALF, 0,
+           offsetof(struct hg_packet, meta) - HALF);
     view.data = (uint8_t *)(uintptr_t)data;
     view.len = len;
     view.wire_len = wire_len;

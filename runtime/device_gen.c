@@ -457,7 +457,8 @@ choose(struct gen *g, unsigned at)
     if (c.size == 0)
         c.size = imix_size[weigh(imix_weight, draw(g, 12))];
     g->ahead[at] = c;
-    is_other = is_of_another(g, c.flow) & may_pass_over(g);
+    is_other = is_of_another(g, c.flow);
+    is_other &= may_pass_over(g);
     g->others_ahead = (g->others_ahead & ~(UINT32_C(1) << at)) | is_other
                                                                      << at;
     /* Chosen without a branch, which nobody could predict. */

@@ -5,6 +5,15 @@
 
 #include "cli.h"
 
+/* How far what another thread wrote is fetched before it is read. */
+enum { AHEAD = 32, BYTES_AHEAD = 2048 };
+
+/* Before each frame that was copied. */
+struct frame_head {
+    uint32_t len;
+    uint32_t wire_len;
+};
+
 /* One of the streams being merged. */
 struct head {
     struct stream *stream;
@@ -26,22 +35,69 @@ streams_uninit(struct streams *s)
 
     for (i = 0; i < s->n; i++) {
         for (k = s->v[i].at; k < s->v[i].n; k++)
-            hg_packet_free(s->v[i].v[k].packet);
+            if (s->v[i].v[k].packet)
+                hg_packet_free(s->v[i].v[k].packet);
         free(s->v[i].v);
+        free(s->v[i].frames.v);
     }
     free(s->v);
+}
+
+static void
+put_entry(struct stream *stream, struct feed_entry entry)
+{
+    if (stream->n == stream->size) {
+        stream->size = stream->size ? 2 * stream->size : 256;
+        stream->v = cli_realloc(stream->v, stream->size, sizeof *stream->v);
+    }
+    stream->v[stream->n++] = entry;
 }
 
 void
 streams_put(struct streams *s, size_t element, struct hg_packet *p)
 {
-    struct stream *stream = &s->v[element];
+    put_entry(&s->v[element], feed_entry(p, element));
+}
 
-    if (stream->n == stream->size) {
-        stream->size = stream->size ? 2 * stream->size : 256;
-        stream->v = cli_realloc(stream->v, stream->size, sizeof *stream->v);
+void
+streams_copy(struct streams *s, size_t element, struct hg_packet *p)
+{
+    struct frame_head head = {p->len, p->wire_len};
+    struct frames *f = &s->v[element].frames;
+    struct feed_entry entry = feed_entry(p, element);
+
+    while (f->size - f->n < sizeof head + p->len) {
+        f->size = f->size ? 2 * f->size : 1 << 16;
+        f->v = cli_realloc(f->v, f->size, 1);
     }
-    stream->v[stream->n++] = feed_entry(p, element);
+    memcpy(f->v + f->n, &head, sizeof head);
+    memcpy(f->v + f->n + sizeof head, p->data, p->len);
+    f->n += sizeof head + p->len;
+    entry.packet = NULL;
+    put_entry(&s->v[element], entry);
+}
+
+/* Makes a packet of the next copy.  An element may have made it longer than
+ * packets come in. */
+static struct hg_packet *
+unpack(struct frames *f, const struct feed_entry *e, struct hg_pool *pool)
+{
+    struct frame_head head;
+    struct hg_packet *p;
+    uint32_t more;
+
+    memcpy(&head, f->v + f->at, sizeof head);
+    __builtin_prefetch(f->v + f->at + BYTES_AHEAD);
+    more = head.len > HG_PACKET_MAX ? head.len - HG_PACKET_MAX : 0;
+    p = hg_packet_alloc(pool, head.len - more);
+    if (!p || (more && !hg_packet_put(p, more)))
+        cli_no_memory();
+    memcpy(p->data, f->v + f->at + sizeof head, head.len);
+    f->at += sizeof head + head.len;
+    p->wire_len = head.wire_len;
+    p->time_ns = e->time_ns;
+    p->origin = e->origin;
+    return p;
 }
 
 static const struct feed_entry *
@@ -68,7 +124,7 @@ find_heads(struct streams *const *all, size_t n, const struct hg_spread *plan,
 
     for (i = 0; i < n; i++)
         for (k = 0; k < all[i]->n; k++)
-            if (all[i]->v[k].n)
+            if (all[i]->v[k].at < all[i]->v[k].n)
                 heads[n_heads++] =
                     (struct head){&all[i]->v[k], plan->order[k]};
     return n_heads;
@@ -91,35 +147,63 @@ sort_first_two(struct head *heads, size_t n)
             }
 }
 
-void
+static void
+arrive(struct arrivals *a, struct frames *frames, struct feed_entry *e)
+{
+    if (!e->packet)
+        e->packet = unpack(frames, e, a->pool);
+    a->seq += feed_compare(e, &a->last) != 0;
+    a->last = *e;
+    e->seq = a->seq;
+}
+
+/* Moves entries of the first head as long as they go before those of others;
+ * returns how many. */
+static size_t
+move_first(struct head *heads, size_t n_heads, struct arrivals *arrivals,
+           size_t max, struct feed *feed)
+{
+    struct stream *s = heads->stream;
+    size_t n = 0;
+
+    do {
+        struct feed_entry e = s->v[s->at];
+
+        __builtin_prefetch(&s->v[s->at + AHEAD]);
+        if (arrivals)
+            arrive(arrivals, &s->frames, &e);
+        feed_put(feed, e);
+        s->at++;
+        n++;
+    } while (n < max && s->at < s->n &&
+             (n_heads == 1 || is_before(heads, &heads[1])));
+    return n;
+}
+
+static void
+empty(struct stream *s)
+{
+    s->n = s->at = 0;
+    s->frames.n = s->frames.at = 0;
+}
+
+bool
 streams_merge(struct streams *const *all, size_t n,
-              const struct hg_spread *plan, uint64_t *seq, struct feed *feed)
+              const struct hg_spread *plan, struct arrivals *arrivals,
+              size_t max, struct feed *feed)
 {
     struct head *heads = cli_alloc(n * plan->n + 1, sizeof *heads);
     size_t n_heads = find_heads(all, n, plan, heads);
-    struct feed_entry last = {0}; /* No key is that. */
 
     feed_reset(feed);
-    while (n_heads) {
-        struct head *h = &heads[0];
-
+    while (n_heads && max) {
         sort_first_two(heads, n_heads);
-        do {
-            struct feed_entry e = *entry_of(h);
-
-            if (seq) {
-                *seq += feed_compare(&e, &last) != 0;
-                last = e;
-                e.seq = *seq;
-            }
-            feed_put(feed, e);
-            h->stream->at++;
-        } while (h->stream->at < h->stream->n &&
-                 (n_heads == 1 || is_before(h, &heads[1])));
-        if (h->stream->at == h->stream->n) {
-            h->stream->n = h->stream->at = 0;
+        max -= move_first(heads, n_heads, arrivals, max, feed);
+        if (heads->stream->at == heads->stream->n) {
+            empty(heads->stream);
             heads[0] = heads[--n_heads];
         }
     }
     free(heads);
+    return n_heads > 0;
 }

@@ -6,7 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <ck_pr.h>
+
 #include "cli.h"
+
+enum { SPINS = 500 }; /* Looks before a thread sleeps: some 10 us. */
 
 /* ---- Pipes ------------------------------------------------------------ */
 
@@ -39,6 +43,21 @@ pipe_take(struct pipe *p)
     while (sem_wait(&p->filled) != 0 && errno == EINTR)
         ;
     return dequeue(p);
+}
+
+/* A sleep and being woken cost some microseconds of two processors: what is
+ * about to come is waited for. */
+static void *
+pipe_expect(struct pipe *p)
+{
+    unsigned i;
+
+    for (i = 0; i < SPINS; i++) {
+        if (sem_trywait(&p->filled) == 0)
+            return dequeue(p);
+        ck_pr_stall();
+    }
+    return pipe_take(p);
 }
 
 void *
@@ -76,6 +95,19 @@ worker_bring_back(void *aux, struct hg_element *e, struct hg_packet *const *p,
         streams_put(&part->out->packets, hg_element_index(e), p[i]);
 }
 
+/* For a device: the packet ends here. */
+void
+worker_copy_back(void *aux, struct hg_element *e, struct hg_packet *const *p,
+                 unsigned n)
+{
+    const struct part *part = aux;
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        streams_copy(&part->out->packets, hg_element_index(e), p[i]);
+    hg_packet_free_many(p, n);
+}
+
 void
 worker_bring_report(void *aux, struct hg_element *e, const struct hg_packet *p,
                     const void *record, size_t size)
@@ -98,6 +130,16 @@ outcome_uninit(struct outcome *o)
 {
     streams_uninit(&o->packets);
     reports_uninit(&o->reports);
+}
+
+bool
+outcome_is_empty(const struct outcome *o)
+{
+    size_t i, n = o->reports.n;
+
+    for (i = 0; i < o->packets.n; i++)
+        n += o->packets.v[i].n;
+    return n == 0;
 }
 
 static void
@@ -226,8 +268,7 @@ do_first(struct worker *v, struct round *r)
     v->round = r;
     v->first.out = &r->first;
     if (v->team->shares) {
-        r->goes_on =
-            loop_share(l, (uint64_t)ROUND_SHARE * v->team->n, &r->horizon_ns);
+        r->goes_on = loop_share(l, r->n_share, &r->horizon_ns);
         tell_progress(v, r);
         return;
     }
@@ -239,7 +280,8 @@ do_first(struct worker *v, struct round *r)
 static void
 take_handed(struct worker *v, struct streams *const *handed)
 {
-    streams_merge(handed, v->team->n, &v->team->plan, NULL, &v->second_feed);
+    streams_merge(handed, v->team->n, &v->team->plan, NULL, SIZE_MAX,
+                  &v->second_feed);
 }
 
 static void
@@ -249,7 +291,7 @@ do_second(struct worker *v, struct round *r)
     unsigned i;
 
     for (i = 0; i < v->team->n; i++)
-        handed[i] = pipe_take(&v->team->v[i].hands[v->number]);
+        handed[i] = pipe_expect(&v->team->v[i].hands[v->number]);
     take_handed(v, handed);
     v->second.out = &r->second;
     while (loop_step(&v->second.loop, r->horizon_ns))
@@ -276,7 +318,7 @@ worker_main(void *aux)
 
     hg_pool_enter(hg_graph_pool(v->first.graph));
     for (;;) {
-        r = open ? pipe_try(&v->tasks) : pipe_take(&v->tasks);
+        r = open ? pipe_try(&v->tasks) : pipe_expect(&v->tasks);
         if (r && r->is_last)
             return NULL;
         if (r) {

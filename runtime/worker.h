@@ -46,6 +46,7 @@ struct round {
     struct feed_entry *in; /* Dealt by the main thread. */
     size_t n_in;
     size_t in_size;
+    uint64_t n_share;     /* Packets to pass, while sharing. */
     uint64_t horizon_ns;  /* Nothing later than this is to happen. */
     bool goes_on;         /* There are packets beyond it. */
     bool is_last;         /* The thread is to end. */
@@ -108,10 +109,6 @@ struct worker {
     struct pipe *hands; /* By worker: from this one to it. */
 };
 
-/* Packets for each worker in a round, while sharing: few enough to stay in
- * its cache where they wait for the second part. */
-enum { ROUND_SHARE = 512 };
-
 void worker_init(struct worker *, const struct team *, unsigned number,
                  size_t n_devices);
 void worker_uninit(struct worker *);
@@ -122,12 +119,15 @@ void worker_hand_on(void *aux, struct hg_element *, struct hg_packet *const *,
                     unsigned n);
 void worker_bring_back(void *aux, struct hg_element *,
                        struct hg_packet *const *, unsigned n);
+void worker_copy_back(void *aux, struct hg_element *,
+                      struct hg_packet *const *, unsigned n);
 void worker_bring_report(void *aux, struct hg_element *,
                          const struct hg_packet *, const void *record,
                          size_t size);
 
 void outcome_init(struct outcome *, const struct team *);
 void outcome_uninit(struct outcome *);
+bool outcome_is_empty(const struct outcome *);
 
 bool worker_start(struct worker *, struct hg_error *);
 void worker_end(struct worker *);

@@ -7,8 +7,14 @@
 
 #include "worker.h"
 
+/* Packets in a round: of all workers, if the main thread deals; else for each
+ * of them, few enough to stay in its cache until others take over, and more
+ * as long as nothing comes back, since a round costs some microseconds. */
 enum {
-    ROUND_PACKETS = 1024, /* Of all workers, if the main thread deals. */
+    ROUND_PACKETS = 1024,
+    ROUND_SHARE = 512,
+    ROUND_SHARE_MAX = 8192,
+    BACK_PACKETS = 256, /* At once, so that their slots stay cached. */
     OUTCOMES_MAX = 2 * WORKERS_MAX + 1
 };
 
@@ -19,11 +25,12 @@ struct workers {
     struct loop *front;
     struct outcome front_out[N_ROUNDS]; /* What passes the workers by. */
     uint64_t horizon_ns[N_ROUNDS];
-    unsigned at; /* The round being dealt. */
+    unsigned at;      /* The round being dealt. */
+    uint64_t n_share; /* Of the next round. */
     struct hg_graph *back_graph;
     struct loop back;
     struct feed back_feed;
-    uint64_t back_seq;
+    struct arrivals arrivals; /* In BACK. */
     size_t n_graphs;
     struct hg_graph **graphs; /* FRONT, each SPREAD, each SECOND, BACK. */
 };
@@ -97,6 +104,8 @@ diversion(enum hg_zone zone, enum hg_zone place, bool is_device)
         return NULL;
     if (zone == HG_FRONT)
         return to_back ? pass_by : deal;
+    if (is_device)
+        return worker_copy_back;
     return to_back ? worker_bring_back : worker_hand_on;
 }
 
@@ -252,6 +261,7 @@ make_instances(struct workers *w, struct setup *setup, uint64_t seed)
     for (i = 0; i < N_ROUNDS; i++)
         outcome_init(&w->front_out[i], &w->team);
     feed_init(&w->back_feed);
+    w->arrivals.pool = hg_graph_pool(front);
     for (i = 0; i < w->team.n; i++)
         if (!make_worker(w, i, setup, seed))
             return false;
@@ -275,8 +285,7 @@ is_local(const struct hg_device *d)
            d->ops->send == device_swallow;
 }
 
-/* Each worker reads for itself only if nothing is written here: packets that
- * come back cost more than being dealt, and the main thread is busy anyway. */
+/* Each worker reads for itself if it can. */
 static bool
 make_plan(struct workers *w)
 {
@@ -294,9 +303,8 @@ make_plan(struct workers *w)
         devices[k].answers = b->device->min_delay_ns != HG_NEVER;
         devices[k].receives = b->device->can_receive;
         w->is_local[k] = is_local(b->device);
-        if (!w->is_local[k] ||
-            (!devices[k].answers && b->device->can_receive &&
-             !b->device->can_share))
+        if (!devices[k].answers && devices[k].receives &&
+            !b->device->can_share)
             can_share = false;
     }
     planned = hg_spread_plan(&w->team.plan, front, devices, &error);
@@ -444,9 +452,9 @@ give_spares(struct workers *w)
 
     hg_pool_count_free(pool, left);
     for (k = 0; k < HG_POOL_SIZES; k++) {
-        uint32_t own = w->team.shares ? 0 : worker_keep[k];
-
-        share[k] = left[k] > own ? (left[k] - own) / w->team.n : 0;
+        share[k] = left[k] > worker_keep[k]
+                       ? (left[k] - worker_keep[k]) / w->team.n
+                       : 0;
     }
     for (i = 0; i < w->team.n; i++) {
         for (k = 0; k < HG_POOL_SIZES; k++)
@@ -466,6 +474,7 @@ send_round(struct workers *w)
         struct round *r = &v->rounds[w->at];
 
         r->horizon_ns = w->horizon_ns[w->at];
+        r->n_share = w->n_share;
         pipe_put(&v->tasks, r);
     }
 }
@@ -486,9 +495,9 @@ outcomes(struct workers *w, unsigned at, struct outcome **all)
     return n;
 }
 
-/* Brings packets to BACK. */
-static void
-merge(struct workers *w, unsigned at)
+/* Brings up to 'max' packets to BACK; true if there are more. */
+static bool
+merge(struct workers *w, unsigned at, size_t max)
 {
     struct outcome *all[OUTCOMES_MAX];
     struct streams *packets[OUTCOMES_MAX];
@@ -496,7 +505,8 @@ merge(struct workers *w, unsigned at)
 
     for (i = 0; i < n; i++)
         packets[i] = &all[i]->packets;
-    streams_merge(packets, n, &w->team.plan, &w->back_seq, &w->back_feed);
+    return streams_merge(packets, n, &w->team.plan, &w->arrivals, max,
+                         &w->back_feed);
 }
 
 /* Brings reports there that are about packets before 'until_ns'. */
@@ -512,17 +522,17 @@ deliver(struct workers *w, unsigned at, uint64_t until_ns)
     reports_deliver(reports, n, &w->team.plan, w->back_graph, until_ns);
 }
 
-/* Runs BACK, whose timers fire between the reports; false if nothing else is
- * due by 'horizon_ns'. */
-static bool
-step_back(struct workers *w, unsigned at, uint64_t horizon_ns)
+/* Runs BACK up to 'horizon_ns'; its timers fire between the reports. */
+static void
+run_back(struct workers *w, unsigned at, uint64_t horizon_ns)
 {
     uint64_t due_ns;
 
-    loop_look(&w->back);
-    due_ns = loop_due(&w->back);
-    deliver(w, at, due_ns <= horizon_ns ? due_ns : HG_NEVER);
-    return loop_step(&w->back, horizon_ns);
+    do {
+        loop_look(&w->back);
+        due_ns = loop_due(&w->back);
+        deliver(w, at, due_ns <= horizon_ns ? due_ns : horizon_ns + 1);
+    } while (loop_step(&w->back, horizon_ns));
 }
 
 static void
@@ -551,6 +561,22 @@ show_progress(struct workers *w, const struct round *r)
     progress_update(&w->front->progress, w->bindings);
 }
 
+/* Decides on the rounds to come by what one has brought. */
+static void
+set_share(struct workers *w, unsigned at)
+{
+    bool is_idle = !w->team.plan.has_second;
+    struct outcome *all[OUTCOMES_MAX];
+    size_t n = outcomes(w, at, all), i;
+
+    for (i = 0; i < n; i++)
+        is_idle = is_idle && outcome_is_empty(all[i]);
+    if (!is_idle)
+        w->n_share = (uint64_t)ROUND_SHARE * w->team.n;
+    else if (w->n_share < (uint64_t)ROUND_SHARE_MAX * w->team.n)
+        w->n_share *= 2;
+}
+
 /* Waits for the round that is oldest and does what is left of it; false if
  * there is none behind it that workers could read. */
 static bool
@@ -564,9 +590,10 @@ finish_round(struct workers *w, unsigned at)
 
         hg_pool_import(hg_graph_pool(w->team.front), &r->to_main);
     }
-    merge(w, at);
-    while (step_back(w, at, first->horizon_ns))
-        ;
+    set_share(w, at);
+    while (merge(w, at, BACK_PACKETS))
+        run_back(w, at, w->arrivals.last.time_ns);
+    run_back(w, at, first->horizon_ns);
     flush(w);
     if (!w->team.shares)
         return true;
@@ -629,7 +656,7 @@ run_rest(struct workers *w)
         step_first(loops, n);
         for (i = 0; i < w->team.n; i++)
             worker_take_rest(&w->team.v[i]);
-        merge(w, 0);
+        merge(w, 0, SIZE_MAX);
         loop_look(&w->back);
         deliver(w, 0, loop_due(&w->back));
     }
@@ -697,6 +724,7 @@ workers_run(struct workers *w)
     size_t k;
 
     loop_catch_signals();
+    w->n_share = (uint64_t)ROUND_SHARE * w->team.n;
     for (k = 0; k < w->n_graphs; k++)
         hg_graph_settle(w->graphs[k]);
     start_threads(w);

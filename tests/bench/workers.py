@@ -1,15 +1,18 @@
 """One worker against two: the NAT gateway on generated traffic, the VPC router
-on a capture; what leaves is counted and forgotten.
+on a capture, where what leaves is counted and forgotten; and the NAT gateway
+from capture to capture.
 
-CPU time is that of all threads of the process, net of its start.  With two
+CPU time is that of all threads of the process, net of its start and, but for
+captures that are written, of the first packet of each flow.  With two
 workers each has a processor of its own, so half the CPU time is what the
 packets would take where nothing else runs; wall time says so too, but only if
 nothing else does run."""
 import os
+import struct
 import tempfile
 import time
 
-from captures import HEADGATE
+from captures import HEADGATE, Files
 from figures import BENCH, ROOT, Skipped, cpu_ns, figure, output_of
 
 GATEWAY = os.path.join(ROOT, "graphs", "nat-gateway.conf")
@@ -53,21 +56,41 @@ def gateway(packets):
                        command(FLOWS + packets), packets, 5)
 
 
+def cut(source, target, n):
+    """A capture of the first packets of another."""
+    with open(source, "rb") as whole, open(target, "wb") as part:
+        part.write(whole.read(24))
+        for _ in range(n):
+            head = whole.read(16)
+            part.write(head + whole.read(struct.unpack_from("<I", head, 8)[0]))
+
+
+def replay(packets):
+    """From capture to capture."""
+    with tempfile.TemporaryDirectory(prefix="headgate-bench-") as folder:
+        files = Files(folder, packets)
+        yield from compare(
+            "nat-gateway.conf, replay",
+            (GATEWAY, "inside=" + files.empty, "outside=:" + files.output),
+            (GATEWAY, "inside=" + files.input, "outside=:" + files.output),
+            packets, 5)
+
+
 def router(packets):
     """Its start, with full tables, takes longer than the packets."""
     with tempfile.TemporaryDirectory(prefix="headgate-bench-") as folder:
         output_of(BENCH, "row", ROUTER, folder, str(packets))
-        full, empty = (os.path.join(folder, name)
-                       for name in ("in.pcap", "empty.pcap"))
-        with open(full, "rb") as source, open(empty, "wb") as file:
-            file.write(source.read(24))
+        full, first = (os.path.join(folder, name)
+                       for name in ("in.pcap", "first.pcap"))
+        cut(full, first, FLOWS)
         for name in os.listdir(folder):
             if name.endswith(".csv"):
                 os.environ[name[:-4]] = os.path.join(folder, name)
         graph = os.path.join(folder, "graph.conf")
         yield from compare("VPC router",
-                           (graph, "in=" + empty, "out=null:"),
-                           (graph, "in=" + full, "out=null:"), packets, 3)
+                           (graph, "in=" + first, "out=null:"),
+                           (graph, "in=" + full, "out=null:"),
+                           packets - FLOWS, 3)
 
 
 def measure(quick):
@@ -76,5 +99,6 @@ def measure(quick):
     if os.cpu_count() < 2:
         raise Skipped("two workers need two processors")
     yield from gateway(1000000 if quick else 3000000)
+    yield from replay(1000000)
     if not quick:
         yield from router(2000000)

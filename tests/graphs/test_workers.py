@@ -107,6 +107,12 @@ Interface out { }
 connect("in -> out")
 """
 
+COUNTED = """
+Interface in { }
+Interface out { }
+connect("in -> Counter -> out")
+"""
+
 # Trace needs all packets, in order.
 WATCHED = """
 Interface in { }
@@ -276,6 +282,33 @@ class Workers(unittest.TestCase):
             for other in results[1:]:
                 self.assertEqual(other[0], results[0][0])
                 self.assertTrue(other[1] == results[0][1], "seen.txt differs")
+
+    def test_gen_has_the_same_packets_for_all_whatever_it_makes(self):
+        for options in ("flows=1000,size=imix,proto=mix",
+                        "flows=3000,rate=777777pps",
+                        "flows=30,rate=7pps,mode=roundrobin",
+                        "flows=100,rate=3Gbps,size=imix"):
+            for more in (), ("--filter", "in=udp and src net 10.0.0.0/25"):
+                results = []
+                for n in 1, 2, 3:
+                    summary = self.run_json(
+                        n, self.graph(WATCHED), "in=gen:count=3001," + options,
+                        "out=:out.pcap", *more)
+                    results.append((summary, self.read("seen.txt"),
+                                    self.read("out.pcap")))
+                self.assertGreater(results[0][1].count(b"\n"), 50)
+                for other in results[1:]:
+                    self.assertTrue(other == results[0], options)
+
+    def test_frames_of_any_size_are_written(self):
+        frames = [(i, bytes(12) + b"\x08\x00" + bytes([i % 251]) * n)
+                  for i, n in enumerate((0, 46, 1500, 9202, 65000, 262130,
+                                         1, 100000) * 20)]
+        support.write_pcap("in.pcap", frames)
+        self.run_json(1, self.graph(COUNTED), "in=in.pcap", "out=:one.pcap")
+        for n in 2, 3:
+            self.run_json(n, "graph.conf", "in=in.pcap", "out=:out.pcap")
+            self.assertTrue(self.read("out.pcap") == self.read("one.pcap"))
 
     def test_what_each_worker_reads_itself_goes_from_owner_to_owner(self):
         results = []
