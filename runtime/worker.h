@@ -4,7 +4,8 @@
  * A worker goes through a round in up to two parts, each an instance of the
  * graph: 'first' is SPREAD, 'second' SECOND (headgate/spread.h).  Between
  * them packets go to the workers that own them, over a ring from each worker
- * to each.  What then leaves for BACK or a device goes to the main thread.
+ * to each.  What then leaves for BACK goes to the main thread, and so does a
+ * copy of what leaves for a device.
  *
  * Thread-safety: what a pipe carries belongs to the thread that took it. */
 #ifndef RUNTIME_WORKER_H
@@ -114,7 +115,7 @@ void worker_init(struct worker *, const struct team *, unsigned number,
 void worker_uninit(struct worker *);
 
 /* Diversions (hg_divert_fn, hg_report_fn) of a part, which is 'aux': to
- * SECOND, and to the main thread. */
+ * SECOND, and to the main thread, as packets or copies. */
 void worker_hand_on(void *aux, struct hg_element *, struct hg_packet *const *,
                     unsigned n);
 void worker_bring_back(void *aux, struct hg_element *,

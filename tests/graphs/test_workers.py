@@ -284,21 +284,22 @@ class Workers(unittest.TestCase):
                 self.assertTrue(other[1] == results[0][1], "seen.txt differs")
 
     def test_gen_has_the_same_packets_for_all_whatever_it_makes(self):
-        for options in ("flows=1000,size=imix,proto=mix",
-                        "flows=3000,rate=777777pps",
-                        "flows=30,rate=7pps,mode=roundrobin",
-                        "flows=100,rate=3Gbps,size=imix"):
-            for more in (), ("--filter", "in=udp and src net 10.0.0.0/25"):
-                results = []
-                for n in 1, 2, 3:
-                    summary = self.run_json(
-                        n, self.graph(WATCHED), "in=gen:count=3001," + options,
-                        "out=:out.pcap", *more)
-                    results.append((summary, self.read("seen.txt"),
-                                    self.read("out.pcap")))
-                self.assertGreater(results[0][1].count(b"\n"), 50)
-                for other in results[1:]:
-                    self.assertTrue(other == results[0], options)
+        for options, more in (
+                ("flows=1000,size=imix,proto=mix", ()),
+                ("flows=3000,rate=777777pps", ()),
+                ("flows=30,rate=7pps,mode=roundrobin", ()),
+                ("flows=100,rate=3Gbps,size=imix", ()),
+                ("flows=1000,rate=7pps",
+                 ("--filter", "in=src net 10.0.0.0/25"))):
+            results = []
+            for n in 1, 3:
+                summary = self.run_json(
+                    n, self.graph(WATCHED), "in=gen:count=3001," + options,
+                    "out=:out.pcap", *more)
+                results.append((summary, self.read("seen.txt"),
+                                self.read("out.pcap")))
+            self.assertGreater(results[0][1].count(b"\n"), 50)
+            self.assertTrue(results[1] == results[0], options)
 
     def test_frames_of_any_size_are_written(self):
         frames = [(i, bytes(12) + b"\x08\x00" + bytes([i % 251]) * n)
