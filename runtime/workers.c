@@ -8,12 +8,14 @@
 #include "worker.h"
 
 /* Packets in a round: of all workers, if the main thread deals; else for each
- * of them, few enough to stay in its cache until others take over, and more
- * as long as nothing comes back, since a round costs some microseconds. */
+ * of them, few enough to stay in its cache where they wait for another part,
+ * and many as long as nothing comes back, since a round costs some
+ * microseconds. */
 enum {
     ROUND_PACKETS = 1024,
-    ROUND_SHARE = 512,
-    ROUND_SHARE_MAX = 8192,
+    ROUND_SECOND = 512, /* If packets wait for SECOND. */
+    ROUND_SHARE = 2048,
+    ROUND_IDLE = 8192,
     BACK_PACKETS = 256, /* At once, so that their slots stay cached. */
     OUTCOMES_MAX = 2 * WORKERS_MAX + 1
 };
@@ -565,16 +567,16 @@ show_progress(struct workers *w, const struct round *r)
 static void
 set_share(struct workers *w, unsigned at)
 {
-    bool is_idle = !w->team.plan.has_second;
+    bool is_idle = true;
     struct outcome *all[OUTCOMES_MAX];
     size_t n = outcomes(w, at, all), i;
 
     for (i = 0; i < n; i++)
         is_idle = is_idle && outcome_is_empty(all[i]);
-    if (!is_idle)
-        w->n_share = (uint64_t)ROUND_SHARE * w->team.n;
-    else if (w->n_share < (uint64_t)ROUND_SHARE_MAX * w->team.n)
-        w->n_share *= 2;
+    w->n_share = is_idle ? ROUND_IDLE : ROUND_SHARE;
+    if (w->team.plan.has_second)
+        w->n_share = ROUND_SECOND;
+    w->n_share *= w->team.n;
 }
 
 /* Waits for the round that is oldest and does what is left of it; false if
@@ -724,7 +726,7 @@ workers_run(struct workers *w)
     size_t k;
 
     loop_catch_signals();
-    w->n_share = (uint64_t)ROUND_SHARE * w->team.n;
+    w->n_share = (uint64_t)ROUND_SECOND * w->team.n;
     for (k = 0; k < w->n_graphs; k++)
         hg_graph_settle(w->graphs[k]);
     start_threads(w);
