@@ -156,21 +156,22 @@ allow(const struct nat_area *a, size_t from, size_t to)
     return !mprotect(a->at + from, to - from, PROT_READ | PROT_WRITE);
 }
 
-/* A 64th of the area, so that what nobody needs yet is no more than that; the
- * first huge page is got in smaller steps, as small pages. */
+/* How many bytes more an area gets at a time: a 64th, so that what nobody
+ * needs yet is no more than that, and in whole huge pages, else they would be
+ * touched as small ones; the first huge page is got as small ones. */
 static size_t
-step_of(const struct nat_area *a)
+step_of(size_t size)
 {
-    if (a->usable < HUGE_PAGE)
+    if (size < HUGE_PAGE)
         return HUGE_PAGE / 8;
-    return round_up(least(a->usable / 64, 8 * HUGE_PAGE), HUGE_PAGE);
+    return round_up(least(size / 64, 8 * HUGE_PAGE), HUGE_PAGE);
 }
 
 /* Has the next step touched. */
 static void
 go_ahead(struct nat_area *a)
 {
-    size_t to = least(a->usable + step_of(a), a->reserved);
+    size_t to = least(a->usable + step_of(a->usable), a->reserved);
 
     if (!a->ahead)
         a->ahead = ahead_create();
@@ -192,7 +193,8 @@ get_more(struct nat_area *a, size_t size)
     }
     if (size <= a->usable)
         return true;
-    to = least(round_up(size, step_of(a)), a->reserved);
+    to = round_up(size, size < HUGE_PAGE ? step_of(size) : HUGE_PAGE);
+    to = least(to, a->reserved);
     if (!allow(a, a->usable, to))
         return false;
     a->usable = to;
@@ -206,7 +208,7 @@ nat_area_grow(struct nat_area *a, size_t size)
         return true;
     if (size > a->reserved || (size > a->usable && !get_more(a, size)))
         return false;
-    a->calm = a->usable - step_of(a) / 2;
+    a->calm = a->usable - step_of(a->usable) / 2;
     if (size < a->calm)
         return true;
     if (a->reserved > LARGE && a->usable >= HUGE_PAGE)
