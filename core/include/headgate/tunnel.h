@@ -224,14 +224,16 @@ HG_API bool hg_tunnel_form_push(struct hg_packet *,
 /* The same for packets that differ by little: GENEVE without options or VXLAN
  * over IPv4 that may not be fragmented, UDP without checksum, Ethernet inside.
  * The stamp is all of the headers but what is a packet's own. */
+struct hg_tunnel_stamp_header {
+    struct hg_eth eth;
+    struct hg_ipv4 ip;
+    struct hg_udp udp;
+    hg_be32 flags_type;
+    hg_be32 vni_reserved;
+};
+
 struct hg_tunnel_stamp {
-    struct hg_tunnel_stamp_header {
-        struct hg_eth eth;
-        struct hg_ipv4 ip;
-        struct hg_udp udp;
-        hg_be32 flags_type;
-        hg_be32 vni_reserved;
-    } header;
+    struct hg_tunnel_stamp_header header;
     uint32_t ip_sum; /* IPv4 header: the sum of what is here. */
 };
 
