@@ -137,7 +137,7 @@ TEST(populating_memory_changes_nothing_in_it)
 }
 
 /* The memory of sanitizers is beyond any limit. */
-#if !defined __SANITIZE_ADDRESS__
+#ifndef HEADGATE_SANITIZED
 TEST(a_limit_of_addresses_costs_only_copies)
 {
     struct rlimit old, limit;
