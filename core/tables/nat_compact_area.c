@@ -7,7 +7,8 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+
+#include <headgate/memory.h>
 
 #include "nat_compact_internal.h"
 
@@ -123,42 +124,32 @@ ahead_give(struct nat_ahead *ahead, uint8_t *from, size_t size)
 
 /* ---- Areas ------------------------------------------------------------ */
 
+/* The first huge page is got as small ones, by tables that stay small; all of
+ * an area that cannot become large. */
+static size_t
+small_part(const struct nat_area *a)
+{
+    return a->reserved > LARGE ? HUGE_PAGE : a->reserved;
+}
+
 bool
 nat_area_reserve(struct nat_area *a, size_t size)
 {
     *a = (struct nat_area){.reserved = round_up(size, HUGE_PAGE)};
-    a->map_size = a->reserved + HUGE_PAGE;
-    a->map = mmap(NULL, a->map_size, PROT_NONE,
-                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (a->map == MAP_FAILED) {
-        *a = (struct nat_area){0};
-        return false;
-    }
-    a->at =
-        a->map + (round_up((uintptr_t)a->map, HUGE_PAGE) - (uintptr_t)a->map);
-    if (a->reserved > LARGE)
-        madvise(a->at, a->reserved, MADV_HUGEPAGE); /* Only for speed. */
-    return true;
+    a->at = hg_memory_reserve(a->reserved, small_part(a));
+    return a->at != NULL;
 }
 
 void
 nat_area_release(struct nat_area *a)
 {
     ahead_destroy(a->ahead);
-    if (a->map)
-        munmap(a->map, a->map_size);
+    hg_memory_release(a->at, a->reserved, small_part(a));
     *a = (struct nat_area){0};
 }
 
-static bool
-allow(const struct nat_area *a, size_t from, size_t to)
-{
-    return !mprotect(a->at + from, to - from, PROT_READ | PROT_WRITE);
-}
-
-/* How many bytes more an area gets at a time: a 64th, so that what nobody
- * needs yet is no more than that, and in whole huge pages, else they would be
- * touched as small ones; the first huge page is got as small ones. */
+/* How many bytes more an area gets at a time: whole huge pages, a 64th of what
+ * there is, so that what nobody needs yet is no more than that. */
 static size_t
 step_of(size_t size)
 {
@@ -175,30 +166,24 @@ go_ahead(struct nat_area *a)
 
     if (!a->ahead)
         a->ahead = ahead_create();
-    if (!a->ahead || to == a->usable || !allow(a, a->usable, to))
+    if (!a->ahead || to == a->usable)
         return;
     a->touched = to;
     ahead_give(a->ahead, a->at + a->usable, to - a->usable);
 }
 
 /* What was touched, else what is touched as it is needed. */
-static bool
+static void
 get_more(struct nat_area *a, size_t size)
 {
-    size_t to;
+    size_t step = size < HUGE_PAGE ? step_of(size) : HUGE_PAGE;
 
     if (a->touched > a->usable) {
         ahead_wait(a->ahead);
         a->usable = a->touched;
     }
-    if (size <= a->usable)
-        return true;
-    to = round_up(size, size < HUGE_PAGE ? step_of(size) : HUGE_PAGE);
-    to = least(to, a->reserved);
-    if (!allow(a, a->usable, to))
-        return false;
-    a->usable = to;
-    return true;
+    if (size > a->usable)
+        a->usable = least(round_up(size, step), a->reserved);
 }
 
 bool
@@ -206,8 +191,10 @@ nat_area_grow(struct nat_area *a, size_t size)
 {
     if (size < a->calm)
         return true;
-    if (size > a->reserved || (size > a->usable && !get_more(a, size)))
+    if (size > a->reserved)
         return false;
+    if (size > a->usable)
+        get_more(a, size);
     a->calm = a->usable - step_of(a->usable) / 2;
     if (size < a->calm)
         return true;

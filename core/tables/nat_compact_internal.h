@@ -83,9 +83,7 @@ enum { CODE_FREE, CODE_ICMP, CODE_UDP, CODE_TCP = 8 }; /* TCP: plus state. */
 /* Memory that grows in place within addresses reserved for it. */
 struct nat_area {
     uint8_t *at;
-    uint8_t *map;
-    size_t map_size;
-    size_t reserved; /* Bytes from 'at' on. */
+    size_t reserved;
     size_t usable;
     size_t calm;             /* Below, growing is nothing to do. */
     size_t touched;          /* By 'ahead', or about to be. */
@@ -483,8 +481,8 @@ void nat_take_out(struct hg_nat_compact *, uint64_t b, unsigned slot);
 bool nat_area_reserve(struct nat_area *, size_t size);
 void nat_area_release(struct nat_area *);
 
-/* Makes the first 'size' bytes usable; new ones are zero.  False without
- * memory, or if that is more than was reserved. */
+/* Makes the first 'size' bytes usable; new ones are zero.  False if that is
+ * more than was reserved. */
 bool nat_area_grow(struct nat_area *, size_t size);
 
 /* What the first 'used' bytes take, and those touched ahead. */
