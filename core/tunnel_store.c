@@ -208,11 +208,14 @@ restore_tags(struct hg_packet *p, const struct record *r)
     return HG_TUNNEL_RESTORED;
 }
 
+/* A tag behind the Ethernet header that hg_tunnel_pull() gave is the tunnel's
+ * payload as everything behind it is. */
 static enum hg_tunnel_restored
 restore_ip(struct hg_packet *p, const struct record *r, bool reply)
 {
-    uint32_t gone = r->is_ethernet ? 0 : p->l3_offset;
-    uint16_t type = p->ether_type;
+    bool has_eth = p->len >= sizeof(struct hg_eth);
+    uint32_t gone = r->is_ethernet || !has_eth ? 0 : sizeof(struct hg_eth);
+    uint16_t type = has_eth ? hg_load16(p->data + MACS) : 0;
     bool is_resized = p->len - gone != r->inner_len;
     uint32_t end = r->head_len + p->wire_len - gone;
 

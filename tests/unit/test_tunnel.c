@@ -412,6 +412,33 @@ TEST(kept_headers_come_back_byte_for_byte)
     hg_pool_destroy(pool);
 }
 
+/* GRE that says 802.1Q and IPv4 in it, without an Ethernet header. */
+TEST(a_tag_right_behind_the_tunnel_header_comes_back)
+{
+    static const char frame[] =
+        "02000000000b02000000000a08004500003000004000402fb69bc0000202c0000201"
+        "0000810000050800450000140000400040118683c0000202c0000201";
+    struct hg_pool *pool = hg_pool_create(0);
+    struct hg_tunnel_store *store = hg_tunnel_store_create(1, HG_SEC);
+    struct hg_tunnel_rules rules = rules_of(HG_TUNNEL_GRE);
+    struct hg_packet *p = from_hex(pool, frame);
+    struct hg_packet *before = from_hex(pool, frame);
+    struct hg_tunnel_view view;
+    uint64_t number;
+
+    REQUIRE(hg_tunnel_parse(p, &rules, &view) == HG_TUNNEL_OK);
+    hg_tunnel_keep(store, p, rules.format, &view, &number);
+    hg_tunnel_pull(p, &view);
+    CHECK_EQ(p->l3_offset, 18);
+    CHECK_EQ(hg_tunnel_restore(store, number, false, p), HG_TUNNEL_RESTORED);
+    CHECK_EQ(p->len, before->len);
+    CHECK_MEM(p->data, before->data, before->len);
+    hg_packet_free(before);
+    hg_packet_free(p);
+    hg_tunnel_store_destroy(store);
+    hg_pool_destroy(pool);
+}
+
 TEST(lengths_and_checksums_follow_the_inner_packet)
 {
     struct hg_pool *pool = hg_pool_create(0);
