@@ -222,7 +222,8 @@ make_due(struct hg_wheel *w, struct hg_timer *list)
     struct hg_timer **link = &w->due;
     struct hg_timer *t;
 
-    w->due = sort(list);
+    /* Most are alone; a gap in a capture is full of them. */
+    w->due = list->next ? sort(list) : list;
     for (t = w->due; t; t = t->next) {
         t->slot = DUE;
         t->link = link;

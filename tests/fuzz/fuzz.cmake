@@ -43,5 +43,5 @@ foreach(source ${sources})
   add_test(NAME ${name} COMMAND ${name} -max_total_time=60 -timeout=10
     -max_len=4096 -print_final_stats=0 -verbosity=0
     -artifact_prefix=${CMAKE_CURRENT_BINARY_DIR}/${name}- ${corpus} ${seeds})
-  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 180)
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 180 COST 60)
 endforeach()
