@@ -724,6 +724,13 @@ configure(struct builder *b, struct node *node)
         node->fails = true;
 }
 
+static bool
+is_passive(const struct node *node)
+{
+    return (hg_element_class(node->element)->flags & HG_CLASS_PASSIVE) != 0;
+}
+
+/* Passive elements first: others ask them. */
 static void
 configure_all(struct builder *b)
 {
@@ -732,6 +739,9 @@ configure_all(struct builder *b)
     for (i = 0; i < b->n_nodes; i++)
         if (b->nodes[i]->kind == NODE_ELEMENT)
             apply(b, b->nodes[i]);
+    for (i = 0; i < b->n_nodes; i++)
+        if (b->nodes[i]->kind == NODE_ELEMENT && is_passive(b->nodes[i]))
+            configure(b, b->nodes[i]);
     for (i = 0; i < b->n_nodes; i++)
         if (b->nodes[i]->kind == NODE_ELEMENT)
             configure(b, b->nodes[i]);

@@ -14,6 +14,7 @@
  * so that questions under way form a queue with one timer.  The service says
  * which mappings change: an entry is compared with the inventory when that
  * has a new generation, and asked for anew if it is no longer right. */
+#include <headgate/flow.h>
 #include <headgate/inventory.h>
 
 #include "mapping_cache.h"
@@ -48,6 +49,8 @@ struct mapping_lookup {
     hg_counter park_expired;
 
     const struct hg_inventory *inventory;
+    bool remembers;      /* Flows remember their ENIs, ... */
+    uint64_t generation; /* ... those of this one of the inventory. */
     struct mapping_cache cache;
     struct cache_entry *asked; /* In order of answers. */
     struct cache_entry *asked_last;
@@ -263,6 +266,50 @@ direct_verdict(struct mapping_lookup *self, struct hg_packet *p,
     return hg_drop(&self->no_mapping);
 }
 
+/* ---- Remembering ------------------------------------------------------- */
+
+/* What a flow remembers where there are many ENIs; few are found in less time
+ * than that takes to be fetched. */
+enum { MANY_ENIS = 4096 };
+
+struct remembered {
+    uint32_t vpc;
+    uint32_t eni[sizeof(struct hg_eni *) / sizeof(uint32_t)];
+};
+
+static const struct hg_eni *
+recall(struct mapping_lookup *self, const struct hg_packet *p)
+{
+    const struct remembered *r = hg_flow_verdict(self, p);
+    const struct hg_eni *eni;
+
+    if (!r || r->vpc != p->vpc)
+        return NULL;
+    memcpy(&eni, r->eni, sizeof eni);
+    return eni;
+}
+
+static void
+remember(struct mapping_lookup *self, const struct hg_packet *p,
+         const struct hg_eni *eni)
+{
+    struct remembered r = {.vpc = p->vpc};
+
+    memcpy(r.eni, &eni, sizeof eni);
+    hg_flow_remember(self, p, &r);
+}
+
+static void
+forget_old(struct mapping_lookup *self)
+{
+    uint64_t generation = hg_inventory_generation(self->inventory);
+
+    if (generation == self->generation)
+        return;
+    self->generation = generation;
+    hg_tables_changed(self);
+}
+
 /* ---- Asking ----------------------------------------------------------- */
 
 static void
@@ -415,40 +462,88 @@ first_verdict(struct mapping_lookup *self, struct hg_packet *p,
     return LOOK_UP;
 }
 
+/* The packets of a batch that have to be looked up. */
+struct lookups {
+    unsigned n;
+    uint16_t packet[HG_BATCH_MAX]; /* Place in the batch. */
+    uint32_t vpc[HG_BATCH_MAX];
+    struct hg_addr dst[HG_BATCH_MAX];
+};
+
+static void
+look_up_directly(struct mapping_lookup *self, const struct hg_batch *batch,
+                 const struct lookups *l, int16_t *verdict)
+{
+    const struct hg_eni *eni[HG_BATCH_MAX];
+    unsigned i;
+
+    hg_inventory_find_batch(self->inventory, l->n, l->vpc, l->dst, eni);
+    for (i = 0; i < l->n; i++) {
+        struct hg_packet *p = batch->p[l->packet[i]];
+
+        if (eni[i] && self->remembers)
+            remember(self, p, eni[i]);
+        verdict[l->packet[i]] =
+            (int16_t)direct_verdict(self, p, &l->dst[i], eni[i]);
+    }
+}
+
+static void
+look_up_cached(struct mapping_lookup *self, const struct hg_batch *batch,
+               const struct lookups *l, int16_t *verdict)
+{
+    unsigned i;
+
+    for (i = 0; i < l->n; i++)
+        __builtin_prefetch(cache_set(&self->cache, l->vpc[i], &l->dst[i]));
+    for (i = 0; i < l->n; i++)
+        verdict[l->packet[i]] =
+            (int16_t)cached_verdict(self, batch->p[l->packet[i]], &l->dst[i]);
+}
+
+/* Finds the ENIs that flows remember, and fetches them; returns how many. */
+static unsigned
+recall_batch(struct mapping_lookup *self, const struct hg_batch *batch,
+             const struct hg_eni **eni)
+{
+    unsigned i, n = 0;
+
+    forget_old(self);
+    for (i = 0; i < batch->n; i++) {
+        eni[i] = recall(self, batch->p[i]);
+        __builtin_prefetch(eni[i]);
+        n += eni[i] != NULL;
+    }
+    return n;
+}
+
 static void
 mapping_lookup_batch(struct mapping_lookup *self, struct hg_batch *batch)
 {
-    struct hg_addr dst[HG_BATCH_MAX];
-    uint32_t vpc[HG_BATCH_MAX];
     const struct hg_eni *eni[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
-    uint16_t open[HG_BATCH_MAX];
-    unsigned n = 0, i;
+    struct lookups open;
+    unsigned i, n_known = 0;
 
-    dst[0] = (struct hg_addr){0};
-    vpc[0] = 0;
+    open.n = 0;
+    open.dst[0] = (struct hg_addr){0};
+    open.vpc[0] = 0;
+    if (self->remembers)
+        n_known = recall_batch(self, batch, eni);
     for (i = 0; i < batch->n; i++) {
         struct hg_packet *p = batch->p[i];
 
-        verdict[i] = (int16_t)first_verdict(self, p, &dst[n]);
+        verdict[i] =
+            (int16_t)(n_known && eni[i]
+                          ? hit(self, p, eni[i])
+                          : first_verdict(self, p, &open.dst[open.n]));
         if (verdict[i] != LOOK_UP)
             continue;
-        vpc[n] = p->vpc;
-        open[n++] = (uint16_t)i;
+        open.vpc[open.n] = p->vpc;
+        open.packet[open.n++] = (uint16_t)i;
     }
-    if (self->on_miss == MISS_DROP)
-        hg_inventory_find_batch(self->inventory, n, vpc, dst, eni);
-    else
-        for (i = 0; i < n; i++)
-            __builtin_prefetch(cache_set(&self->cache, vpc[i], &dst[i]));
-    for (i = 0; i < n; i++) {
-        struct hg_packet *p = batch->p[open[i]];
-
-        verdict[open[i]] =
-            (int16_t)(self->on_miss == MISS_DROP
-                          ? direct_verdict(self, p, &dst[i], eni[i])
-                          : cached_verdict(self, p, &dst[i]));
-    }
+    (self->on_miss == MISS_DROP ? look_up_directly
+                                : look_up_cached)(self, batch, &open, verdict);
     hg_route(self, batch, verdict);
 }
 
@@ -459,6 +554,13 @@ mapping_lookup_configure(void *self_)
 {
     struct mapping_lookup *self = self_;
 
+    const struct hg_inventory *inventory =
+        hg_service(self, self->mapping, "inventory");
+
+    self->remembers = self->on_miss == MISS_DROP && inventory &&
+                      hg_inventory_n_enis(inventory) >= MANY_ENIS;
+    if (self->remembers)
+        hg_flow_declare_verdict(self, sizeof(struct remembered));
     if (self->on_miss != MISS_DROP) /* The cache is for everybody. */
         hg_one_worker(self);
     if (self->on_miss == MISS_QUERY)
@@ -510,6 +612,10 @@ HG_BATCH_ELEMENT(MappingLookup, struct mapping_lookup, mapping_lookup_batch,
         "are cached; one older than 'ttl' still serves while a new one is\n"
         "asked for, one that the service has changed does not.  That there\n"
         "is no such ENI is remembered for 'negative-ttl'.\n"
+        "\n"
+        "Behind an element that keeps flows, these remember their ENIs if\n"
+        "the graph begins with 4,096 or more, until a mapping changes\n"
+        "(on-miss = drop).\n"
         "\n"
         "ARP requests and neighbour solicitations end here: 'reply' answers\n"
         "with the MAC of the ENI in the sender's own subnet, the router's\n"

@@ -9,8 +9,7 @@
 
 #include "harness.h"
 
-#define MAP                                                                   \
-    "MappingService map {\n"                                                  \
+#define NETWORKS                                                              \
     "  vpc vpc-1 { vni = 1 cidr = { 10.0.0.0/16, 2001:db8:1::/56 } }\n"       \
     "  subnet net-a { vpc = vpc-1"                                            \
     " cidr = { 10.0.1.0/24, 2001:db8:1:1::/64 } }\n"                          \
@@ -22,8 +21,9 @@
     "  eni eni-3 { subnet = net-b mac = 02:00:00:00:00:03\n"                  \
     "    address = 10.0.2.10 host = 192.0.2.13 }\n"                           \
     "  eni eni-r { subnet = net-b mac = 02:00:00:00:00:04\n"                  \
-    "    address = 10.0.2.11 source-destination-check = false }\n"            \
-    "}\n"
+    "    address = 10.0.2.11 source-destination-check = false }\n"
+
+#define MAP "MappingService map {\n" NETWORKS "}\n"
 
 #define IDENTIFY                                                              \
     MAP "TestSource in {} TestSink out {}\n"                                  \
@@ -375,6 +375,79 @@ TEST(a_change_of_the_mapping_undoes_what_was_remembered)
     bench_expect(b, "out", TO_3 " dmac 02:00:00:00:00:03");
     bench_expect(b, "out", TO_3 " dmac 02:00:00:00:00:03");
     bench_expect(b, "out", TO_3 " dmac 02:00:00:00:00:09");
+    bench_destroy(b);
+}
+
+/* 5,000 ENIs more in the network b, as CSV. */
+static void
+write_many_enis(char *path)
+{
+    FILE *out = fdopen(mkstemps(path, 4), "w");
+    unsigned i;
+
+    REQUIRE(out != NULL);
+    fputs("kind,id,subnet,mac,address,security-groups\n"
+          "eni,sender,net-c,02:00:00:00:00:f0,10.0.64.9,g\n",
+          out);
+    for (i = 0; i < 5000; i++)
+        fprintf(out, "eni,m-%u,net-c,02:00:00:01:%02x:%02x,10.0.%u.%u,\n", i,
+                i / 256, i % 256, 64 + i / 200, 10 + i % 200);
+    fclose(out);
+}
+
+/* Flows that a SecurityGroup knows remember their ENIs, if there are many. */
+TEST(a_changed_mapping_acts_on_the_very_next_packet_of_a_known_flow)
+{
+    static const struct {
+        const char *handler, *value, *mac; /* To which it goes then. */
+    } row[] = {{"remove", "eni-2", "02:00:00:00:00:03"},
+               {"remove", "eni-3", NULL},
+               {"add",
+                "{\"id\":\"eni-9\",\"subnet\":\"net-b\","
+                "\"mac\":\"02:00:00:00:00:09\",\"address\":[\"10.0.2.10\"]}",
+                "02:00:00:00:00:09"},
+               {"add",
+                "{\"id\":\"eni-9\",\"subnet\":\"net-b\","
+                "\"mac\":\"02:00:00:00:00:0a\",\"address\":[\"10.0.2.10\"]}",
+                "02:00:00:00:00:0a"}};
+    const char *before = "tcp 10.0.64.9:1 > 10.0.2.10:53 . smac "
+                         "02:00:00:00:00:f0";
+    const char *after = "tcp 10.0.64.9:1 > 10.0.2.10:53 . dmac ";
+    char path[] = "/tmp/headgate-XXXXXX.csv", text[2048], expected[128];
+    struct bench *b;
+    unsigned i, k;
+
+    write_many_enis(path);
+    snprintf(text, sizeof text,
+             "MappingService map { file = \"%s\"\n" NETWORKS
+             "subnet net-c { vpc = vpc-1 cidr = 10.0.64.0/18 }\n"
+             "}\n"
+             "TestSource in {} TestSource back {} TestSink out {}\n"
+             "SecurityGroup sg { group g { outbound { destination = "
+             "0.0.0.0/0 } } }\n"
+             "Identify who { } MappingLookup dut { }\n"
+             "connect(\"in -> who -> [egress]sg[egress] -> dut -> out;"
+             " back -> [ingress]sg[ingress] -> Discard\")",
+             path);
+    b = bench_load(text);
+    unlink(path);
+    bench_push(b, "in",
+               "tcp 10.0.64.9:1 > 10.0.2.10:53 S smac "
+               "02:00:00:00:00:f0",
+               0);
+    bench_expect(b, "out",
+                 "tcp 10.0.64.9:1 > 10.0.2.10:53 S dmac "
+                 "02:00:00:00:00:03");
+    for (i = 0; i < sizeof row / sizeof row[0]; i++) {
+        CHECK_STR(write_map(b, row[i].handler, row[i].value), "");
+        for (k = 0; k < 2; k++) {
+            bench_push(b, "in", before, 0);
+            snprintf(expected, sizeof expected, "%s%s", after, row[i].mac);
+            if (row[i].mac)
+                bench_expect(b, "out", expected);
+        }
+    }
+    CHECK_EQ(bench_counter(b, "no_mapping"), 2);
     bench_destroy(b);
 }
 
