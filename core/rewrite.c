@@ -9,21 +9,6 @@
 #include "packet_internal.h"
 #include "pool.h"
 
-void
-hg_packet_set_ttl(struct hg_packet *p, uint8_t ttl)
-{
-    if (p->flags & HG_PACKET_IP4) {
-        struct hg_ipv4 *ip = hg_packet_ipv4(p);
-        uint16_t from = hg_load16(&ip->ttl); /* TTL and protocol. */
-        uint16_t to = (uint16_t)(ttl << 8 | (from & 0xff));
-
-        hg_store16(&ip->ttl, to);
-        hg_checksum_update16(&ip->checksum, from, to);
-    } else if (p->flags & HG_PACKET_IP6) {
-        hg_packet_ipv6(p)->hop_limit = ttl;
-    }
-}
-
 /* Where an address is, from the start of its header. */
 enum {
     IP4_SRC = offsetof(struct hg_ipv4, src),

@@ -150,6 +150,17 @@ has_known_header(const struct hg_packet *p)
                (p->flags & HG_PACKET_IP6 ? HG_PROTO_ICMP6 : HG_PROTO_ICMP);
 }
 
+/* Bytes from the L4 header on, of a packet whose length was checked. */
+static uint32_t
+l4_len(const struct hg_packet *p)
+{
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+
+    return ip ? hg_get16(ip->total_length) -
+                    (uint32_t)(p->l4_offset - p->l3_offset)
+              : hg_packet_l4_len(p);
+}
+
 static hg_counter *
 check_l4(struct check_ip *self, const struct hg_packet *p)
 {
@@ -162,7 +173,7 @@ check_l4(struct check_ip *self, const struct hg_packet *p)
     /* RFC 768: "Length is the length in octets of this user datagram
      * including this header". */
     if (udp && (hg_get16(udp->length) < sizeof *udp ||
-                hg_get16(udp->length) > hg_packet_l4_len(p)))
+                hg_get16(udp->length) > l4_len(p)))
         return &self->bad_l4_header;
     if (self->l4_checksums && !(p->flags & HG_PACKET_NEEDS_CSUM) &&
         !hg_packet_l4_checksum_ok(p))

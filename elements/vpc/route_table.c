@@ -114,10 +114,10 @@ decide(struct route_table *self, const struct hg_batch *batch, unsigned i,
     verdict[i] = (int16_t)verdict_of(self, self->base, batch->p[i], target);
 }
 
-/* Looks up packets i, next[i], ... of the batch in one table. */
+/* Looks up those packets of the batch that 'of' numbers in one table. */
 static void
 look_up(struct route_table *self, uint32_t t, struct hg_batch *batch,
-        uint16_t i, const uint16_t *next, int16_t *verdict)
+        const uint16_t *of, unsigned n, int16_t *verdict)
 {
     const struct hg_lpm *lpm = self->base->all[t].lpm;
     uint32_t ip4[HG_BATCH_MAX], target[HG_BATCH_MAX];
@@ -125,18 +125,20 @@ look_up(struct route_table *self, uint32_t t, struct hg_batch *batch,
     uint16_t of4[HG_BATCH_MAX], of6[HG_BATCH_MAX];
     unsigned n4 = 0, n6 = 0, k;
 
-    for (; i != NO_PACKET; i = next[i]) {
-        const struct hg_packet *p = batch->p[i];
+    ip4[0] = 0;
+
+    for (k = 0; k < n; k++) {
+        const struct hg_packet *p = batch->p[of[k]];
 
         if (p->flags & HG_PACKET_IP4) {
-            of4[n4] = i;
+            of4[n4] = of[k];
             ip4[n4++] = hg_get32(hg_packet_ipv4(p)->dst);
         } else if (p->flags & HG_PACKET_IP6) {
-            of6[n6] = i;
+            of6[n6] = of[k];
             ip6[n6].family = 6;
             memcpy(ip6[n6++].byte, hg_packet_ipv6(p)->dst, 16);
         } else {
-            verdict[i] = (int16_t)hg_drop(&self->not_ip);
+            verdict[of[k]] = (int16_t)hg_drop(&self->not_ip);
         }
     }
     hg_lpm_lookup4(lpm, n4, ip4, target);
@@ -145,6 +147,41 @@ look_up(struct route_table *self, uint32_t t, struct hg_batch *batch,
     hg_lpm_lookup_batch(lpm, n6, ip6, target);
     for (k = 0; k < n6; k++)
         decide(self, batch, of6[k], t, target[k], verdict);
+}
+
+/* The packets of a batch that have to be looked up, and in which table. */
+struct lookups {
+    unsigned n;
+    uint16_t packet[HG_BATCH_MAX]; /* Place in the batch. */
+    uint32_t table[HG_BATCH_MAX];
+    bool differ; /* The tables. */
+};
+
+/* Looks up table by table; the packets of each are a list by 'next'. */
+static void
+look_up_each(struct route_table *self, struct hg_batch *batch,
+             const struct lookups *l, int16_t *verdict)
+{
+    uint16_t next[HG_BATCH_MAX], of[HG_BATCH_MAX];
+    uint32_t touched[HG_BATCH_MAX];
+    unsigned n_touched = 0, i, n;
+
+    for (i = l->n; i-- > 0;) {
+        uint16_t *first = &self->first[l->table[i]];
+
+        if (*first == NO_PACKET)
+            touched[n_touched++] = l->table[i];
+        next[i] = *first;
+        *first = (uint16_t)i;
+    }
+    while (n_touched) {
+        uint32_t t = touched[--n_touched];
+
+        for (n = 0, i = self->first[t]; i != NO_PACKET; i = next[i])
+            of[n++] = l->packet[i];
+        look_up(self, t, batch, of, n, verdict);
+        self->first[t] = NO_PACKET;
+    }
 }
 
 /* Its own place in each table for a batch's packets. */
@@ -173,40 +210,35 @@ static void
 route_table_batch(struct route_table *self, struct hg_batch *batch)
 {
     const struct route_table *base = self->base;
-    uint16_t next[HG_BATCH_MAX];
-    uint32_t touched[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
-    unsigned n = 0, i;
+    struct lookups l;
+    unsigned i;
 
     if (base == self && is_stale(self))
         follow_inventory(self);
-    for (i = batch->n; i-- > 0;) {
+    l.n = 0;
+    l.differ = false;
+    for (i = 0; i < batch->n; i++) {
         uint32_t t = table_of(base, batch->p[i]);
         const struct remembered *r =
             self->remembers ? hg_flow_verdict(self, batch->p[i]) : NULL;
-        uint16_t *first;
 
         if (r && r->table == t) {
             verdict[i] =
                 (int16_t)verdict_of(self, base, batch->p[i], r->target);
-            continue;
-        }
-        if (!t) {
+        } else if (!t) {
             verdict[i] = (int16_t)hg_drop(&self->no_table);
-            continue;
+        } else {
+            l.packet[l.n] = (uint16_t)i;
+            l.table[l.n] = t - 1;
+            l.differ |= t - 1 != l.table[0];
+            l.n++;
         }
-        first = &self->first[t - 1];
-        if (*first == NO_PACKET)
-            touched[n++] = t - 1;
-        next[i] = *first;
-        *first = (uint16_t)i;
     }
-    while (n) {
-        uint32_t t = touched[--n];
-
-        look_up(self, t, batch, self->first[t], next, verdict);
-        self->first[t] = NO_PACKET;
-    }
+    if (l.differ)
+        look_up_each(self, batch, &l, verdict);
+    else if (l.n)
+        look_up(self, l.table[0], batch, l.packet, l.n, verdict);
     hg_route(self, batch, verdict);
 }
 

@@ -13,7 +13,7 @@
 enum {
     CHUNK = 1 << 16, /* Frames made at once, where all are too many. */
     TINY = 1000,
-    ROUNDS = 7,
+    ROUNDS = 21,
     ROUNDS_LONG = 5, /* Of what takes seconds. */
     ROUNDS_MAX = 1000
 };

@@ -12,6 +12,7 @@
 
 #include <string.h>
 
+#include <headgate/checksum.h>
 #include <headgate/headers.h>
 
 #ifdef __cplusplus
@@ -280,7 +281,20 @@ hg_packet_ttl(const struct hg_packet *p)
 }
 
 /* Sets it and keeps the IPv4 header checksum right (RFC 1624). */
-HG_API void hg_packet_set_ttl(struct hg_packet *, uint8_t ttl);
+static inline void
+hg_packet_set_ttl(struct hg_packet *p, uint8_t ttl)
+{
+    if (p->flags & HG_PACKET_IP4) {
+        struct hg_ipv4 *ip = (struct hg_ipv4 *)hg_packet_l3(p);
+        uint16_t from = hg_load16(&ip->ttl); /* TTL and protocol. */
+        uint16_t to = (uint16_t)(ttl << 8 | (from & 0xff));
+
+        hg_store16(&ip->ttl, to);
+        hg_checksum_update16(&ip->checksum, from, to);
+    } else if (p->flags & HG_PACKET_IP6) {
+        ((struct hg_ipv6 *)hg_packet_l3(p))->hop_limit = ttl;
+    }
+}
 
 /* The address at these offsets of the IPv4 or IPv6 header. */
 static inline void
