@@ -7,6 +7,7 @@
  *                                            that they take their way
  *     bench --list                           names of all of them
  *     bench copy IN.pcap OUT.pcap            libpcap reads, libpcap writes
+ *     bench read IN.pcap                     libpcap reads
  *     bench capture OUT.pcap PACKETS FLOWS   UDP packets drawn from flows
  *     bench row NAME FOLDER PACKETS          the graph of a row as graph.conf,
  *                                            its tables, and its packets as
@@ -54,23 +55,44 @@ must_alloc(size_t size)
 
 /* ---- Captures --------------------------------------------------------- */
 
-static void
-copy_capture(const char *from, const char *to)
+static pcap_t *
+open_capture(const char *path)
 {
     char error[PCAP_ERRBUF_SIZE];
-    pcap_t *in = pcap_open_offline(from, error);
-    pcap_dumper_t *out;
-    struct pcap_pkthdr *header;
-    const u_char *data;
+    pcap_t *in = pcap_open_offline(path, error);
 
     if (!in)
         fail("%s", error);
-    out = pcap_dump_open(in, to);
+    return in;
+}
+
+static void
+copy_capture(const char *from, const char *to)
+{
+    pcap_t *in = open_capture(from);
+    pcap_dumper_t *out = pcap_dump_open(in, to);
+    struct pcap_pkthdr *header;
+    const u_char *data;
+
     if (!out)
         fail("%s", pcap_geterr(in));
     while (pcap_next_ex(in, &header, &data) == 1)
         pcap_dump((u_char *)out, header, data);
     pcap_dump_close(out);
+    pcap_close(in);
+}
+
+static void
+read_capture(const char *path)
+{
+    pcap_t *in = open_capture(path);
+    struct pcap_pkthdr *header;
+    const u_char *data;
+    unsigned sum = 0;
+
+    while (pcap_next_ex(in, &header, &data) == 1)
+        sum += header->caplen ? data[0] : 0;
+    printf("%u\n", sum);
     pcap_close(in);
 }
 
@@ -224,6 +246,10 @@ main(int argc, char **argv)
 
     if (argc == 4 && !strcmp(argv[1], "copy")) {
         copy_capture(argv[2], argv[3]);
+        return 0;
+    }
+    if (argc == 3 && !strcmp(argv[1], "read")) {
+        read_capture(argv[2]);
         return 0;
     }
     if (argc == 5 && !strcmp(argv[1], "capture")) {

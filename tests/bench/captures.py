@@ -77,9 +77,12 @@ def replays(files, rounds):
 
 
 def ends(files, rounds):
-    """The capture source and sink alone, net of an empty run."""
+    """The capture source and sink alone, net of an empty run.  The source is
+    to be as much faster than libpcap as 20 ns is than 42."""
     made = "gen:count=%d,flows=1000" % files.n
     runs = {
+        "libpcap": (BENCH, "read", files.input),
+        "libpcap, empty": (BENCH, "read", files.empty),
         "empty": files.headgate(files.wire, files.empty, "null:"),
         "source": files.headgate(files.wire, files.input, "null:"),
         "made": files.headgate(files.wire, made, "null:")}
@@ -94,8 +97,14 @@ def ends(files, rounds):
     def net(more, less):
         return [(a - b) / files.n for a, b in zip(spent[more], spent[less])]
 
-    yield figure("pcap to pcap", "source, into the pool",
-                 net("source", "empty"), n=files.n, flows=files.flows, target=20)
+    libpcap = figure("pcap to pcap", "libpcap, read",
+                     net("libpcap", "libpcap, empty"), n=files.n,
+                     flows=files.flows)
+    yield compare(libpcap, libpcap["ns"], "libpcap")
+    source = figure("pcap to pcap", "source, into the pool",
+                    net("source", "empty"), n=files.n, flows=files.flows,
+                    target=libpcap["ns"] * 20 / 42)
+    yield compare(source, libpcap["ns"], "libpcap")
     yield figure("pcap to pcap", "sink, new file", net("new", "made"),
                  n=files.n, flows=1000, target=50)
     yield figure("pcap to pcap", "sink, overwriting", net("old", "made"),
