@@ -704,7 +704,7 @@ hg_graph_span(const struct hg_graph *g)
     for (i = 0; i < g->n_elements; i++) {
         const struct hg_element *e = g->elements[i];
 
-        if (e->is_away)
+        if (element_is_idle(e))
             continue;
         if (e->span_ns < span_ns)
             span_ns = e->span_ns;

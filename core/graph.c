@@ -347,7 +347,7 @@ hg_graph_start(struct hg_graph *g, uint64_t now_ns, struct hg_error *error)
     for (i = 0; i < g->n_elements; i++) {
         struct hg_element *e = g->sorted[i];
 
-        if (e->is_away)
+        if (element_is_idle(e))
             continue;
         if (e->cls->start && !e->cls->start(hg_element_self(e), &why))
             return hg_error_set(error, "'%s': %s", e->name, why.text);

@@ -72,7 +72,8 @@ struct hg_element {
     const struct lang_section *section; /* While building, or NULL. */
     uint64_t span_ns; /* Its smallest promise, or HG_NEVER. */
     bool started;
-    bool is_away;       /* Not at work in this instance. */
+    bool is_away;       /* Not at work in this instance, or ... */
+    bool reports;       /* ... only for another one, which speaks for it. */
     bool is_lent;       /* Others borrow what it has (hg_kin). */
     bool is_one_worker; /* Asked for one instance. */
     bool failed;        /* Its configuration has a mistake. */
@@ -87,6 +88,9 @@ element_of(const void *self)
 {
     return hg_element_of((void *)(uintptr_t)self);
 }
+
+/* Neither at work in this instance nor reporting from it (parts.c). */
+bool element_is_idle(const struct hg_element *);
 
 /* An element's class with another batch function (parts.c). */
 struct diversion {

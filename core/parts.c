@@ -24,6 +24,24 @@ hg_element_is_working(const struct hg_element *e)
 }
 
 void
+hg_element_set_reporting(struct hg_element *e)
+{
+    e->is_away = e->reports = true;
+}
+
+bool
+hg_element_is_reporting(const struct hg_element *e)
+{
+    return e->reports;
+}
+
+bool
+element_is_idle(const struct hg_element *e)
+{
+    return e->is_away && !e->reports;
+}
+
+void
 hg_graph_leave_gaps(struct hg_graph *g)
 {
     g->seq_stride = UINT64_C(1) << 20;
@@ -75,16 +93,16 @@ diversions_free(struct hg_graph *g)
 bool
 hg_reports(const void *self)
 {
-    return element_of(self)->is_away;
+    return element_of(self)->reports;
 }
 
 void
-hg_report(void *self, const struct hg_packet *p, const void *record,
+hg_report(void *self, const struct hg_arrival *at, const void *record,
           size_t size)
 {
     struct hg_element *e = hg_element_of(self);
 
-    e->graph->report(e->graph->report_aux, e, p, record, size);
+    e->graph->report(e->graph->report_aux, e, at, record, size);
 }
 
 void
@@ -92,6 +110,19 @@ hg_graph_take_reports(struct hg_graph *g, hg_report_fn *fn, void *aux)
 {
     g->report = fn;
     g->report_aux = aux;
+}
+
+void
+hg_graph_report(struct hg_graph *g)
+{
+    size_t i;
+
+    for (i = 0; i < g->n_elements; i++) {
+        struct hg_element *e = g->sorted[i];
+
+        if (e->reports && e->started && e->cls->report)
+            e->cls->report(hg_element_self(e));
+    }
 }
 
 void

@@ -139,7 +139,8 @@ write_all(const struct instances *all, const struct hg_element *e,
     for (i = 0; i < all->n; i++) {
         struct hg_element *one = instance_of(all, i, e);
 
-        if ((hg_element_is_working(one) || hg_element_is_lent(one)) &&
+        if ((hg_element_is_working(one) || hg_element_is_reporting(one) ||
+             hg_element_is_lent(one)) &&
             !hg_element_write(one, handler, value, error))
             return false;
     }

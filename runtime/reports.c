@@ -6,103 +6,141 @@
 
 #include "cli.h"
 
-enum { AT_ONCE = 64 }; /* Records that an element is given. */
+enum {
+    AT_ONCE = 64, /* Records that an element is given. */
+    SIZE_FIRST = 64 << 10,
+    SIZE_KEPT = 1 << 20, /* More is given back when it has been delivered. */
+};
 
 struct report {
-    uint64_t time_ns;
-    uint64_t seq;
+    struct hg_arrival at;
     uint32_t size; /* Of the record behind this, in whole words. */
-    uint16_t element;
-    uint8_t origin;
 };
+
+void
+reports_init(struct reports *r, size_t n_elements)
+{
+    r->v = cli_alloc(n_elements, sizeof *r->v);
+    r->n = n_elements;
+}
+
+static void
+forget(struct report_stream *s)
+{
+    free(s->v);
+    *s = (struct report_stream){0};
+}
 
 void
 reports_uninit(struct reports *r)
 {
+    size_t i;
+
+    for (i = 0; i < r->n; i++)
+        forget(&r->v[i]);
     free(r->v);
 }
 
 void
 reports_put(struct reports *r, const struct hg_element *e,
-            const struct hg_packet *p, const void *record, size_t size)
+            const struct hg_arrival *at, const void *record, size_t size)
 {
-    struct report head = {.time_ns = p->time_ns,
-                          .seq = p->seq,
-                          .size = (uint32_t)((size + 7) & ~(size_t)7),
-                          .element = (uint16_t)hg_element_index(e),
-                          .origin = p->origin};
+    struct report_stream *s = &r->v[hg_element_index(e)];
+    struct report head = {*at, (uint32_t)((size + 7) & ~(size_t)7)};
 
-    while (r->size - r->n < sizeof head + head.size) {
-        r->size = r->size ? 2 * r->size : 1 << 16;
-        r->v = cli_realloc(r->v, r->size, 1);
+    while (s->size - s->n < sizeof head + head.size) {
+        s->size = s->size ? 2 * s->size : SIZE_FIRST;
+        s->v = cli_realloc(s->v, s->size, 1);
     }
-    memcpy(r->v + r->n, &head, sizeof head);
-    memcpy(r->v + r->n + sizeof head, record, size);
-    r->n += sizeof head + head.size;
+    memcpy(s->v + s->n, &head, sizeof head);
+    memcpy(s->v + s->n + sizeof head, record, size);
+    s->n += sizeof head + head.size;
+    r->n_waiting++;
 }
 
 static const struct report *
-next_of(const struct reports *r)
+next_of(const struct report_stream *s)
 {
-    return r->at < r->n ? (const struct report *)(const void *)(r->v + r->at)
+    return s->at < s->n ? (const struct report *)(const void *)(s->v + s->at)
                         : NULL;
 }
 
-/* As feed_compare(): of equal ones goes first what is further back. */
+/* As feed_compare(). */
 static bool
-is_before(const struct report *a, const struct report *b,
-          const uint32_t *order)
+is_before(const struct report *a, const struct report *b)
 {
-    if (a->time_ns != b->time_ns)
-        return a->time_ns < b->time_ns;
-    if (a->origin != b->origin)
-        return a->origin < b->origin;
-    if (a->seq != b->seq)
-        return a->seq < b->seq;
-    return order[a->element] > order[b->element];
+    if (a->at.time_ns != b->at.time_ns)
+        return a->at.time_ns < b->at.time_ns;
+    if (a->at.origin != b->at.origin)
+        return a->at.origin < b->at.origin;
+    return a->at.seq < b->at.seq;
 }
 
+/* The instance whose next report for an element is first, of equals the first
+ * one. */
 static struct reports *
-first_of(struct reports *const *all, size_t n, const uint32_t *order)
+first_of(struct reports *const *all, size_t n, size_t element)
 {
     struct reports *first = NULL;
     size_t i;
 
-    for (i = 0; i < n; i++)
-        if (next_of(all[i]) &&
-            (!first || is_before(next_of(all[i]), next_of(first), order)))
+    for (i = 0; i < n; i++) {
+        const struct report *next = next_of(&all[i]->v[element]);
+
+        if (next && (!first || is_before(next, next_of(&first->v[element]))))
             first = all[i];
+    }
     return first;
 }
 
-void
-reports_deliver(struct reports *const *all, size_t n,
-                const struct hg_spread *plan, struct hg_graph *graph,
-                uint64_t until_ns)
+static void
+deliver_to(struct hg_element *e, struct reports *const *all, size_t n,
+           uint64_t until_ns)
 {
+    size_t element = hg_element_index(e);
     const void *records[AT_ONCE];
+    const struct report *next;
     unsigned n_records = 0;
-    uint16_t element = 0;
     struct reports *r;
-    size_t i;
 
-    while ((r = first_of(all, n, plan->order)) != NULL &&
-           next_of(r)->time_ns < until_ns) {
-        const struct report *head = next_of(r);
-
-        if (n_records == AT_ONCE || (n_records && head->element != element)) {
-            hg_element_reported(hg_graph_element(graph, element), records,
-                                n_records);
+    while ((r = first_of(all, n, element)) != NULL) {
+        next = next_of(&r->v[element]);
+        if (next->at.time_ns >= until_ns)
+            break;
+        records[n_records++] = next + 1;
+        r->v[element].at += sizeof *next + next->size;
+        r->n_waiting--;
+        if (n_records == AT_ONCE) {
+            hg_element_reported(e, records, n_records);
             n_records = 0;
         }
-        element = head->element;
-        records[n_records++] = head + 1;
-        r->at += sizeof *head + head->size;
     }
     if (n_records)
-        hg_element_reported(hg_graph_element(graph, element), records,
-                            n_records);
+        hg_element_reported(e, records, n_records);
+}
+
+/* Room for what is to come, where all has been delivered. */
+static void
+make_room(struct report_stream *s)
+{
+    if (s->at < s->n)
+        return;
+    s->at = s->n = 0;
+    if (s->size > SIZE_KEPT)
+        forget(s);
+}
+
+void
+reports_deliver(struct reports *const *all, size_t n, struct hg_graph *graph,
+                uint64_t until_ns)
+{
+    size_t n_waiting = 0, i, k;
+
     for (i = 0; i < n; i++)
-        if (all[i]->at == all[i]->n)
-            all[i]->at = all[i]->n = 0;
+        n_waiting += all[i]->n_waiting;
+    for (k = 0; n_waiting && k < all[0]->n; k++) {
+        deliver_to(hg_graph_element(graph, k), all, n, until_ns);
+        for (i = 0; i < n; i++)
+            make_room(&all[i]->v[k]);
+    }
 }

@@ -109,12 +109,13 @@ worker_copy_back(void *aux, struct hg_element *e, struct hg_packet *const *p,
 }
 
 void
-worker_bring_report(void *aux, struct hg_element *e, const struct hg_packet *p,
-                    const void *record, size_t size)
+worker_bring_report(void *aux, struct hg_element *e,
+                    const struct hg_arrival *at, const void *record,
+                    size_t size)
 {
     const struct part *part = aux;
 
-    reports_put(&part->out->reports, e, p, record, size);
+    reports_put(&part->out->reports, e, at, record, size);
 }
 
 /* ---- Creating --------------------------------------------------------- */
@@ -123,6 +124,7 @@ void
 outcome_init(struct outcome *o, const struct team *team)
 {
     streams_init(&o->packets, team->plan.n);
+    reports_init(&o->reports, team->plan.n);
 }
 
 void
@@ -135,7 +137,7 @@ outcome_uninit(struct outcome *o)
 bool
 outcome_is_empty(const struct outcome *o)
 {
-    size_t i, n = o->reports.n;
+    size_t i, n = o->reports.n_waiting;
 
     for (i = 0; i < o->packets.n; i++)
         n += o->packets.v[i].n;

@@ -123,7 +123,7 @@ void worker_bring_back(void *aux, struct hg_element *,
 void worker_copy_back(void *aux, struct hg_element *,
                       struct hg_packet *const *, unsigned n);
 void worker_bring_report(void *aux, struct hg_element *,
-                         const struct hg_packet *, const void *record,
+                         const struct hg_arrival *, const void *record,
                          size_t size);
 
 void outcome_init(struct outcome *, const struct team *);

@@ -79,12 +79,12 @@ pass_by(void *aux, struct hg_element *e, struct hg_packet *const *p,
 }
 
 static void
-pass_report(void *aux, struct hg_element *e, const struct hg_packet *p,
+pass_report(void *aux, struct hg_element *e, const struct hg_arrival *at,
             const void *record, size_t size)
 {
     struct workers *w = aux;
 
-    reports_put(&w->front_out[w->at].reports, e, p, record, size);
+    reports_put(&w->front_out[w->at].reports, e, at, record, size);
 }
 
 /* ---- Instances -------------------------------------------------------- */
@@ -124,14 +124,16 @@ take_part(struct workers *w, struct hg_graph *g, enum hg_zone zone,
         enum hg_zone place = w->team.plan.zone[i];
         bool is_device = has_flag(e, HG_CLASS_DEVICE);
         bool reports = hg_element_class(e)->reported && place != HG_BACK;
+        bool is_here = is_device || place == zone;
         hg_divert_fn *divert = diversion(zone, place, is_device);
 
         if (has_flag(e, HG_CLASS_PASSIVE)) {
             hg_element_set_working(e, zone == HG_FRONT);
             continue;
         }
-        hg_element_set_working(
-            e, is_device || (reports ? zone == HG_BACK : place == zone));
+        hg_element_set_working(e, is_here || (reports && zone == HG_BACK));
+        if (is_here && reports)
+            hg_element_set_reporting(e);
         if (divert && !(part && w->is_local[i]))
             hg_element_divert(e, divert, part ? (void *)part : w);
     }
@@ -511,7 +513,7 @@ merge(struct workers *w, unsigned at, size_t max)
                          &w->back_feed);
 }
 
-/* Brings reports there that are about packets before 'until_ns'. */
+/* Brings reports there that are of before 'until_ns'. */
 static void
 deliver(struct workers *w, unsigned at, uint64_t until_ns)
 {
@@ -521,7 +523,7 @@ deliver(struct workers *w, unsigned at, uint64_t until_ns)
 
     for (i = 0; i < n; i++)
         reports[i] = &all[i]->reports;
-    reports_deliver(reports, n, &w->team.plan, w->back_graph, until_ns);
+    reports_deliver(reports, n, w->back_graph, until_ns);
 }
 
 /* Runs BACK up to 'horizon_ns'; its timers fire between the reports. */
@@ -606,9 +608,10 @@ finish_round(struct workers *w, unsigned at)
 
 /* ---- The end ---------------------------------------------------------- */
 
-/* Does what is due first in any instance. */
+/* Does what is due first in any instance; of equals BACK is the last one, so
+ * that all that was reported until then is there. */
 static void
-step_first(struct loop *const *loops, size_t n)
+step_first(struct workers *w, struct loop *const *loops, size_t n)
 {
     struct loop *first = NULL;
     uint64_t first_ns = HG_NEVER, next_ns = HG_NEVER;
@@ -625,6 +628,8 @@ step_first(struct loop *const *loops, size_t n)
             next_ns = due_ns;
         }
     }
+    if (first == &w->back)
+        deliver(w, 0, first_ns);
     if (first)
         loop_step(first, next_ns > first_ns ? next_ns - 1 : first_ns);
 }
@@ -655,18 +660,20 @@ run_rest(struct workers *w)
             (!has_packets &&
              !loop_may_drain(w->front, (const struct loop *const *)loops, n)))
             break;
-        step_first(loops, n);
+        step_first(w, loops, n);
         for (i = 0; i < w->team.n; i++)
             worker_take_rest(&w->team.v[i]);
         merge(w, 0, SIZE_MAX);
-        loop_look(&w->back);
-        deliver(w, 0, loop_due(&w->back));
     }
     for (i = 0; i < n; i++)
         if (loops[i]->last_ns > last_ns)
             last_ns = loops[i]->last_ns;
-    for (i = 0; i < n; i++)
+    for (i = 0; i < n - 1; i++)
         hg_graph_advance(loops[i]->graph, last_ns);
+    run_back(w, 0, last_ns);
+    hg_graph_advance(w->back_graph, last_ns);
+    for (i = 0; i < n - 1; i++)
+        hg_graph_report(loops[i]->graph);
     deliver(w, 0, HG_NEVER);
     w->front->last_ns = last_ns;
     flush(w);

@@ -87,88 +87,129 @@ hash_of(const struct hg_flow_records *r, const struct hg_record_key *key)
     return (uint32_t)XXH3_64bits_withSeed(word, sizeof word, r->seed);
 }
 
-/* The record of the sample; UINT32_MAX if there is none. */
+/* The record of the key; UINT32_MAX if there is none. */
 static uint32_t
-find(const struct hg_flow_records *r, const struct hg_flow_sample *s)
+find(const struct hg_flow_records *r, const struct hg_record_key *key,
+     uint32_t hash)
 {
-    size_t at = hash_index_start(&r->index, s->hash);
+    size_t at = hash_index_start(&r->index, hash);
     uint32_t i;
 
-    while ((i = hash_index_candidate(&r->index, s->hash, &at)) !=
-           HASH_INDEX_END)
-        if (same_key(&record_at(r, i)->key, &s->key))
+    while ((i = hash_index_candidate(&r->index, hash, &at)) != HASH_INDEX_END)
+        if (same_key(&record_at(r, i)->key, key))
             break;
     return i;
 }
 
-/* A new record without packets; NULL if the table is full. */
+/* A new record without packets. */
 static struct hg_flow_record *
-insert(struct hg_flow_records *r, const struct hg_flow_sample *s)
+insert(struct hg_flow_records *r, const struct hg_record_key *key,
+       uint32_t hash, uint16_t second)
 {
     struct hg_flow_record *record;
 
-    if (r->n == r->max)
-        return NULL;
     grow(r);
-    hash_index_add(&r->index, s->hash, r->n);
+    hash_index_add(&r->index, hash, r->n);
     record = record_at(r, r->n++);
-    record->key = s->key;
-    record->start_s = s->second;
+    record->key = *key;
+    record->start_s = second;
     record->packets = record->bytes = 0;
     return record;
 }
 
-/* Finds for each sample the record that is probably its own, and fetches it.
- * Loops that fetch do nothing else: a processor waits for several page walks
- * at once only if they stand close together. */
+/* A key, and the record that is probably its own. */
+struct probe {
+    const struct hg_record_key *key;
+    uint32_t hash;
+    uint32_t record; /* UINT32_MAX: none. */
+};
+
+/* Makes guesses for all and fetches the records.  Loops that fetch do nothing
+ * else: a processor waits for several page walks at once only if they stand
+ * close together. */
 static void
-guess(const struct hg_flow_records *r, struct hg_flow_sample *s, unsigned n,
-      uint32_t *record)
+guess(const struct hg_flow_records *r, struct probe *p, unsigned n)
 {
     unsigned i;
 
     for (i = 0; i < n; i++)
-        s[i].hash = hash_of(r, &s[i].key);
+        p[i].hash = hash_of(r, p[i].key);
     for (i = 0; i < n; i++)
-        hash_index_prefetch(&r->index, s[i].hash);
+        hash_index_prefetch(&r->index, p[i].hash);
     for (i = 0; i < n; i++) {
-        size_t at = hash_index_start(&r->index, s[i].hash);
+        size_t at = hash_index_start(&r->index, p[i].hash);
 
-        record[i] = hash_index_candidate(&r->index, s[i].hash, &at);
+        p[i].record = hash_index_candidate(&r->index, p[i].hash, &at);
     }
     for (i = 0; i < n; i++)
-        if (record[i] != HASH_INDEX_END)
-            __builtin_prefetch(record_at(r, record[i]), 1);
+        if (p[i].record != HASH_INDEX_END)
+            __builtin_prefetch(record_at(r, p[i].record), 1);
+}
+
+/* The record of a key that was guessed; NULL if there is none. */
+static struct hg_flow_record *
+look_up(const struct hg_flow_records *r, const struct probe *p)
+{
+    uint32_t i = p->record;
+
+    if (i == HASH_INDEX_END || !same_key(&record_at(r, i)->key, p->key))
+        i = find(r, p->key, p->hash);
+    return i == HASH_INDEX_END ? NULL : record_at(r, i);
 }
 
 unsigned
 hg_flow_records_add(struct hg_flow_records *r, struct hg_flow_sample *s,
                     unsigned n)
 {
-    uint32_t at[HG_FLOW_SAMPLES];
+    struct probe probe[HG_FLOW_SAMPLES];
     unsigned i, n_refused = 0;
 
-    guess(r, s, n, at);
+    for (i = 0; i < n; i++)
+        probe[i].key = &s[i].key;
+    guess(r, probe, n);
     for (i = 0; i < n; i++) {
-        struct hg_flow_record *record;
+        struct hg_flow_record *record = look_up(r, &probe[i]);
 
-        if (at[i] == HASH_INDEX_END ||
-            !same_key(&record_at(r, at[i])->key, &s[i].key))
-            at[i] = find(r, &s[i]);
-        record =
-            at[i] == HASH_INDEX_END ? insert(r, &s[i]) : record_at(r, at[i]);
-
-        s[i].refused = !record;
-        if (!record) {
+        s[i].is_first = !record && r->n < r->max;
+        s[i].refused = !record && !s[i].is_first;
+        if (s[i].refused) {
             n_refused++;
             continue;
         }
+        if (!record)
+            record = insert(r, &s[i].key, probe[i].hash, s[i].second);
         record->packets++;
         record->bytes += s[i].bytes;
         record->key.tcp_flags |= s[i].key.tcp_flags;
         record->end_s = s[i].second;
     }
     return n_refused;
+}
+
+void
+hg_flow_records_merge(struct hg_flow_records *r,
+                      const struct hg_flow_record *const *from, unsigned n)
+{
+    struct probe probe[HG_FLOW_SAMPLES];
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        probe[i].key = &from[i]->key;
+    guess(r, probe, n);
+    for (i = 0; i < n; i++) {
+        const struct hg_flow_record *more = from[i];
+        struct hg_flow_record *record = look_up(r, &probe[i]);
+
+        if (!record) {
+            record = insert(r, &more->key, probe[i].hash, more->start_s);
+            record->end_s = more->end_s;
+        }
+        record->packets += more->packets;
+        record->bytes += more->bytes;
+        record->key.tcp_flags |= more->key.tcp_flags;
+        if (record->end_s < more->end_s)
+            record->end_s = more->end_s;
+    }
 }
 
 const struct hg_flow_record *

@@ -5,13 +5,14 @@
  * window of time (headgate/flow_record.h).  At the end of the window, by the
  * packets' clock, the records become lines (flow_format.h), which go to a
  * file, to syslog or into S3's folders (flow_sink.h).  Here is which packets
- * are logged as whose; the windows are in flow_logger_log.h.
+ * are logged as whose; the windows are in flow_logger_window.h, lines in
+ * flow_logger_log.h.
  *
  * A timer stands at the end of each window, so that no batch reaches across
  * it.  Loggers at several places of a graph share one log: the others hand
  * their records to it ("into"). */
-#include "flow_logger_log.h"
 #include "flow_logger_reserved.h"
+#include "flow_logger_window.h"
 
 /* ---- Packets ---------------------------------------------------------- */
 
@@ -20,17 +21,18 @@ static void
 count_samples(struct flow_logger *self)
 {
     struct flow_logger *log = self->log;
+    uint32_t n_before = n_records(self);
     unsigned i, n;
-    uint32_t n_records;
 
     n = hg_flow_records_add(self->table, self->sample, self->n_samples);
     self->skipped.n += n;
     for (i = 0; n && i < self->n_samples; i++)
         if (self->sample[i].refused)
             log->interfaces[self->sample[i].key.interface].skipped = true;
+    if (hg_reports(self) && n_records(self) > n_before)
+        note_arrivals(self);
     self->n_samples = 0;
-    hg_flow_records_all(self->table, &n_records);
-    self->flows.n = n_records;
+    self->flows.n = n_records(self);
 }
 
 /* Bytes of the packet as its IP header says. */
@@ -48,36 +50,10 @@ ip_bytes(const struct hg_packet *p)
     return ip6 ? n + (uint32_t)sizeof *ip6 : n;
 }
 
-/* What is to be known of a packet beside its sample.  A worker's instance
- * reports both. */
-struct sighting {
-    uint64_t time_ns;
-    const struct hg_eni *src_eni;
-    const struct hg_eni *dst_eni;
-    uint16_t mark;
-    uint8_t denied; /* On which side (HG_DENIED_...). */
-    bool is_rejected;
-    bool is_ip;
-};
-
-struct report {
-    struct sighting seen;
-    struct hg_flow_sample sample;
-};
-
-static inline struct sighting
-see(const struct flow_logger *self, const struct hg_packet *p)
+static inline bool
+is_rejected(const struct hg_packet *p)
 {
-    bool is_rejected = p->in_port == IN_REJECTED;
-
-    return (struct sighting){.time_ns = p->time_ns,
-                             .src_eni = p->src_eni,
-                             .dst_eni = p->dst_eni,
-                             .mark = p->mark,
-                             .denied = is_rejected ? p->meta[self->denied_side]
-                                                   : HG_DENIED_UNKNOWN,
-                             .is_rejected = is_rejected,
-                             .is_ip = hg_packet_is_ip(p)};
+    return p->in_port == IN_REJECTED;
 }
 
 /* Everything of a sample that is in the packet. */
@@ -97,7 +73,7 @@ fill_sample(const struct hg_packet *p, struct hg_flow_sample *s)
         memcpy(s->key.dst, &ip6->dst, 16);
         s->key.kind = HG_RECORD_IP6;
     }
-    if (p->in_port == IN_REJECTED)
+    if (is_rejected(p))
         s->key.kind |= HG_RECORD_REJECT;
     if (tcp || hg_packet_udp(p)) { /* Ports are at the same place in both. */
         s->key.sport = hg_load16(hg_packet_l4(p));
@@ -111,7 +87,8 @@ fill_sample(const struct hg_packet *p, struct hg_flow_sample *s)
 /* Adds the sample that was filled, for one interface; false if it is never
  * logged. */
 static inline bool
-add_sample(struct flow_logger *self, const struct logged *l, uint8_t kind)
+add_sample(struct flow_logger *self, const struct hg_packet *p,
+           const struct logged *l, uint8_t kind)
 {
     struct flow_logger *log = self->log;
     struct hg_flow_sample *s = &self->sample[self->n_samples];
@@ -120,7 +97,7 @@ add_sample(struct flow_logger *self, const struct logged *l, uint8_t kind)
         return false;
     s->key.kind |= kind;
     s->key.interface = (uint32_t)(l - log->interfaces);
-    self->n_samples++;
+    self->cause[self->n_samples++] = p;
     return true;
 }
 
@@ -154,7 +131,7 @@ has_address(const struct flow_logger *log, const struct hg_flow_sample *s,
 
 /* All packets are of the one interface that the options describe. */
 static inline bool
-log_fixed(struct flow_logger *self)
+log_fixed(struct flow_logger *self, const struct hg_packet *p)
 {
     struct flow_logger *log = self->log;
     const struct hg_flow_sample *s = &self->sample[self->n_samples];
@@ -165,25 +142,25 @@ log_fixed(struct flow_logger *self)
         leaves = has_address(log, s, s->key.src);
         comes = has_address(log, s, s->key.dst);
         if (!leaves && !comes)
-            return add_sample(self, l, 0);
+            return add_sample(self, p, l, 0);
     }
     if (leaves)
-        logged = add_sample(self, l, HG_RECORD_EGRESS);
+        logged = add_sample(self, p, l, HG_RECORD_EGRESS);
     if (logged && comes)
         fill_again(self);
     if (comes)
-        logged = add_sample(self, l, HG_RECORD_INGRESS);
+        logged = add_sample(self, p, l, HG_RECORD_INGRESS);
     return logged;
 }
 
 /* A packet that goes to another interface takes path 1 (the same VPC) or 4
  * (peering within the Region). */
 static uint8_t
-path_of(const struct sighting *seen, uint8_t marked)
+path_of(const struct hg_packet *p, uint8_t marked)
 {
-    if (marked || !seen->dst_eni)
+    if (marked || !p->dst_eni)
         return marked;
-    return seen->dst_eni->vpc == seen->src_eni->vpc ? 1 : 4;
+    return p->dst_eni->vpc == p->src_eni->vpc ? 1 : 4;
 }
 
 /* Whether a packet is logged as what leaves its source's interface, and as
@@ -191,39 +168,42 @@ path_of(const struct sighting *seen, uint8_t marked)
  * which the filter says; if none did, the way out is where nobody knows the
  * destination yet. */
 static void
-choose_sides(const struct flow_logger *self, const struct sighting *seen,
+choose_sides(const struct flow_logger *self, const struct hg_packet *p,
              bool *leaves, bool *comes)
 {
-    *leaves = seen->src_eni && self->direction != INGRESS;
-    *comes = seen->dst_eni && self->direction != EGRESS;
-    if (seen->denied != HG_DENIED_UNKNOWN) {
-        *leaves = seen->src_eni && seen->denied == HG_DENIED_EGRESS;
-        *comes = seen->dst_eni && seen->denied == HG_DENIED_INGRESS;
-    } else if (seen->is_rejected && *comes) {
+    uint8_t denied = is_rejected(p) ? p->meta[self->denied_side]
+                                    : (uint8_t)HG_DENIED_UNKNOWN;
+
+    *leaves = p->src_eni && self->direction != INGRESS;
+    *comes = p->dst_eni && self->direction != EGRESS;
+    if (denied != HG_DENIED_UNKNOWN) {
+        *leaves = p->src_eni && denied == HG_DENIED_EGRESS;
+        *comes = p->dst_eni && denied == HG_DENIED_INGRESS;
+    } else if (is_rejected(p) && *comes) {
         *leaves = false;
     }
 }
 
 static bool
-log_by_identity(struct flow_logger *self, const struct sighting *seen)
+log_by_identity(struct flow_logger *self, const struct hg_packet *p)
 {
     struct flow_logger *log = self->log;
     const struct logged *l;
     bool logged = false, known = false, leaves, comes;
 
-    choose_sides(self, seen, &leaves, &comes);
-    if (comes && (l = interface_of(log, seen->dst_eni)) != NULL) {
+    choose_sides(self, p, &leaves, &comes);
+    if (comes && (l = interface_of(log, p->dst_eni)) != NULL) {
         known = true;
-        logged = add_sample(self, l, HG_RECORD_INGRESS);
+        logged = add_sample(self, p, l, HG_RECORD_INGRESS);
     }
-    if (leaves && (l = interface_of(log, seen->src_eni)) != NULL) {
+    if (leaves && (l = interface_of(log, p->src_eni)) != NULL) {
         struct hg_flow_sample *s = &self->sample[self->n_samples];
 
         known = true;
         if (logged)
             fill_again(self);
-        s->key.path = path_of(seen, s->key.path);
-        logged |= add_sample(self, l, HG_RECORD_EGRESS);
+        s->key.path = path_of(p, s->key.path);
+        logged |= add_sample(self, p, l, HG_RECORD_EGRESS);
     }
     if (!known)
         hg_count(&self->no_interface);
@@ -233,19 +213,19 @@ log_by_identity(struct flow_logger *self, const struct sighting *seen)
 /* Whether a packet is to be logged; makes room for its samples, in the window
  * that it is of. */
 static bool
-begin(struct flow_logger *self, const struct sighting *seen)
+begin(struct flow_logger *self, const struct hg_packet *p)
 {
     struct flow_logger *log = self->log;
 
-    if (log->traffic_type == (seen->is_rejected ? TYPE_ACCEPT : TYPE_REJECT))
+    if (log->traffic_type == (is_rejected(p) ? TYPE_ACCEPT : TYPE_REJECT))
         return false;
-    if (!seen->is_ip) {
+    if (!hg_packet_is_ip(p)) {
         hg_count(&self->unlogged);
         return false;
     }
-    if (seen->time_ns >= log->window_end_ns) {
+    if (p->time_ns >= log->window_end_ns) {
         count_samples(self);
-        roll(log, seen->time_ns);
+        roll(log, p->time_ns);
     }
     if (self->n_samples + 2 > HG_FLOW_SAMPLES)
         count_samples(self);
@@ -254,20 +234,20 @@ begin(struct flow_logger *self, const struct sighting *seen)
 
 /* Logs a packet whose sample has been filled. */
 static void
-finish(struct flow_logger *self, const struct sighting *seen)
+finish(struct flow_logger *self, const struct hg_packet *p)
 {
     struct flow_logger *log = self->log;
     struct hg_flow_sample *s = &self->sample[self->n_samples];
-    bool has_identity = seen->src_eni || seen->dst_eni || log->inventory;
-    uint64_t now_s = seen->time_ns / HG_SEC;
+    bool has_identity = p->src_eni || p->dst_eni || log->inventory;
+    uint64_t now_s = p->time_ns / HG_SEC;
 
-    if (log->traffic_path_mark && seen->mark <= 8)
-        s->key.path = (uint8_t)seen->mark;
+    if (log->traffic_path_mark && p->mark <= 8)
+        s->key.path = (uint8_t)p->mark;
     /* Live, a packet's stamp may be older than the window. */
     if (now_s > log->window_s)
         s->second = (uint16_t)(now_s - log->window_s);
-    if (!(has_identity && !log->interface_id ? log_by_identity(self, seen)
-                                             : log_fixed(self)))
+    if (!(has_identity && !log->interface_id ? log_by_identity(self, p)
+                                             : log_fixed(self, p)))
         hg_count(&self->unlogged);
 }
 
@@ -290,46 +270,10 @@ log_packets(struct flow_logger *self, struct hg_packet *const *packets,
         fetch(log, packets[i]->dst_eni);
     }
     for (i = 0; i < n; i++) {
-        struct sighting seen = see(self, packets[i]);
-
-        if (!begin(self, &seen))
+        if (!begin(self, packets[i]))
             continue;
         fill_sample(packets[i], &self->sample[self->n_samples]);
-        finish(self, &seen);
-    }
-    count_samples(self);
-}
-
-static void
-report_packets(struct flow_logger *self, struct hg_packet *const *packets,
-               unsigned n)
-{
-    unsigned i;
-
-    for (i = 0; i < n; i++) {
-        struct report r = {.seen = see(self, packets[i])};
-
-        if (r.seen.is_ip)
-            fill_sample(packets[i], &r.sample);
-        hg_report(self, packets[i], &r, sizeof r);
-    }
-}
-
-/* What the workers' instances saw. */
-static void
-logger_reported(void *self_, const void *const *records, unsigned n)
-{
-    struct flow_logger *self = self_;
-    unsigned i;
-
-    for (i = 0; i < n; i++) {
-        struct report r;
-
-        memcpy(&r, records[i], sizeof r);
-        if (!begin(self, &r.seen))
-            continue;
-        self->sample[self->n_samples] = r.sample;
-        finish(self, &r.seen);
+        finish(self, packets[i]);
     }
     count_samples(self);
 }
@@ -342,8 +286,7 @@ logger_batch(struct flow_logger *self, struct hg_batch *batch)
     int differs = 0;
     unsigned i;
 
-    (hg_reports(self) ? report_packets : log_packets)(self, batch->p,
-                                                      batch->n);
+    log_packets(self, batch->p, batch->n);
     for (i = 0; i < batch->n; i++) {
         if (batch->p[i]->in_port == IN)
             verdict[i] = OUT;
@@ -526,19 +469,10 @@ start_log(struct flow_logger *self, struct hg_error *error)
         .region = self->region,
         .flow_log_id = self->flow_log_id};
 
-    self->inventory = hg_service(self, self->mapping, "inventory");
     if (!check_monitor(self, error))
         return false;
-    if (!make_room(self, 0))
-        return hg_error_set(error, "out of memory");
-    learn_fixed(self);
     self->sink = hg_flow_sink_create(&config, error);
-    if (!self->sink)
-        return false;
-    open_window(self, hg_now(self) / HG_SEC);
-    hg_timer_init(self, &self->timer, window_ends);
-    hg_timer_set(self, &self->timer, self->window_end_ns);
-    return true;
+    return self->sink != NULL;
 }
 
 static bool
@@ -557,9 +491,22 @@ logger_start(void *self_, struct hg_error *error)
         return hg_error_set(error, "more than %d loggers for one log",
                             MAX_SHARED);
     self->log = log;
-    self->table = hg_flow_records_create(self->max_records, hg_seed(self));
+    self->table = hg_flow_records_create(
+        (self->max_records - 1) / hg_n_workers(self) + 1, hg_seed(self));
     log->shared[log->n_shared++] = self;
-    return self->into || start_log(self, error);
+    if (log->n_shared == 1 && !begin_windows(log))
+        return hg_error_set(error, "out of memory");
+    return self->into || hg_reports(self) || start_log(self, error);
+}
+
+/* The records of the window that is open when the run ends. */
+static void
+logger_report(void *self_)
+{
+    struct flow_logger *self = self_, *log = self->log;
+
+    if (self == log->shared[0])
+        report_window(log);
 }
 
 static void
@@ -570,7 +517,7 @@ logger_stop(void *self_)
     if (!self->sink)
         return;
     roll(self, hg_now(self));
-    close_window(self, hg_now(self) / HG_SEC);
+    write_window(self, hg_now(self) / HG_SEC);
     publish(self);
 }
 
@@ -583,6 +530,7 @@ logger_free(void *self_)
     hg_flow_format_destroy(self->format);
     hg_service_ranges_destroy(self->services);
     hg_flow_records_destroy(self->table);
+    free(self->arrivals);
     free(self->interfaces);
     free(self->text.s);
 }
@@ -670,7 +618,8 @@ HG_BATCH_ELEMENT(FlowLogger, struct flow_logger, logger_batch,
         "${protocol} ${packets} ${tcp-flags} ${log-status}'\n"
         "}\n"
         "connect(\"lan -> log -> lan\")\n",
-    .flags = HG_CLASS_KEEPS_FLOW, .reported = logger_reported,
+    .flags = HG_CLASS_KEEPS_FLOW,
+    .report = logger_report, .reported = logger_reported,
     .inputs = "in? rejected?", .outputs = "out rejected?",
     .configure = logger_configure, .start = logger_start,
     .stop = logger_stop, .free = logger_free,
@@ -700,7 +649,8 @@ HG_BATCH_ELEMENT(FlowLogger, struct flow_logger, logger_batch,
                                   "log; none: all"),
         HG_OPTION(max_records, .def = "1048576", .min = 1, .max = 1U << 30,
                   .doc = "records of a window; what is beyond gives SKIPDATA "
-                         "(64 bytes each, taken as needed)"),
+                         "(64 bytes each, taken as needed; each of several "
+                         "workers has its share)"),
         HG_OPTION(nodata, .def = "true",
                   .doc = "log NODATA for interfaces without a record"),
         HG_OPTION(max_empty_windows, .def = "1440",

@@ -81,9 +81,15 @@ struct flow_logger {
     struct flow_logger *log; /* Whose log takes the records. */
     struct hg_flow_records *table;
     struct hg_flow_sample sample[HG_FLOW_SAMPLES];
+    const struct hg_packet *cause[HG_FLOW_SAMPLES];
     unsigned n_samples; /* Those that wait; room for a packet's two. */
 
-    /* One that has a log. */
+    /* One that reports: of the first packet of each record. */
+    struct hg_arrival *arrivals;
+    uint32_t n_arrivals;
+    uint32_t arrivals_size;
+
+    /* One that has a log, or would have it where it does not report. */
     struct flow_logger *shared[MAX_SHARED]; /* Who hands records to it. */
     unsigned n_shared;
     struct hg_service_ranges *services;

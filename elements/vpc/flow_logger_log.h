@@ -1,6 +1,6 @@
-/* flow_logger_log.h: the log of a FlowLogger: its windows, what becomes of
- * their records, and the interfaces that these belong to.  Part of
- * flow_logger.c, which says how it all fits together. */
+/* flow_logger_log.h: the log of a FlowLogger: what becomes of records, and
+ * the interfaces that these belong to.  Part of flow_logger.c, which says how
+ * it all fits together. */
 #ifndef FLOW_LOGGER_LOG_H
 #define FLOW_LOGGER_LOG_H 1
 
@@ -122,6 +122,17 @@ interface_of(struct flow_logger *log, const struct hg_eni *eni)
     if (l->eni != eni)
         learn(log, l, eni);
     return l->monitored ? l : NULL;
+}
+
+/* ---- Records ---------------------------------------------------------- */
+
+static uint32_t
+n_records(const struct flow_logger *self)
+{
+    uint32_t n;
+
+    hg_flow_records_all(self->table, &n);
+    return n;
 }
 
 /* ---- Writing ---------------------------------------------------------- */
@@ -281,70 +292,6 @@ add_statuses(struct flow_logger *log, uint64_t end_s)
         if (l)
             add_status(log, l, end_s);
     }
-}
-
-/* ---- Windows ---------------------------------------------------------- */
-
-static uint32_t
-interval_s(const struct flow_logger *log)
-{
-    return (uint32_t)(log->max_aggregation_interval.ns / HG_SEC);
-}
-
-static void
-open_window(struct flow_logger *log, uint64_t now_s)
-{
-    log->window_s = now_s - now_s % interval_s(log);
-    log->begin_s = now_s;
-    log->window_end_ns = (log->window_s + interval_s(log)) * HG_SEC;
-    log->window_n++;
-}
-
-static void
-close_window(struct flow_logger *log, uint64_t end_s)
-{
-    uint32_t step = log->log_destination_type == HG_FLOW_TO_S3
-                        ? HG_FLOW_OBJECT_S
-                        : interval_s(log);
-    uint32_t at, n = 0;
-    unsigned i;
-
-    for (at = 0; at < interval_s(log); at += step)
-        n += add_records(log, at, at + step);
-    log->n_empty = n ? 0 : log->n_empty + 1;
-    if (log->n_empty <= log->max_empty_windows)
-        add_statuses(log, end_s);
-    if (log->log_destination_type != HG_FLOW_TO_S3 ||
-        end_s >= log->object_s + HG_FLOW_OBJECT_S)
-        publish(log);
-    for (i = 0; i < log->n_shared; i++) {
-        hg_flow_records_clear(log->shared[i]->table);
-        log->shared[i]->flows.n = 0;
-    }
-}
-
-/* Closes the windows that are over.  A gap of the packets' clock does not
- * make more than so many empty ones. */
-static void
-roll(struct flow_logger *log, uint64_t now_ns)
-{
-    while (now_ns >= log->window_end_ns) {
-        uint64_t end_s = log->window_end_ns / HG_SEC, now_s = now_ns / HG_SEC;
-
-        close_window(log, end_s);
-        open_window(log, log->n_empty < log->max_empty_windows
-                             ? end_s
-                             : now_s - now_s % interval_s(log));
-    }
-}
-
-static void
-window_ends(void *self_, struct hg_timer *timer, uint64_t now_ns)
-{
-    struct flow_logger *log = self_;
-
-    roll(log, now_ns);
-    hg_timer_set(log, timer, log->window_end_ns);
 }
 
 #endif

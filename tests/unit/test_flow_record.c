@@ -66,6 +66,51 @@ TEST(what_has_no_room_is_refused_and_what_is_there_goes_on)
     hg_flow_records_destroy(r);
 }
 
+TEST(samples_that_begin_a_record_say_so)
+{
+    struct hg_flow_records *r = hg_flow_records_create(2, 1);
+    struct hg_flow_sample s[4] = {sample_of(1, 0, 1), sample_of(1, 0, 1),
+                                  sample_of(2, 0, 1), sample_of(3, 0, 1)};
+
+    hg_flow_records_add(r, s, 4);
+    CHECK(s[0].is_first && !s[1].is_first && s[2].is_first && !s[3].is_first);
+    hg_flow_records_add(r, s, 4);
+    CHECK(!s[0].is_first && !s[1].is_first && !s[2].is_first);
+    hg_flow_records_destroy(r);
+}
+
+static struct hg_flow_record
+counted(uint32_t flow, uint64_t packets, uint16_t start_s, uint16_t end_s)
+{
+    return (struct hg_flow_record){.key = sample_of(flow, 0, 0).key,
+                                   .packets = packets,
+                                   .bytes = 100 * packets,
+                                   .start_s = start_s,
+                                   .end_s = end_s};
+}
+
+TEST(records_that_were_counted_elsewhere_are_added_up)
+{
+    struct hg_flow_records *r = hg_flow_records_create(1, 1);
+    struct hg_flow_record v[] = {counted(7, 1, 2, 9), counted(8, 2, 3, 3),
+                                 counted(7, 4, 5, 6), counted(8, 8, 4, 7)};
+    const struct hg_flow_record *from[] = {&v[0], &v[1], &v[2], &v[3]}, *all;
+    uint32_t n;
+
+    v[0].key.tcp_flags = 2;
+    v[0].key.path = 8;
+    v[2].key.tcp_flags = 1;
+    v[2].key.path = 1;
+    hg_flow_records_merge(r, from, 4);
+    all = hg_flow_records_all(r, &n);
+    CHECK_EQ(n, 2); /* Whatever the limit: it is that of who counts. */
+    CHECK(all[0].packets == 5 && all[0].bytes == 500);
+    CHECK(all[0].start_s == 2 && all[0].end_s == 9);
+    CHECK(all[0].key.tcp_flags == 3 && all[0].key.path == 8);
+    CHECK(all[1].packets == 10 && all[1].start_s == 3 && all[1].end_s == 7);
+    hg_flow_records_destroy(r);
+}
+
 TEST(each_part_of_the_key_tells_flows_apart)
 {
     struct hg_flow_records *r = hg_flow_records_create(100, 1);

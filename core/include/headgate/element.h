@@ -33,7 +33,7 @@ extern "C" {
 
 /* Advances with every change of what follows; a plugin built against another
  * number is refused (plugin.h). */
-#define HG_ABI 4
+#define HG_ABI 5
 #define HG_MAGIC UINT32_C(0x68656164)
 
 struct hg_element; /* An instance of a class in a graph. */
@@ -329,8 +329,15 @@ struct hg_class {
     unsigned (*owner)(void *self, struct hg_packet *, unsigned port,
                       unsigned n);
 
-    /* What hg_report() took from the instances of all workers, in order of
-     * arrival of the packets that it is about. */
+    /* Of a class that only watches, so that each worker's instance may keep an
+     * account of its own and report it (hg_reports) to the one that speaks for
+     * all.
+     * report: where hg_reports(): all packets have passed, so what has not
+     *   been reported is to be.
+     * reported: elsewhere: what the instances of all workers reported, in
+     *   order of the arrivals that they gave; before any timer of this element
+     *   that is due behind them. */
+    void (*report)(void *self);
     void (*reported)(void *self, const void *const *records, unsigned n);
 };
 
@@ -417,13 +424,29 @@ HG_API void hg_route(void *self, struct hg_batch *batch,
  * at. */
 HG_API void hg_emit(void *self, unsigned port, struct hg_packet *p);
 
-/* In a class with 'reported': whether another instance keeps the account for
- * all workers, so that this one has to report. */
+/* In a class with 'reported': whether another instance speaks for all workers,
+ * so that this one has to report to it. */
 HG_API bool hg_reports(const void *self);
 
-/* Hands it a record of 'size' bytes about a packet; they are copied.  What
- * they point to must be the same in every instance (an ENI is). */
-HG_API void hg_report(void *self, const struct hg_packet *p,
+/* When and where a packet entered the graph: a place in the order in which a
+ * single worker would see all packets. */
+struct hg_arrival {
+    uint64_t time_ns;
+    uint64_t seq;
+    uint8_t origin; /* Number of the device. */
+};
+
+static inline struct hg_arrival
+hg_arrival_of(const struct hg_packet *p)
+{
+    return (struct hg_arrival){p->time_ns, p->seq, p->origin};
+}
+
+/* Hands it a record of 'size' bytes, which are copied, about packets from 'at'
+ * on: from a packet function, a timer or class.report, in order of arrival and
+ * not of what is yet to come.  What the bytes point to must be the same in
+ * every instance (an ENI is). */
+HG_API void hg_report(void *self, const struct hg_arrival *at,
                       const void *record, size_t size);
 
 /* In configure: as it is configured, this element needs all packets in one

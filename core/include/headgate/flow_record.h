@@ -58,8 +58,8 @@ struct hg_flow_sample {
     struct hg_record_key key;
     uint16_t second; /* Since the window began. */
     bool refused;    /* Out: no room for its record. */
+    bool is_first;   /* Out: of its record. */
     uint32_t bytes;
-    uint32_t hash; /* Of hg_flow_records_add(). */
 };
 
 /* Two for each packet of a batch of 64, and room for one packet more. */
@@ -77,6 +77,13 @@ HG_API void hg_flow_records_destroy(struct hg_flow_records *);
  * refused. */
 HG_API unsigned hg_flow_records_add(struct hg_flow_records *,
                                     struct hg_flow_sample *, unsigned n);
+
+/* Adds up n records of the same window (at most HG_FLOW_SAMPLES) that were
+ * counted elsewhere, in the order of their first packets; of equal keys the
+ * path is the first one's.  There is room for all. */
+HG_API void hg_flow_records_merge(struct hg_flow_records *,
+                                  const struct hg_flow_record *const *,
+                                  unsigned n);
 
 /* All records, in the order of their first packets. */
 HG_API const struct hg_flow_record *

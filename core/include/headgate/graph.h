@@ -125,12 +125,19 @@ HG_API uint64_t hg_graph_span(const struct hg_graph *);
 
 /* ---- Parts of a graph -------------------------------------------------- */
 /* Workers run parts of the same graph, each in an instance of its own
- * (spread.h).  All of this before hg_graph_start(), but for settling. */
+ * (spread.h).  All of this before hg_graph_start(), but for settling and
+ * reports. */
 
 /* An element that is not at work here is neither started nor stopped, and its
  * promises do not count.  All are at work at first. */
 HG_API void hg_element_set_working(struct hg_element *, bool working);
 HG_API bool hg_element_is_working(const struct hg_element *);
+
+/* An element (of a class with 'reported') that is at work here, but only to
+ * report to another instance: started and stopped as if it were working, and
+ * asked for nothing, since hg_element_is_working() is false. */
+HG_API void hg_element_set_reporting(struct hg_element *);
+HG_API bool hg_element_is_reporting(const struct hg_element *);
 
 /* Whether other instances borrow from this element (hg_kin): a write must
  * reach it before theirs, at work here or not. */
@@ -151,10 +158,10 @@ typedef void hg_divert_fn(void *aux, struct hg_element *,
                           struct hg_packet *const *, unsigned n);
 HG_API void hg_element_divert(struct hg_element *, hg_divert_fn *, void *aux);
 
-/* What elements that are not at work here report (hg_report, element.h) goes
- * to 'fn', which copies the record. */
+/* What elements report here (hg_report, element.h) goes to 'fn', which copies
+ * the record. */
 typedef void hg_report_fn(void *aux, struct hg_element *,
-                          const struct hg_packet *, const void *record,
+                          const struct hg_arrival *, const void *record,
                           size_t size);
 HG_API void hg_graph_take_reports(struct hg_graph *, hg_report_fn *,
                                   void *aux);
@@ -162,6 +169,10 @@ HG_API void hg_graph_take_reports(struct hg_graph *, hg_report_fn *,
 /* ... and from there to the element that is at work, in order. */
 HG_API void hg_element_reported(struct hg_element *,
                                 const void *const *records, unsigned n);
+
+/* When all packets have passed: has elements report what they have not yet
+ * (class.report). */
+HG_API void hg_graph_report(struct hg_graph *);
 
 /* ---- Looking at a graph ----------------------------------------------- */
 
