@@ -22,6 +22,7 @@ hg_graph_create(const struct hg_graph_config *config)
     g->span_ns = HG_NEVER;
     g->kin = config->kin;
     g->n_workers = config->n_workers > 1 ? config->n_workers : 1;
+    g->worker = config->worker;
     g->seq_stride = 1;
     g->wheel = hg_wheel_create();
     g->has_own_pool = !config->twin;
@@ -97,6 +98,7 @@ hg_graph_destroy(struct hg_graph *g)
     free(g->scratch);
     free(g->entries);
     free(g->owners);
+    free(g->externals.slot);
     free(g->pending_bits);
     free(g->sorted);
     free(g->elements);

@@ -6,6 +6,7 @@
 #include <headgate/graph.h>
 
 struct lang_section;
+struct hg_fragment_table;
 
 /* An output port and the connection that leaves it. */
 struct output {
@@ -100,6 +101,13 @@ struct diversion {
     struct diversion *next;
 };
 
+/* External addresses of NATs (owner.c). */
+struct externals {
+    uint32_t *slot; /* NULL: none. */
+    uint32_t mask;
+    uint32_t n;
+};
+
 struct metadata {
     char *name;
     size_t size;
@@ -132,6 +140,8 @@ struct hg_graph {
     const struct hg_element *torn; /* Not at work here, but asked to serve. */
     struct hg_graph *kin;          /* NULL: this is the first or only one. */
     unsigned n_workers;
+    unsigned worker; /* Which one of them this is for. */
+    struct externals externals;
     hg_report_fn *report;
     void *report_aux;
     struct diversion *diversions;
@@ -156,6 +166,11 @@ char *xasprintf(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* cycle.c: decides how packets pass each cycle, when all is connected. */
 void cycles_judge(struct hg_graph *);
+
+/* owner.c: the worker, of 'n', for a packet that state of flows waits for;
+ * 'firsts' is what is remembered of fragments, or NULL. */
+unsigned owner_deal(const struct hg_graph *, struct hg_packet *, unsigned n,
+                    struct hg_fragment_table *firsts);
 
 /* flow_table.c */
 /* Whether 'n' new flows might be more than there is room for. */

@@ -176,3 +176,9 @@ hg_n_workers(const void *self)
 {
     return element_of(self)->graph->n_workers;
 }
+
+unsigned
+hg_worker(const void *self)
+{
+    return element_of(self)->graph->worker;
+}

@@ -6,6 +6,7 @@
  * moves somebody further back, from zone to zone, until none is.  That ends,
  * since nothing moves forward, and BACK breaks no rule.  Elements of a cycle
  * move together. */
+#include <headgate/owner.h>
 #include <headgate/spread.h>
 
 #include <stdlib.h>
@@ -63,15 +64,30 @@ keeps_flow(const struct hg_element *e)
     return (e->cls->flags & HG_CLASS_KEEPS_FLOW) != 0;
 }
 
+/* Whether an element asks for the flow as all do (owner.h). */
+static bool
+asks_for_flow(const struct hg_element *e)
+{
+    return e->cls->owner == hg_flow_owner;
+}
+
+/* Whether what leaves 'e' would be dealt as what came was. */
+static bool
+keeps_deal(const struct hg_element *e, const struct hg_ask *ask)
+{
+    return keeps_flow(e) || (e->cls->flags & HG_CLASS_KEEPS_OWNER &&
+                             asks_for_flow(ask->element));
+}
+
 /* Whether two questions have the same answer for every packet: those of one
- * element at one port have, and those of a class that asks only for the flow
- * and leaves it as it is. */
+ * element at one port have, those for the flow, and those of a class that
+ * leaves it as it is. */
 static bool
 same_ask(const struct hg_ask *a, const struct hg_ask *b)
 {
     if (a->element->cls->owner != b->element->cls->owner)
         return false;
-    return keeps_flow(a->element) ||
+    return asks_for_flow(a->element) || keeps_flow(a->element) ||
            (a->element == b->element && a->port == b->port);
 }
 
@@ -159,7 +175,7 @@ wanted(struct planner *p, const struct hg_element *e, unsigned port,
         join(&all, &one);
     }
     p->visited[e->index] = false;
-    if (all.how == BY_OWNER && !keeps_flow(e))
+    if (all.how == BY_OWNER && !keeps_deal(e, &all.ask))
         all.how = ANYHOW;
     return all;
 }
@@ -312,7 +328,7 @@ check_dealt(struct planner *p, const struct hg_element *from,
             return;
         }
     }
-    if (deal.how == BY_OWNER && !keeps_flow(o->peer))
+    if (deal.how == BY_OWNER && !keeps_deal(o->peer, &deal.ask))
         deal.how = ANYHOW;
     if (state->how != ANYHOW) {
         struct deal was = *state;
@@ -544,13 +560,16 @@ hg_spread_uninit(struct hg_spread *plan)
 
 unsigned
 hg_spread_worker(const struct hg_spread *plan, const struct hg_element *e,
-                 unsigned port, struct hg_packet *p, unsigned n)
+                 unsigned port, struct hg_packet *p, unsigned n,
+                 struct hg_fragment_table *firsts)
 {
     const struct hg_ask *ask = &plan->ask[e->index];
     const struct hg_element *owner = ask->element;
 
     if (!owner)
         return (unsigned)((uint64_t)hg_packet_hash(p) * n >> 32);
+    if (asks_for_flow(owner))
+        return owner_deal(owner->graph, p, n, firsts);
     return owner->cls->owner(
         hg_element_self((struct hg_element *)(uintptr_t)owner), p,
         owner == e ? port : ask->port, n);

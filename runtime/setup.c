@@ -113,6 +113,7 @@ setup_load(struct setup *setup, uint64_t seed, bool live, bool again)
         .overrides = (const char *const *)setup->overrides,
         .n_overrides = setup->n_overrides,
         .n_workers = setup->n_workers,
+        .worker = setup->worker,
         .kin = setup->kin,
         .twin = setup->twin,
     };

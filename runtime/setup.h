@@ -30,6 +30,7 @@ struct setup {
     size_t n_overrides;
     struct hg_plugins *plugins; /* Made by setup_load(). */
     unsigned n_workers;         /* As in hg_graph_config, for setup_load(). */
+    unsigned worker;
     struct hg_graph *kin;
     struct hg_graph *twin;
 };

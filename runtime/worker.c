@@ -77,8 +77,8 @@ worker_hand_on(void *aux, struct hg_element *e, struct hg_packet *const *p,
     unsigned i;
 
     for (i = 0; i < n; i++) {
-        unsigned k =
-            hg_spread_worker(&team->plan, e, p[i]->in_port, p[i], team->n);
+        unsigned k = hg_spread_worker(&team->plan, e, p[i]->in_port, p[i],
+                                      team->n, NULL);
 
         streams_put(&part->worker->round->hand[k], hg_element_index(e), p[i]);
     }
@@ -216,6 +216,7 @@ worker_uninit(struct worker *v)
     for (i = 0; i < v->n_devices; i++) {
         feed_uninit(&v->feeds[i]);
         device_close(v->devices[i], NULL);
+        hg_fragment_table_destroy(v->doors[i].firsts);
     }
     feed_uninit(&v->second_feed);
     free(v->devices);

@@ -24,6 +24,7 @@ struct workers {
     struct team team;
     struct bindings *bindings;
     bool *is_local; /* By element: what is sent there is the worker's. */
+    struct hg_fragment_table *firsts; /* Dealt by the main thread. */
     struct loop *front;
     struct outcome front_out[N_ROUNDS]; /* What passes the workers by. */
     uint64_t horizon_ns[N_ROUNDS];
@@ -59,8 +60,8 @@ deal(void *aux, struct hg_element *e, struct hg_packet *const *p, unsigned n)
     unsigned i;
 
     for (i = 0; i < n; i++) {
-        unsigned k =
-            hg_spread_worker(&team->plan, e, p[i]->in_port, p[i], team->n);
+        unsigned k = hg_spread_worker(&team->plan, e, p[i]->in_port, p[i],
+                                      team->n, w->firsts);
 
         put_entry(&team->v[k].rounds[w->at], feed_entry(p[i], element));
     }
@@ -143,10 +144,11 @@ take_part(struct workers *w, struct hg_graph *g, enum hg_zone zone,
 
 static struct hg_graph *
 load_again(struct workers *w, struct setup *setup, uint64_t seed, unsigned n,
-           struct hg_graph *twin)
+           unsigned worker, struct hg_graph *twin)
 {
     setup->kin = w->graphs[0];
     setup->n_workers = n;
+    setup->worker = worker;
     setup->twin = twin;
     return w->graphs[w->n_graphs++] = setup_load(setup, seed, false, true);
 }
@@ -161,12 +163,25 @@ owner_behind(void *aux, struct hg_packet *p)
     if (!door->element)
         return 0;
     p->pool = hg_graph_pool(team->front);
-    return hg_spread_worker(&team->plan, door->element, door->port, p,
-                            team->n);
+    return hg_spread_worker(&team->plan, door->element, door->port, p, team->n,
+                            door->firsts);
+}
+
+/* What whoever deals remembers of fragments. */
+static struct hg_fragment_table *
+make_firsts(uint64_t seed)
+{
+    struct hg_fragment_table *firsts =
+        hg_fragment_table_create(HG_SPREAD_FIRSTS, HG_NEVER, seed);
+
+    if (firsts)
+        return firsts;
+    cli_error("out of memory");
+    exit(CLI_FAILED);
 }
 
 static void
-make_door(const struct workers *w, struct worker *v, size_t i)
+make_door(const struct workers *w, struct worker *v, uint64_t seed, size_t i)
 {
     struct door *door = &v->doors[i];
     struct hg_element *e =
@@ -177,6 +192,7 @@ make_door(const struct workers *w, struct worker *v, size_t i)
     *door = (struct door){.team = &w->team,
                           .element = port.peer,
                           .port = port.peer_port,
+                          .firsts = make_firsts(seed),
                           .share = {owner_behind, door, v->number}};
 }
 
@@ -189,7 +205,7 @@ open_device(struct workers *w, struct worker *v, uint64_t seed, size_t i)
     const char *spec = b->spec;
     struct hg_error error = {""};
 
-    make_door(w, v, i);
+    make_door(w, v, seed, i);
     if (b->device->min_delay_ns != HG_NEVER)
         options.share = NULL;
     else if (w->team.shares)
@@ -243,12 +259,12 @@ make_worker(struct workers *w, unsigned k, struct setup *setup, uint64_t seed)
     unsigned n = w->team.n;
 
     worker_init(v, &w->team, k, w->bindings->n);
-    v->first.graph = load_again(w, setup, seed, n, NULL);
+    v->first.graph = load_again(w, setup, seed, n, k, NULL);
     if (!v->first.graph)
         return false;
     take_part(w, v->first.graph, HG_SPREAD, &v->first);
     if (w->team.plan.has_second) {
-        v->second.graph = load_again(w, setup, seed, n, v->first.graph);
+        v->second.graph = load_again(w, setup, seed, n, k, v->first.graph);
         if (!v->second.graph)
             return false;
         take_part(w, v->second.graph, HG_SECOND, &v->second);
@@ -269,7 +285,7 @@ make_instances(struct workers *w, struct setup *setup, uint64_t seed)
     for (i = 0; i < w->team.n; i++)
         if (!make_worker(w, i, setup, seed))
             return false;
-    w->back_graph = load_again(w, setup, seed, 1, NULL);
+    w->back_graph = load_again(w, setup, seed, 1, 0, NULL);
     if (!w->back_graph)
         return false;
     take_part(w, front, HG_FRONT, NULL);
@@ -331,6 +347,7 @@ workers_create(struct setup *setup, uint64_t seed, unsigned n,
     w->graphs = cli_alloc(2 * (size_t)n + 2, sizeof(struct hg_graph *));
     w->graphs[w->n_graphs++] = front;
     w->bindings = bindings;
+    w->firsts = make_firsts(seed);
     if (make_plan(w) && make_instances(w, setup, seed))
         return w;
     workers_destroy(w);
@@ -352,6 +369,7 @@ workers_destroy(struct workers *w)
     loop_uninit(&w->back);
     hg_graph_destroy(w->back_graph);
     hg_spread_uninit(&w->team.plan);
+    hg_fragment_table_destroy(w->firsts);
     free(w->is_local);
     free(w->graphs);
     free(w->team.v);

@@ -365,16 +365,17 @@ hg_nat_compact_create(const struct hg_nat_compact_config *config)
 
     if (!config->per_destination || !config->max_flows ||
         config->max_flows > HG_NAT_COMPACT_FLOWS ||
-        config->ports.high < config->ports.low)
+        config->ports.high < config->ports.low ||
+        !hg_port_parts(config->ports, config->workers).n)
         return NULL;
     t = calloc(1, sizeof(*t));
     if (!t)
         return NULL;
     t->config = *config;
-    t->n_ports = 1u + config->ports.high - config->ports.low;
-    t->n_places = config->per_destination < t->n_ports
+    t->ports = hg_port_parts(config->ports, config->workers);
+    t->n_places = config->per_destination < t->ports.n
                       ? config->per_destination
-                      : t->n_ports;
+                      : t->ports.n;
     t->n_groups = (t->n_places + SLOTS - 1) / SLOTS;
     t->n_candidates =
         t->n_groups < MAX_CANDIDATES ? t->n_groups : MAX_CANDIDATES;

@@ -63,6 +63,7 @@ prepare_in(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
     if (i == gateway->n)
         return;
     key->valid = true;
+    key->part = nat_part(t, &key->tuple);
     key->gateway = key->tuple.realm;
     key->external = i;
     key->dest_hash = dest_hash(t, key);
@@ -92,6 +93,7 @@ prepare(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
     if (key->tuple.realm >= t->n_tenants)
         return;
     key->valid = true;
+    key->part = nat_part(t, &key->tuple);
     key->gateway = t->tenant[key->tuple.realm];
     key->external = nat_pair(t, key->tuple.realm, key->tuple.addr);
     key->dest_hash = dest_hash(t, key);
@@ -155,6 +157,7 @@ nat_key_of(const struct hg_nat_compact *t, uint64_t b, unsigned slot,
     if (group != key->group)
         key->bucket_hash = nat_bucket_hash(t, key->dest_hash, group);
     key->tuple.remote |= (uint32_t)(key->bucket_hash ^ b) & LOW_MASK;
+    key->part = nat_part(t, &key->tuple);
     return group;
 }
 

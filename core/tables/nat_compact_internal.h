@@ -161,7 +161,8 @@ struct hg_nat_compact {
     uint64_t split;    /* Buckets below this are split already. */
     uint64_t row_mask; /* Bits of the hash that all buckets use. */
     uint32_t unit;     /* Rows at the beginning. */
-    uint32_t n_ports, n_places, n_groups, n_candidates;
+    struct hg_port_parts ports;
+    uint32_t n_places, n_groups, n_candidates;
     uint64_t clock_ns;
     uint64_t epoch_ns; /* When the present epoch began. */
     uint32_t epoch;
@@ -247,6 +248,17 @@ nat_pair(const struct hg_nat_compact *t, uint16_t tenant, uint32_t inside)
         nat_mix((gateway << 32 | inside) ^ t->seed_pair, t->seed_group), n);
 }
 
+/* Of the ports, for a flow's whole remote endpoint. */
+static inline uint8_t
+nat_part(const struct hg_nat_compact *t,
+         const struct hg_nat_compact_tuple *tuple)
+{
+    return t->config.part
+               ? (uint8_t)t->config.part(t->config.aux, tuple->remote,
+                                         tuple->remote_port)
+               : 0;
+}
+
 static inline uint32_t
 nat_next_group(const struct hg_nat_compact *t, uint32_t group, uint32_t step)
 {
@@ -260,7 +272,7 @@ nat_rotation(const struct hg_nat_compact *t,
 {
     return nat_below(nat_mix(key->dest_hash ^ t->seed_rotation,
                              t->seed_group + (key->tuple.remote & LOW_MASK)),
-                     t->n_ports);
+                     t->ports.n);
 }
 
 static inline uint16_t
@@ -269,9 +281,9 @@ nat_port_of(const struct hg_nat_compact *t,
 {
     uint32_t at = place + nat_rotation(t, key);
 
-    if (at >= t->n_ports)
-        at -= t->n_ports;
-    return (uint16_t)(t->config.ports.low + at);
+    if (at >= t->ports.n)
+        at -= t->ports.n;
+    return hg_port_at(&t->ports, key->part, at);
 }
 
 /* The place of an external port, n_places or more if it is none. */
@@ -279,12 +291,12 @@ static inline uint32_t
 nat_place_of(const struct hg_nat_compact *t,
              const struct hg_nat_compact_key *key, uint16_t port)
 {
-    uint32_t at = (uint32_t)port - t->config.ports.low;
+    uint32_t at = hg_port_number(&t->ports, key->part, port);
 
-    if (at >= t->n_ports)
+    if (at >= t->ports.n)
         return NOWHERE;
-    at += t->n_ports - nat_rotation(t, key);
-    return at >= t->n_ports ? at - t->n_ports : at;
+    at += t->ports.n - nat_rotation(t, key);
+    return at >= t->ports.n ? at - t->ports.n : at;
 }
 
 /* ---- Entries ---------------------------------------------------------- */

@@ -24,8 +24,7 @@ struct address {
 };
 
 struct hg_nat_ports {
-    struct hg_port_range range;
-    uint32_t n_ports;
+    struct hg_port_parts parts;
     uint32_t limit;
     uint64_t seed_dest, seed_pair, seed_port;
     uint64_t n_walks;
@@ -196,25 +195,26 @@ random_of_walk(const struct hg_nat_ports *t, uint64_t walk)
 }
 
 uint16_t
-hg_nat_port_ahead(const struct hg_nat_ports *t, unsigned n)
+hg_nat_port_ahead(const struct hg_nat_ports *t, unsigned part, unsigned n)
 {
     uint64_t random = random_of_walk(t, t->n_walks + n);
 
-    return (uint16_t)(t->range.low +
-                      below((uint32_t)(random >> 32), t->n_ports));
+    return hg_port_at(&t->parts, part,
+                      below((uint32_t)(random >> 32), t->parts.n));
 }
 
 void
-hg_nat_port_first(struct hg_nat_ports *t, struct hg_nat_port_walk *w)
+hg_nat_port_first(struct hg_nat_ports *t, unsigned part,
+                  struct hg_nat_port_walk *w)
 {
+    const uint32_t n = t->parts.n;
     uint64_t random = random_of_walk(t, t->n_walks++);
 
-    *w = (struct hg_nat_port_walk){
-        .low = t->range.low,
-        .n = t->n_ports,
-        .left = t->n_ports,
-        .at = below((uint32_t)(random >> 32), t->n_ports),
-        .step = 1 + below((uint32_t)random, t->n_ports)};
+    *w = (struct hg_nat_port_walk){.parts = &t->parts,
+                                   .part = part,
+                                   .left = n,
+                                   .at = below((uint32_t)(random >> 32), n),
+                                   .step = 1 + below((uint32_t)random, n)};
 }
 
 /* A stride that shares no divisor with the number of ports visits each once.
@@ -222,15 +222,17 @@ hg_nat_port_first(struct hg_nat_ports *t, struct hg_nat_port_walk *w)
 bool
 hg_nat_port_next(struct hg_nat_port_walk *w, uint16_t *port)
 {
+    const uint32_t n = w->parts->n;
+
     if (!w->left)
         return false;
-    if (w->left == w->n - 1)
-        while (gcd(w->step, w->n) != 1)
+    if (w->left == n - 1)
+        while (gcd(w->step, n) != 1)
             w->step++;
-    if (w->left < w->n)
-        w->at = (w->at + w->step) % w->n;
+    if (w->left < n)
+        w->at = (w->at + w->step) % n;
     w->left--;
-    *port = (uint16_t)(w->low + w->at);
+    *port = hg_port_at(w->parts, w->part, w->at);
     return true;
 }
 
@@ -245,20 +247,19 @@ hg_nat_ports_pair(const struct hg_nat_ports *t, const void *inside,
 /* ---- Creating --------------------------------------------------------- */
 
 struct hg_nat_ports *
-hg_nat_ports_create(unsigned n_addresses, struct hg_port_range range,
-                    uint32_t per_destination, uint64_t seed)
+hg_nat_ports_create(unsigned n_addresses, const struct hg_port_parts *parts,
+                    uint32_t per_destination, uint64_t seed, unsigned worker)
 {
     struct hg_nat_ports *t =
         calloc(1, sizeof *t + n_addresses * sizeof t->address[0]);
 
     if (!t)
         return NULL;
-    t->range = range;
-    t->n_ports = 1u + range.high - range.low;
-    t->limit = per_destination < t->n_ports ? per_destination : t->n_ports;
+    t->parts = *parts;
+    t->limit = per_destination < parts->n ? per_destination : parts->n;
     t->seed_dest = XXH3_64bits_withSeed("dest", 4, seed);
     t->seed_pair = XXH3_64bits_withSeed("pair", 4, seed);
-    t->seed_port = XXH3_64bits_withSeed("port", 4, seed);
+    t->seed_port = XXH3_64bits_withSeed("port", 4, seed + worker);
     return t;
 }
 

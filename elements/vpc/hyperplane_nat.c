@@ -23,7 +23,6 @@
 #include "hyperplane_nat_fragments.h"
 #include "hyperplane_nat_gateways.h"
 #include "hyperplane_nat_handlers.h"
-#include "hyperplane_nat_owner.h"
 #include "hyperplane_nat_six.h"
 #include "hyperplane_nat_table.h"
 
@@ -563,13 +562,42 @@ nat_configure(void *self_)
     return configure_table(self) && ok;
 }
 
+/* What are limits of all workers become this one's share of them.  That of a
+ * destination is exact: what the shares come to is no more. */
+static bool
+share_limits(struct hyperplane_nat *self, struct hg_error *error)
+{
+    uint32_t *const limits[] = {&self->max_flows, &self->too_big_rate,
+                                &self->fragment_hold};
+    const unsigned n = hg_n_workers(self);
+    size_t i;
+
+    for (i = 0; i < sizeof(limits) / sizeof(limits[0]); i++)
+        *limits[i] = *limits[i] / n + (*limits[i] % n != 0);
+    if (!hg_port_parts(self->ports, n).n)
+        return hg_error_set(error,
+                            "'ports' are too few for %u workers, which need "
+                            "four each, of which the first is divisible by "
+                            "four; leave --workers out",
+                            n);
+    if (self->connections_per_destination < n)
+        return hg_error_set(error,
+                            "'connections-per-destination' is less than the "
+                            "%u workers that have to share it; leave "
+                            "--workers out",
+                            n);
+    self->connections_per_destination =
+        (self->connections_per_destination + n - 1 - hg_worker(self)) / n;
+    return true;
+}
+
 static bool
 nat_start(void *self_, struct hg_error *error)
 {
     struct hyperplane_nat *self = self_;
 
-    self->max_flows = (self->max_flows - 1) / hg_n_workers(self) + 1;
-    if (!start_gateways(self, error) || !start_table(self, error))
+    if (!share_limits(self, error) || !start_gateways(self, error) ||
+        !start_table(self, error))
         return false;
     self->seed = hg_seed(self);
     self->fragments = hg_fragment_table_create(
@@ -685,7 +713,7 @@ HG_BATCH_ELEMENT(HyperplaneNAT, struct hyperplane_nat, nat_batch,
         "}\n"
         "connect(\"inside -> CheckIP -> [inside]nat[outside] -> outside\")\n"
         "connect(\"outside -> CheckIP -> [outside]nat[inside] -> inside\")\n",
-    .owner = nat_owner,
+    .flags = HG_CLASS_KEEPS_OWNER, .owner = hg_flow_owner,
     .inputs = "inside? outside *", .outputs = "inside outside",
     .needs = "ip",
     .configure = nat_configure, .start = nat_start, .stop = nat_stop,

@@ -456,6 +456,8 @@ compact_start(struct hyperplane_nat *self, struct hg_error *error)
 {
     struct hg_nat_compact_config config = {
         .ports = self->ports,
+        .workers = hg_n_workers(self),
+        .part = hg_n_workers(self) > 1 ? hg_port_part : NULL,
         .per_destination = self->connections_per_destination,
         .max_flows = self->max_flows,
         .seed = hg_seed(self),

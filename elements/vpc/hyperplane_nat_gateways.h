@@ -10,6 +10,7 @@
 #define HYPERPLANE_NAT_GATEWAYS_H 1
 
 #include <headgate/inventory.h>
+#include <headgate/owner.h>
 
 #include <stdlib.h>
 
@@ -162,6 +163,8 @@ check_addresses(struct hyperplane_nat *self, const char *which,
         hg_addr_format(&list->v[i], buf);
         if (list->v[i].family != 4)
             why = "is not an IPv4 address";
+        else if (!hg_addr_ip4(&list->v[i]))
+            why = "is no host's address";
         for (k = 0; k < i && !why; k++)
             if (hg_addr_equal(&list->v[i], &list->v[k]))
                 why = "is given twice";
@@ -221,9 +224,13 @@ configure_gateway(struct hyperplane_nat *self, struct gateway *gw, int row)
     gw->source = hg_addr_ip4(r->private.n ? r->private.v : r->public.v);
     gw->first = (uint16_t)self->n_addresses;
     gw->n = (uint16_t)external->n;
-    for (i = 0; i < external->n; i++)
-        self->addresses[self->n_addresses++] = (struct address){
-            .ip = hg_addr_ip4(&external->v[i]), .gateway = gw};
+    for (i = 0; i < external->n; i++) {
+        uint32_t ip = hg_addr_ip4(&external->v[i]);
+
+        self->addresses[self->n_addresses++] =
+            (struct address){.ip = ip, .gateway = gw};
+        hg_external_address(self, ip);
+    }
     if (r->input) {
         int input = hg_declare_input(self, gw->name);
 

@@ -188,8 +188,9 @@ service_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
     }
     hg_nat_dest_fetch(self->ports_used, key, n);
     for (i = 0; i < n; i++) {
+        unsigned part = hg_port_part(self, key[i].remote, key[i].remote_port);
         struct hg_flow_key external = external_key(
-            self, &key[i], hg_nat_port_ahead(self->ports_used, i));
+            self, &key[i], hg_nat_port_ahead(self->ports_used, part, i));
 
         hg_flow_fetch_key(self, &external);
     }
@@ -338,10 +339,12 @@ static bool
 choose_port(struct hyperplane_nat *self, struct hg_flow *record,
             const struct hg_flow_key *inside, uint32_t dest, uint64_t now_ns)
 {
+    const struct hg_nat_dest_key *to = hg_nat_dest_key(self->ports_used, dest);
     struct hg_nat_port_walk walk;
     uint16_t port;
 
-    hg_nat_port_first(self->ports_used, &walk);
+    hg_nat_port_first(self->ports_used,
+                      hg_port_part(self, to->remote, to->remote_port), &walk);
     while (hg_nat_port_next(&walk, &port))
         if (take_port(self, record, inside, dest, port, now_ns))
             return true;
@@ -577,9 +580,12 @@ service_configure(struct hyperplane_nat *self)
 static bool
 service_start(struct hyperplane_nat *self, struct hg_error *error)
 {
-    self->ports_used =
-        hg_nat_ports_create(self->n_addresses, self->ports,
-                            self->connections_per_destination, hg_seed(self));
+    const struct hg_port_parts parts =
+        hg_port_parts(self->ports, hg_n_workers(self));
+
+    self->ports_used = hg_nat_ports_create(self->n_addresses, &parts,
+                                           self->connections_per_destination,
+                                           hg_seed(self), hg_worker(self));
     return self->ports_used ||
            hg_error_set(error, "no memory for the destinations");
 }

@@ -150,7 +150,7 @@ nat_in_use(const struct hyperplane_nat *self, uint32_t address)
 static uint32_t
 nat_limit(const struct hyperplane_nat *self)
 {
-    uint32_t n_ports = 1u + self->ports.high - self->ports.low;
+    uint32_t n_ports = hg_port_parts(self->ports, hg_n_workers(self)).n;
 
     return self->connections_per_destination < n_ports
                ? self->connections_per_destination

@@ -8,6 +8,7 @@
  * it passes, a side: one packet may leave one instance and enter another. */
 #include <string.h>
 
+#include <headgate/owner.h>
 #include <headgate/table_file.h>
 
 #include "security_group_handlers.h"
@@ -484,37 +485,6 @@ security_group_free(void *self_)
     free(self->more);
 }
 
-/* The same whichever of both is first. */
-static unsigned
-owner_of_pair(const uint64_t *a, const uint64_t *b, unsigned n)
-{
-    return hg_owner_of((a[0] + 1) * (b[0] + 1) + (a[1] + 1) * (b[1] + 1), n);
-}
-
-/* Both directions of a flow, its fragments and errors about it have the same
- * pair of addresses. */
-static unsigned
-security_group_owner(void *self, struct hg_packet *p, unsigned port,
-                     unsigned n)
-{
-    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
-    struct hg_flow_key key;
-    uint64_t a[2] = {0}, b[2] = {0};
-
-    (void)self;
-    (void)port;
-    if (ip && p->protocol != HG_PROTO_ICMP) {
-        memcpy(a, &ip->src, sizeof ip->src);
-        memcpy(b, &ip->dst, sizeof ip->dst);
-        return owner_of_pair(a, b, n);
-    }
-    if (!hg_flow_key_quoted(p, &key) && !hg_flow_key_of(p, &key))
-        return 0;
-    memcpy(a, key.src.byte, sizeof a);
-    memcpy(b, key.dst.byte, sizeof b);
-    return owner_of_pair(a, b, n);
-}
-
 /* clang-format off */
 #define RULE_FIELDS                                                           \
     HG_ROW_OPTION(struct rule_row, protocol, .def = "all",                    \
@@ -613,7 +583,7 @@ HG_BATCH_ELEMENT(SecurityGroup, struct security_group, security_group_batch,
         "connect(\"inside -> CheckIP -> [egress]groups[egress] -> outside\")\n"
         "connect(\"outside -> CheckIP -> [ingress]groups[ingress] -> inside\")"
         "\n",
-    .flags = HG_CLASS_KEEPS_FLOW | HG_CLASS_STRAIGHT, .owner = security_group_owner,
+    .flags = HG_CLASS_KEEPS_FLOW | HG_CLASS_STRAIGHT, .owner = hg_flow_owner,
     .inputs = "egress ingress", .outputs = "egress ingress deny?",
     .needs = "ip",
     .configure = security_group_configure,

@@ -27,10 +27,20 @@ towards(uint32_t address, uint32_t remote)
                                     .protocol = HG_PROTO_TCP};
 }
 
+/* Of one worker, who has all ports. */
+static struct hg_nat_ports *
+account(unsigned n_addresses, struct hg_port_range range,
+        uint32_t per_destination, uint64_t seed)
+{
+    const struct hg_port_parts parts = hg_port_parts(range, 1);
+
+    return hg_nat_ports_create(n_addresses, &parts, per_destination, seed, 0);
+}
+
 TEST(flows_are_counted_by_address_and_destination)
 {
     struct hg_nat_ports *t =
-        hg_nat_ports_create(2, (struct hg_port_range){2000, 2099}, 10, 1);
+        account(2, (struct hg_port_range){2000, 2099}, 10, 1);
     struct hg_nat_dest_key a = towards(0, SERVER), b = towards(1, SERVER);
     uint32_t first = hg_nat_dest_open(t, &a), second, i;
 
@@ -57,7 +67,7 @@ TEST(flows_are_counted_by_address_and_destination)
 TEST(a_hundred_thousand_destinations_come_and_go)
 {
     struct hg_nat_ports *t =
-        hg_nat_ports_create(1, (struct hg_port_range){1024, 65535}, 55000, 1);
+        account(1, (struct hg_port_range){1024, 65535}, 55000, 1);
     uint32_t i;
 
     for (i = 0; i < 100000; i++) {
@@ -79,32 +89,78 @@ TEST(a_hundred_thousand_destinations_come_and_go)
     hg_nat_ports_destroy(t);
 }
 
+/* Walks over a part; marks its ports, and returns how many there are. */
+static unsigned
+walk_over(struct hg_nat_ports *t, struct hg_port_range range, unsigned part,
+          bool *seen)
+{
+    struct hg_nat_port_walk walk;
+    unsigned n = 0;
+    uint16_t port;
+
+    hg_nat_port_first(t, part, &walk);
+    for (; hg_nat_port_next(&walk, &port); n++) {
+        if (port < range.low || port > range.high || seen[port])
+            FAIL("port %u of part %u, or twice", port, part);
+        seen[port] = true;
+    }
+    return n;
+}
+
 TEST(a_walk_over_the_ports_visits_each_once)
 {
     static const struct hg_port_range ranges[] = {
         {7000, 7000}, {2000, 2001}, {2000, 2099}, {1024, 65535}};
-    static bool seen[65536];
     size_t r;
 
     for (r = 0; r < sizeof(ranges) / sizeof(ranges[0]); r++) {
-        struct hg_nat_ports *t = hg_nat_ports_create(1, ranges[r], 1, 1);
-        unsigned n = 0, times;
+        struct hg_nat_ports *t = account(1, ranges[r], 1, 1);
+        unsigned times;
 
         for (times = 0; times < 5; times++) {
-            struct hg_nat_port_walk walk;
-            uint16_t port;
+            bool seen[65536] = {false};
 
-            memset(seen, 0, sizeof(seen));
-            n = 0;
-            hg_nat_port_first(t, &walk);
-            while (hg_nat_port_next(&walk, &port)) {
-                if (port < ranges[r].low || port > ranges[r].high ||
-                    seen[port])
-                    FAIL("port %u of range %zu", port, r);
-                seen[port] = true;
-                n++;
+            CHECK_EQ(walk_over(t, ranges[r], 0, seen),
+                     1u + ranges[r].high - ranges[r].low);
+        }
+        hg_nat_ports_destroy(t);
+    }
+}
+
+TEST(workers_divide_the_ports_by_groups_of_four)
+{
+    static const struct {
+        struct hg_port_range range;
+        unsigned workers, n; /* Ports of each. */
+    } rows[] = {{{1024, 65535}, 2, 32256}, {{1024, 65535}, 3, 21504},
+                {{1024, 65535}, 5, 12900}, {{1, 65535}, 2, 32764},
+                {{1026, 1041}, 3, 4},      {{1027, 1036}, 2, 4},
+                {{1025, 1034}, 2, 0},      {{7000, 7000}, 2, 0},
+                {{65528, 65535}, 2, 4},    {{4, 259}, 64, 4}};
+    size_t r;
+
+    for (r = 0; r < sizeof(rows) / sizeof(rows[0]); r++) {
+        const unsigned workers = rows[r].workers;
+        struct hg_port_parts parts = hg_port_parts(rows[r].range, workers);
+        struct hg_nat_ports *t;
+        bool seen[65536] = {false};
+        unsigned part, i, port;
+
+        CHECK_EQ(parts.n, rows[r].n);
+        if (!parts.n)
+            continue;
+        t = hg_nat_ports_create(1, &parts, 1, 1, 0);
+        for (part = 0; part < workers; part++) {
+            CHECK_EQ(walk_over(t, rows[r].range, part, seen), parts.n);
+            for (i = 0; i < parts.n; i++) {
+                uint16_t at = hg_port_at(&parts, part, i);
+
+                CHECK_EQ(at / 4u % workers, part);
+                CHECK_EQ(hg_port_number(&parts, part, at), i);
             }
-            CHECK_EQ(n, 1u + ranges[r].high - ranges[r].low);
+            for (i = port = 0; port < 65536; port++)
+                i += hg_port_number(&parts, part, (uint16_t)port) < parts.n;
+            CHECK_EQ(i, parts.n);
         }
         hg_nat_ports_destroy(t);
     }
@@ -118,8 +174,8 @@ TEST(ports_are_repeatable_under_a_seed_and_differ_with_another)
     uint16_t ahead[3][3], i, last = 0;
 
     for (k = 0; k < 3; k++)
-        t[k] = hg_nat_ports_create(1, (struct hg_port_range){1024, 65535},
-                                   55000, seeds[k]);
+        t[k] =
+            account(1, (struct hg_port_range){1024, 65535}, 55000, seeds[k]);
     for (i = 0; i < 1000; i++) {
         uint16_t port[3];
 
@@ -128,8 +184,8 @@ TEST(ports_are_repeatable_under_a_seed_and_differ_with_another)
 
             if (i % 3 == 0)
                 for (n = 0; n < 3; n++)
-                    ahead[k][n] = hg_nat_port_ahead(t[k], n);
-            hg_nat_port_first(t[k], &walk);
+                    ahead[k][n] = hg_nat_port_ahead(t[k], 0, n);
+            hg_nat_port_first(t[k], 0, &walk);
             REQUIRE(hg_nat_port_next(&walk, &port[k]));
             CHECK_EQ(port[k], ahead[k][i % 3]);
         }
@@ -147,7 +203,7 @@ TEST(ports_are_repeatable_under_a_seed_and_differ_with_another)
 TEST(inside_addresses_are_paired_evenly_and_always_with_the_same)
 {
     struct hg_nat_ports *t =
-        hg_nat_ports_create(8, (struct hg_port_range){1024, 65535}, 1, 1);
+        account(8, (struct hg_port_range){1024, 65535}, 1, 1);
     unsigned n[8] = {0}, k;
     uint32_t client;
 

@@ -247,9 +247,12 @@ enum {
     HG_CLASS_ANY_WORKER = HG_CLASS_PARALLEL | HG_CLASS_KEEPS_FLOW,
     HG_CLASS_UNANSWERED = 1 << 5, /* Nobody answers what it sends (ICMP
                                    * errors, RFC 1122 3.2.2). */
-    HG_CLASS_STRAIGHT = 1 << 6 /* What comes in at a port leaves by the output
-                                * of the same name, or by one that no input
-                                * has the name of. */
+    HG_CLASS_STRAIGHT = 1 << 6,   /* What comes in at a port leaves by the
+                                   * output of the same name, or by one that no
+                                   * input has the name of. */
+    HG_CLASS_KEEPS_OWNER = 1 << 7 /* What leaves has the hg_flow_owner() of
+                                   * what came, whatever has changed of it
+                                   * (owner.h). */
 };
 
 struct hg_class {
@@ -453,9 +456,10 @@ HG_API void hg_report(void *self, const struct hg_arrival *at,
  * instance, whatever its class says. */
 HG_API void hg_one_worker(void *self);
 
-/* How many workers share the work of this element; a limit of all of them is
- * divided by it. */
+/* How many workers share the work of this element, and for which of them, from
+ * 0, this instance is; a limit of all of them is divided by their number. */
 HG_API unsigned hg_n_workers(const void *self);
+HG_API unsigned hg_worker(const void *self);
 
 /* In configure: this element's own struct in the first instance of the graph,
  * which is configured by then and freed last, so that tables are built there

@@ -38,6 +38,7 @@ struct hg_fragment {
     uint32_t vpc;        /* and whose it is. */
     bool decided;        /* It has come. */
     bool replaced;       /* By a newer record of the same key. */
+    uint16_t worker;     /* Of several, who got it (owner.h). */
     uint32_t next;       /* In its chain: index + 1. */
     uint64_t deadline_ns;
     struct hg_packet *first; /* Waiting, in order of arrival ... */

@@ -38,6 +38,7 @@ struct hg_graph_config {
     const char *const *overrides; /* "nat.idle-timeout=60s", or NULL. */
     size_t n_overrides;
     unsigned n_workers;    /* That share the work; 0 and 1: nobody else. */
+    unsigned worker;       /* Which of them this instance is for, from 0. */
     struct hg_graph *kin;  /* The first graph made from the same file for
                             * these workers, which is destroyed last: its
                             * passive elements serve this one too, elements

@@ -20,12 +20,14 @@
  * has 'places', as many as it may have flows: the smaller of per_destination
  * and of the ports in the range.  Place i is port
  *
- *     low + (i + rotation(destination)) mod (number of ports),
+ *     low + (i + rotation(destination)) mod (number of ports)
  *
- * so the range may have any size and begin anywhere, and the limit needs no
- * counter: there is no place beyond it.  Four places are a group.  A keyed
- * hash of destination and group names a bucket of four 16-byte entries, one
- * cache line; place 4g + s is entry s of the bucket of group g, or nothing.
+ * or, where workers divide the range, the port of that number in a part of it
+ * (owner.h).  So the range may have any size and begin anywhere, and the limit
+ * needs no counter: there is no place beyond it.  Four places are a group.  A
+ * keyed hash of destination and group names a bucket of four 16-byte entries,
+ * one cache line; place 4g + s is entry s of the bucket of group g, or
+ * nothing.
  *
  *     in:   port -> place -> bucket, entry: one line, nothing to search.
  *     out:  (inside endpoint, destination) -> a sequence of up to 31 groups;
@@ -84,7 +86,7 @@
  * the first (RFC 6056), but for remote endpoints with the same port within
  * one /20, whose ports differ by the same amount for every inside endpoint.
  *
- * Workers have a table each, with a range of ports and a share of
+ * Workers have a table each, with a part of the ports and a share of
  * per_destination of its own.  A reload walks one table (_next) and installs
  * into another; flows find places again if seed, ports, per_destination and
  * external addresses are the same, and are kept in the second table if not.
@@ -93,7 +95,7 @@
 #ifndef HEADGATE_NAT_COMPACT_H
 #define HEADGATE_NAT_COMPACT_H 1
 
-#include <headgate/types.h>
+#include <headgate/owner.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -123,6 +125,7 @@ struct hg_nat_compact_key {
     /* For the table: */
     bool valid;
     uint8_t external; /* Which one of the gateway's. */
+    uint8_t part;     /* Of the ports. */
     uint8_t slot;     /* In the bucket where it was last seen. */
     uint16_t gateway;
     uint8_t kind;
@@ -150,9 +153,13 @@ struct hg_nat_compact;
 
 struct hg_nat_compact_config {
     struct hg_port_range ports; /* Of external endpoints. */
-    uint32_t per_destination;   /* At least 1. */
-    uint32_t max_flows;         /* 1 to HG_NAT_COMPACT_FLOWS, counted as by
-                                 * hg_nat_compact_count. */
+    unsigned workers;           /* Among whom they are divided; 0: one. */
+    /* Which part of them flows to a remote endpoint get (port 0: ICMP), as
+     * hg_port_part() says with 'aux' as the element; NULL: the first. */
+    unsigned (*part)(const void *aux, uint32_t remote, uint16_t remote_port);
+    uint32_t per_destination; /* At least 1. */
+    uint32_t max_flows;       /* 1 to HG_NAT_COMPACT_FLOWS, counted as by
+                               * hg_nat_compact_count. */
     uint64_t seed;
     /* Called for each flow that ran out, as it is taken out; may be NULL.  It
      * must not change the table. */

@@ -12,6 +12,9 @@
  * Where flows are is not known here (that which keeps them knows which ports
  * are free); so the limit is exact if each flow is given back when it ends.
  *
+ * Of several workers each has such an account of its own, over a part of the
+ * ports (owner.h).
+ *
  * Memory: 27 to 37 bytes for each destination now in use; running out of it
  * ends the program.
  *
@@ -19,7 +22,7 @@
 #ifndef HEADGATE_NAT_PORTS_H
 #define HEADGATE_NAT_PORTS_H 1
 
-#include <headgate/types.h>
+#include <headgate/owner.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -37,13 +40,13 @@ struct hg_nat_dest_key {
     uint8_t zero;
 };
 
-/* 'n_addresses' external addresses that give out 'range', each at most
- * 'per_destination' flows for a remote endpoint and protocol.  'seed' keys
- * all hashes and chooses ports.  NULL without memory. */
-HG_API struct hg_nat_ports *hg_nat_ports_create(unsigned n_addresses,
-                                                struct hg_port_range range,
-                                                uint32_t per_destination,
-                                                uint64_t seed);
+/* 'n_addresses' external addresses, of each of which a flow gets a port in one
+ * of 'parts', which have some; each at most 'per_destination' flows for a
+ * remote endpoint and protocol.  'seed' keys all hashes; with it, 'worker'
+ * chooses ports.  NULL without memory. */
+HG_API struct hg_nat_ports *
+hg_nat_ports_create(unsigned n_addresses, const struct hg_port_parts *parts,
+                    uint32_t per_destination, uint64_t seed, unsigned worker);
 HG_API void hg_nat_ports_destroy(struct hg_nat_ports *);
 
 /* Begins the cache misses of hg_nat_dest_open() for 'n' keys together. */
@@ -60,7 +63,7 @@ HG_API const struct hg_nat_dest_key *
 hg_nat_dest_key(const struct hg_nat_ports *, uint32_t dest);
 
 /* Flows there now, and how many there may be: the smaller of per_destination
- * and the ports of the range. */
+ * and the ports of a part. */
 HG_API uint32_t hg_nat_dest_n(const struct hg_nat_ports *, uint32_t dest);
 HG_API uint32_t hg_nat_dest_limit(const struct hg_nat_ports *);
 
@@ -76,21 +79,22 @@ HG_API uint64_t hg_nat_ports_in_use(const struct hg_nat_ports *,
 HG_API uint32_t hg_nat_ports_peak(const struct hg_nat_ports *,
                                   uint32_t address);
 
-/* The ports of the range in a random order that visits each once (RFC 6056
+/* The ports of a part in a random order that visits each once (RFC 6056
  * 3.3.1): a keyed hash of how many walks there were before gives the first. */
 struct hg_nat_port_walk {
-    uint32_t low;
-    uint32_t n;
+    const struct hg_port_parts *parts;
+    unsigned part;
     uint32_t at;
     uint32_t step;
     uint32_t left;
 };
 
-HG_API void hg_nat_port_first(struct hg_nat_ports *,
+HG_API void hg_nat_port_first(struct hg_nat_ports *, unsigned part,
                               struct hg_nat_port_walk *);
 
 /* The port with which the walk begins that comes after the next 'n'. */
-HG_API uint16_t hg_nat_port_ahead(const struct hg_nat_ports *, unsigned n);
+HG_API uint16_t hg_nat_port_ahead(const struct hg_nat_ports *, unsigned part,
+                                  unsigned n);
 
 /* The next to try; false after the last. */
 HG_API bool hg_nat_port_next(struct hg_nat_port_walk *, uint16_t *port);

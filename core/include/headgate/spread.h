@@ -24,6 +24,7 @@
 #ifndef HEADGATE_SPREAD_H
 #define HEADGATE_SPREAD_H 1
 
+#include <headgate/fragment_table.h>
 #include <headgate/graph.h>
 
 #ifdef __cplusplus
@@ -66,10 +67,14 @@ HG_API bool hg_spread_plan(struct hg_spread *, const struct hg_graph *,
 HG_API void hg_spread_uninit(struct hg_spread *);
 
 /* The worker, of 'n', for a packet that comes into SPREAD, or SECOND, at
- * 'port' of an element. */
+ * 'port' of an element.  'firsts' is what the caller, who sees all packets in
+ * order, remembers of first fragments (owner.h): HG_SPREAD_FIRSTS records that
+ * time does not end, of its own; NULL: nothing. */
+enum { HG_SPREAD_FIRSTS = 4096 };
 HG_API unsigned hg_spread_worker(const struct hg_spread *,
                                  const struct hg_element *, unsigned port,
-                                 struct hg_packet *, unsigned n);
+                                 struct hg_packet *, unsigned n,
+                                 struct hg_fragment_table *firsts);
 
 /* Number of an element, as hg_graph_element() takes it. */
 HG_API size_t hg_element_index(const struct hg_element *);
