@@ -25,14 +25,12 @@ hg_graph_create(const struct hg_graph_config *config)
     g->worker = config->worker;
     g->seq_stride = 1;
     g->wheel = hg_wheel_create();
-    g->has_own_pool = !config->twin;
-    g->pool = config->twin ? config->twin->pool
-                           : hg_pool_create(config->max_packets);
+    g->pool = hg_pool_create(config->max_packets);
     if (!g->wheel || !g->pool) {
         fputs("headgate: out of memory\n", stderr);
         exit(1);
     }
-    if (g->kin && g->has_own_pool)
+    if (g->kin)
         hg_pool_join(g->pool, g->kin->pool);
     hg_pool_set_seed(g->pool, config->seed);
     return g;
@@ -92,8 +90,7 @@ hg_graph_destroy(struct hg_graph *g)
     flow_table_destroy(g);
     diversions_free(g);
     hg_wheel_destroy(g->wheel);
-    if (g->has_own_pool)
-        hg_pool_destroy(g->pool);
+    hg_pool_destroy(g->pool);
     free(g->metadata);
     free(g->scratch);
     free(g->entries);

@@ -116,7 +116,6 @@ struct metadata {
 
 struct hg_graph {
     struct hg_pool *pool;
-    bool has_own_pool;
     struct hg_wheel *wheel;
     struct hg_element **sorted; /* In topological order. */
     uint64_t *pending_bits;     /* Bit i: sorted[i] has a pending batch. */

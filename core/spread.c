@@ -25,7 +25,7 @@ struct planner {
     struct hg_spread *plan;
     const struct hg_spread_device *devices;
     bool *is_reached;   /* Packets can come to, or from, the element. */
-    struct deal *state; /* Of what leaves each element in SPREAD, SECOND. */
+    struct deal *state; /* Of what leaves each element in SPREAD. */
     bool *visited;
     bool changed; /* Some state, ... */
     bool moved;   /* ... or the zone of some element. */
@@ -50,12 +50,6 @@ is_serial(const struct hg_element *e)
 {
     return e->is_one_worker || !(e->cls->flags & HG_CLASS_PARALLEL ||
                                  e->cls->owner || e->cls->reported);
-}
-
-static bool
-is_parallel(enum hg_zone zone)
-{
-    return zone == HG_SPREAD || zone == HG_SECOND;
 }
 
 static bool
@@ -151,16 +145,15 @@ unit_is_serial(const struct planner *p, const struct hg_element *e)
 
 /* ---- Whom to ask ------------------------------------------------------ */
 
-/* How packets that come in at 'port' of 'e' must be dealt in 'zone'; ANYHOW if
- * that cannot be said here. */
+/* How packets that come in at 'port' of 'e' must be dealt; ANYHOW if that
+ * cannot be said here. */
 static struct deal
-wanted(struct planner *p, const struct hg_element *e, unsigned port,
-       enum hg_zone zone)
+wanted(struct planner *p, const struct hg_element *e, unsigned port)
 {
     struct deal all = {.how = NOT_AT_ALL};
     unsigned i;
 
-    if (is_device(e) || *zone_of(p, e) != zone || p->visited[e->index])
+    if (is_device(e) || *zone_of(p, e) != HG_SPREAD || p->visited[e->index])
         return all;
     if (has_owner(e))
         return (struct deal){BY_OWNER, {e, port}};
@@ -171,7 +164,7 @@ wanted(struct planner *p, const struct hg_element *e, unsigned port,
 
         if (!o->peer)
             continue;
-        one = wanted(p, o->peer, o->peer_port, zone);
+        one = wanted(p, o->peer, o->peer_port);
         join(&all, &one);
     }
     p->visited[e->index] = false;
@@ -270,7 +263,7 @@ place_unclear(struct planner *p, const struct hg_element *from)
         if (!o->peer || is_device(o->peer) ||
             *zone_of(p, o->peer) != HG_SPREAD)
             continue;
-        if (wanted(p, o->peer, o->peer_port, HG_SPREAD).how == ANYHOW)
+        if (wanted(p, o->peer, o->peer_port).how == ANYHOW)
             move(p, o->peer, HG_FRONT);
     }
 }
@@ -302,18 +295,17 @@ guess(struct planner *p)
 static struct deal
 dealt(struct planner *p, const struct hg_element *from, const struct output *o)
 {
-    enum hg_zone zone = *zone_of(p, o->peer);
     struct deal deal;
 
-    if (!is_device(from) && *zone_of(p, from) == zone)
+    if (!is_device(from) && *zone_of(p, from) == HG_SPREAD)
         return p->state[from->index];
-    deal = wanted(p, o->peer, o->peer_port, zone);
+    deal = wanted(p, o->peer, o->peer_port);
     if (deal.how == NOT_AT_ALL)
         deal.how = ANYHOW;
     return deal;
 }
 
-/* A connection into SPREAD or SECOND, or within it. */
+/* A connection into SPREAD, or within it. */
 static void
 check_dealt(struct planner *p, const struct hg_element *from,
             const struct output *o)
@@ -324,7 +316,7 @@ check_dealt(struct planner *p, const struct hg_element *from,
     if (has_owner(o->peer)) {
         if (deal.how == ANYHOW ||
             (deal.how == BY_OWNER && !same_ask(&deal.ask, &here))) {
-            move_back(p, o->peer, *zone_of(p, o->peer) + 1);
+            move_back(p, o->peer, HG_BACK);
             return;
         }
     }
@@ -353,7 +345,7 @@ check_outputs(struct planner *p, const struct hg_element *from)
             move_back(p, o->peer, *zone_of(p, from));
         if (o->peer->cls->credit && !is_device(from))
             move_back(p, from, *zone_of(p, o->peer));
-        if (is_parallel(*zone_of(p, o->peer)))
+        if (*zone_of(p, o->peer) == HG_SPREAD)
             check_dealt(p, from, o);
     }
 }
@@ -451,7 +443,7 @@ check_gain(const struct planner *p, struct hg_error *error)
 
         if (is_device(e) || !e->n_inputs)
             continue;
-        if (is_parallel(*zone_of(p, e)))
+        if (*zone_of(p, e) == HG_SPREAD)
             return true;
         if (!culprit && is_serial(e))
             culprit = e;
@@ -507,17 +499,15 @@ describe(struct planner *p)
 
     for (i = 0; i < plan->n; i++) {
         const struct hg_element *e = p->graph->elements[i];
-        struct deal deal = wanted(p, e, 0, plan->zone[i]);
+        struct deal deal = wanted(p, e, 0);
 
-        if (is_parallel(plan->zone[i]) && deal.how == BY_OWNER)
+        if (deal.how == BY_OWNER)
             plan->ask[i] = deal.ask;
         plan->order[i] = e->order;
         if (!p->is_reached[i] || is_device(e))
             continue;
         if (plan->zone[i] == HG_FRONT && !(e->cls->flags & HG_CLASS_PASSIVE))
             plan->has_front = true;
-        if (plan->zone[i] == HG_SECOND)
-            plan->has_second = true;
     }
 }
 

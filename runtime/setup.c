@@ -115,7 +115,6 @@ setup_load(struct setup *setup, uint64_t seed, bool live, bool again)
         .n_workers = setup->n_workers,
         .worker = setup->worker,
         .kin = setup->kin,
-        .twin = setup->twin,
     };
     struct hg_diags *diags;
     struct hg_graph *graph;

@@ -32,7 +32,6 @@ struct setup {
     unsigned n_workers;         /* As in hg_graph_config, for setup_load(). */
     unsigned worker;
     struct hg_graph *kin;
-    struct hg_graph *twin;
 };
 
 /* Takes one of the options above; false after reporting that it is wrong. */

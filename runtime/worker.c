@@ -60,39 +60,17 @@ pipe_expect(struct pipe *p)
     return pipe_take(p);
 }
 
-void *
-pipe_try(struct pipe *p)
-{
-    return sem_trywait(&p->filled) == 0 ? dequeue(p) : NULL;
-}
-
 /* ---- From zone to zone ------------------------------------------------ */
-
-void
-worker_hand_on(void *aux, struct hg_element *e, struct hg_packet *const *p,
-               unsigned n)
-{
-    const struct part *part = aux;
-    const struct team *team = part->worker->team;
-    unsigned i;
-
-    for (i = 0; i < n; i++) {
-        unsigned k = hg_spread_worker(&team->plan, e, p[i]->in_port, p[i],
-                                      team->n, NULL);
-
-        streams_put(&part->worker->round->hand[k], hg_element_index(e), p[i]);
-    }
-}
 
 void
 worker_bring_back(void *aux, struct hg_element *e, struct hg_packet *const *p,
                   unsigned n)
 {
-    const struct part *part = aux;
+    const struct worker *v = aux;
     unsigned i;
 
     for (i = 0; i < n; i++)
-        streams_put(&part->out->packets, hg_element_index(e), p[i]);
+        streams_put(&v->round->out.packets, hg_element_index(e), p[i]);
 }
 
 /* For a device: the packet ends here. */
@@ -100,11 +78,11 @@ void
 worker_copy_back(void *aux, struct hg_element *e, struct hg_packet *const *p,
                  unsigned n)
 {
-    const struct part *part = aux;
+    const struct worker *v = aux;
     unsigned i;
 
     for (i = 0; i < n; i++)
-        streams_copy(&part->out->packets, hg_element_index(e), p[i]);
+        streams_copy(&v->round->out.packets, hg_element_index(e), p[i]);
     hg_packet_free_many(p, n);
 }
 
@@ -113,9 +91,9 @@ worker_bring_report(void *aux, struct hg_element *e,
                     const struct hg_arrival *at, const void *record,
                     size_t size)
 {
-    const struct part *part = aux;
+    const struct worker *v = aux;
 
-    reports_put(&part->out->reports, e, at, record, size);
+    reports_put(&v->round->out.reports, e, at, record, size);
 }
 
 /* ---- Creating --------------------------------------------------------- */
@@ -147,27 +125,15 @@ outcome_is_empty(const struct outcome *o)
 static void
 round_init(struct round *r, const struct team *team, size_t n_devices)
 {
-    unsigned i;
-
-    outcome_init(&r->first, team);
-    outcome_init(&r->second, team);
-    r->hand = cli_alloc(team->n, sizeof *r->hand);
-    for (i = 0; i < team->n; i++)
-        streams_init(&r->hand[i], team->plan.n);
+    outcome_init(&r->out, team);
     r->n_passed = cli_alloc(n_devices + 1, sizeof *r->n_passed);
     r->n_done = cli_alloc(n_devices + 1, sizeof *r->n_done);
 }
 
 static void
-round_uninit(struct round *r, unsigned n)
+round_uninit(struct round *r)
 {
-    unsigned i;
-
-    outcome_uninit(&r->first);
-    outcome_uninit(&r->second);
-    for (i = 0; r->hand && i < n; i++)
-        streams_uninit(&r->hand[i]);
-    free(r->hand);
+    outcome_uninit(&r->out);
     hg_spares_uninit(&r->to_worker);
     hg_spares_uninit(&r->to_main);
     free(r->n_passed);
@@ -184,24 +150,17 @@ worker_init(struct worker *v, const struct team *team, unsigned number,
     v->team = team;
     v->number = number;
     v->n_devices = n_devices;
-    v->first.worker = v->second.worker = v;
     v->devices = cli_alloc(n_devices + 1, sizeof(struct hg_device *));
     v->doors = cli_alloc(n_devices + 1, sizeof *v->doors);
     v->feeds = cli_alloc(n_devices + 1, sizeof *v->feeds);
     v->before = cli_alloc(n_devices + 1, sizeof *v->before);
-    v->hands = cli_alloc(team->n, sizeof *v->hands);
     for (i = 0; i < n_devices; i++)
         feed_init(&v->feeds[i]);
-    feed_init(&v->second_feed);
-    for (i = 0; i < team->n; i++)
-        pipe_init(&v->hands[i]);
     for (i = 0; i < N_ROUNDS; i++)
         round_init(&v->rounds[i], team, n_devices);
     pipe_init(&v->tasks);
     pipe_init(&v->results);
     v->round = &v->rounds[0];
-    v->first.out = &v->rounds[0].first;
-    v->second.out = &v->rounds[0].second;
 }
 
 void
@@ -212,22 +171,18 @@ worker_uninit(struct worker *v)
     if (!v->team)
         return;
     for (i = 0; i < N_ROUNDS; i++)
-        round_uninit(&v->rounds[i], v->team->n);
+        round_uninit(&v->rounds[i]);
     for (i = 0; i < v->n_devices; i++) {
         feed_uninit(&v->feeds[i]);
         device_close(v->devices[i], NULL);
         hg_fragment_table_destroy(v->doors[i].firsts);
     }
-    feed_uninit(&v->second_feed);
     free(v->devices);
     free(v->doors);
     free(v->feeds);
     free(v->before);
-    free(v->hands);
-    loop_uninit(&v->first.loop);
-    loop_uninit(&v->second.loop);
-    hg_graph_destroy(v->second.graph);
-    hg_graph_destroy(v->first.graph);
+    loop_uninit(&v->loop);
+    hg_graph_destroy(v->graph);
 }
 
 /* ---- Rounds ----------------------------------------------------------- */
@@ -263,94 +218,41 @@ tell_progress(const struct worker *v, struct round *r)
 }
 
 static void
-do_first(struct worker *v, struct round *r)
+do_round(struct worker *v, struct round *r)
 {
-    struct loop *l = &v->first.loop;
+    struct hg_pool *pool = hg_graph_pool(v->graph);
 
-    hg_pool_import(hg_graph_pool(v->first.graph), &r->to_worker);
+    hg_pool_import(pool, &r->to_worker);
     v->round = r;
-    v->first.out = &r->first;
     if (v->team->shares) {
-        r->goes_on = loop_share(l, r->n_share, &r->horizon_ns);
+        r->goes_on = loop_share(&v->loop, r->n_share, &r->horizon_ns);
         tell_progress(v, r);
-        return;
+    } else {
+        take_in(v, r);
+        while (loop_step(&v->loop, r->horizon_ns))
+            ;
     }
-    take_in(v, r);
-    while (loop_step(l, r->horizon_ns))
-        ;
-}
-
-static void
-take_handed(struct worker *v, struct streams *const *handed)
-{
-    streams_merge(handed, v->team->n, &v->team->plan, NULL, SIZE_MAX,
-                  &v->second_feed);
-}
-
-static void
-do_second(struct worker *v, struct round *r)
-{
-    struct streams *handed[UINT8_MAX];
-    unsigned i;
-
-    for (i = 0; i < v->team->n; i++)
-        handed[i] = pipe_expect(&v->team->v[i].hands[v->number]);
-    take_handed(v, handed);
-    v->second.out = &r->second;
-    while (loop_step(&v->second.loop, r->horizon_ns))
-        ;
-}
-
-static void
-hand_over(struct worker *v, struct round *r)
-{
-    struct hg_pool *pool = hg_graph_pool(v->first.graph);
-
     hg_pool_export(pool, worker_keep, &r->to_main);
     pipe_put(&v->results, r);
 }
 
-/* The second part of a round comes after the first of the next one, if there
- * is one already: then nobody has to wait for the others. */
 static void *
 worker_main(void *aux)
 {
     struct worker *v = aux;
-    struct round *r, *open = NULL;
-    unsigned i;
+    struct round *r;
 
-    hg_pool_enter(hg_graph_pool(v->first.graph));
-    for (;;) {
-        r = open ? pipe_try(&v->tasks) : pipe_expect(&v->tasks);
-        if (r && r->is_last)
-            return NULL;
-        if (r) {
-            do_first(v, r);
-            for (i = 0; v->second.graph && i < v->team->n; i++)
-                pipe_put(&v->hands[i], &r->hand[i]);
-            if (!v->second.graph)
-                hand_over(v, r);
-        }
-        if (open) {
-            do_second(v, open);
-            hand_over(v, open);
-        }
-        open = v->second.graph ? r : NULL;
-    }
+    hg_pool_enter(hg_graph_pool(v->graph));
+    while (!(r = pipe_expect(&v->tasks))->is_last)
+        do_round(v, r);
+    return NULL;
 }
 
 void
 worker_take_rest(struct worker *v)
 {
-    struct streams *handed[UINT8_MAX];
-    unsigned i;
-
     if (!v->team->shares)
         take_in(v, &v->rounds[0]);
-    for (i = 0; i < v->team->n; i++)
-        handed[i] = &v->team->v[i].rounds[0].hand[v->number];
-    if (v->second.graph)
-        take_handed(v, handed);
 }
 
 /* ---- Threads ---------------------------------------------------------- */
@@ -381,6 +283,4 @@ worker_end(struct worker *v)
     pthread_join(v->thread, NULL);
     v->is_running = false;
     v->round = &v->rounds[0];
-    v->first.out = &v->rounds[0].first;
-    v->second.out = &v->rounds[0].second;
 }

@@ -1,11 +1,9 @@
 /* worker.h: one worker of several (workers.h), and what it shares with the
  * main thread.
  *
- * A worker goes through a round in up to two parts, each an instance of the
- * graph: 'first' is SPREAD, 'second' SECOND (headgate/spread.h).  Between
- * them packets go to the workers that own them, over a ring from each worker
- * to each.  What then leaves for BACK goes to the main thread, and so does a
- * copy of what leaves for a device.
+ * A worker has an instance of the graph, of which it does what is in SPREAD
+ * (headgate/spread.h), round after round.  What leaves for BACK goes to the
+ * main thread, and so does a copy of what leaves for a device.
  *
  * Thread-safety: what a pipe carries belongs to the thread that took it. */
 #ifndef RUNTIME_WORKER_H
@@ -40,36 +38,24 @@ struct pipe {
 void pipe_init(struct pipe *);
 void pipe_put(struct pipe *, void *);
 void *pipe_take(struct pipe *); /* Waits. */
-void *pipe_try(struct pipe *);  /* NULL if there is nothing. */
 
 /* What a worker is given to do, and what has become of it. */
 struct round {
     struct feed_entry *in; /* Dealt by the main thread. */
     size_t n_in;
     size_t in_size;
-    uint64_t n_share;     /* Packets to pass, while sharing. */
-    uint64_t horizon_ns;  /* Nothing later than this is to happen. */
-    bool goes_on;         /* There are packets beyond it. */
-    bool is_last;         /* The thread is to end. */
-    struct streams *hand; /* By worker: for SECOND there. */
+    uint64_t n_share;    /* Packets to pass, while sharing. */
+    uint64_t horizon_ns; /* Nothing later than this is to happen. */
+    bool goes_on;        /* There are packets beyond it. */
+    bool is_last;        /* The thread is to end. */
     struct outcome {
         struct streams packets;
         struct reports reports;
-    } first, second;    /* For BACK and devices, of either part. */
+    } out;              /* For BACK and devices. */
     uint64_t *n_passed; /* By device: how far it is. */
     uint64_t *n_done;   /* The same in bytes. */
     struct hg_spares to_worker;
     struct hg_spares to_main;
-};
-
-struct worker;
-
-/* What a worker does of a graph in one zone. */
-struct part {
-    struct worker *worker;
-    struct hg_graph *graph; /* NULL: nothing. */
-    struct loop loop;
-    struct outcome *out; /* Of the round at hand. */
 };
 
 /* A device that the worker shares with others, and how it knows what is its
@@ -96,29 +82,25 @@ struct worker {
     unsigned number;
     pthread_t thread;
     bool is_running;
-    struct part first;
-    struct part second;
+    struct hg_graph *graph; /* NULL: none yet. */
+    struct loop loop;
     size_t n_devices;
     struct hg_device **devices; /* Its own, or NULL. */
     struct door *doors;
     struct feed *feeds; /* Of the devices that the main thread reads. */
     size_t *before;     /* By feed: entries before this round. */
-    struct feed second_feed;
     struct round rounds[N_ROUNDS];
-    struct round *round; /* Of the first part, at hand. */
+    struct round *round; /* The one at hand. */
     struct pipe tasks;
     struct pipe results;
-    struct pipe *hands; /* By worker: from this one to it. */
 };
 
 void worker_init(struct worker *, const struct team *, unsigned number,
                  size_t n_devices);
 void worker_uninit(struct worker *);
 
-/* Diversions (hg_divert_fn, hg_report_fn) of a part, which is 'aux': to
- * SECOND, and to the main thread, as packets or copies. */
-void worker_hand_on(void *aux, struct hg_element *, struct hg_packet *const *,
-                    unsigned n);
+/* Diversions (hg_divert_fn, hg_report_fn) of a worker, which is 'aux', to the
+ * main thread: as packets or copies. */
 void worker_bring_back(void *aux, struct hg_element *,
                        struct hg_packet *const *, unsigned n);
 void worker_copy_back(void *aux, struct hg_element *,
@@ -134,8 +116,7 @@ bool outcome_is_empty(const struct outcome *);
 bool worker_start(struct worker *, struct hg_error *);
 void worker_end(struct worker *);
 
-/* Once the thread is gone: puts what has been dealt since, or handed on by
- * any worker, before the part that it is for. */
+/* Once the thread is gone: takes in what has been dealt since. */
 void worker_take_rest(struct worker *);
 
 #endif

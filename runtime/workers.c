@@ -8,16 +8,15 @@
 #include "worker.h"
 
 /* Packets in a round: of all workers, if the main thread deals; else for each
- * of them, few enough to stay in its cache where they wait for another part,
- * and many as long as nothing comes back, since a round costs some
+ * of them, and many as long as nothing comes back, since a round costs some
  * microseconds. */
 enum {
     ROUND_PACKETS = 1024,
-    ROUND_SECOND = 512, /* If packets wait for SECOND. */
+    ROUND_FIRST = 512, /* Before it is known what comes back. */
     ROUND_SHARE = 2048,
     ROUND_IDLE = 8192,
     BACK_PACKETS = 256, /* At once, so that their slots stay cached. */
-    OUTCOMES_MAX = 2 * WORKERS_MAX + 1
+    OUTCOMES_MAX = WORKERS_MAX + 1
 };
 
 struct workers {
@@ -35,7 +34,7 @@ struct workers {
     struct feed back_feed;
     struct arrivals arrivals; /* In BACK. */
     size_t n_graphs;
-    struct hg_graph **graphs; /* FRONT, each SPREAD, each SECOND, BACK. */
+    struct hg_graph **graphs; /* FRONT, each SPREAD, BACK. */
 };
 
 /* ---- From zone to zone ------------------------------------------------ */
@@ -50,7 +49,7 @@ put_entry(struct round *r, struct feed_entry entry)
     r->in[r->n_in++] = entry;
 }
 
-/* Packets come to an element of SPREAD or SECOND in the instance of FRONT. */
+/* Packets come to an element of SPREAD in the instance of FRONT. */
 static void
 deal(void *aux, struct hg_element *e, struct hg_packet *const *p, unsigned n)
 {
@@ -109,14 +108,15 @@ diversion(enum hg_zone zone, enum hg_zone place, bool is_device)
         return to_back ? pass_by : deal;
     if (is_device)
         return worker_copy_back;
-    return to_back ? worker_bring_back : worker_hand_on;
+    return worker_bring_back;
 }
 
 /* Prepares an instance for what it does of the graph: elements of 'zone', and
- * in BACK those that others report to.  'part': of a worker. */
+ * in BACK those that others report to.  'v': whose it is, NULL: the main
+ * thread's. */
 static void
 take_part(struct workers *w, struct hg_graph *g, enum hg_zone zone,
-          struct part *part)
+          struct worker *v)
 {
     size_t i;
 
@@ -135,21 +135,20 @@ take_part(struct workers *w, struct hg_graph *g, enum hg_zone zone,
         hg_element_set_working(e, is_here || (reports && zone == HG_BACK));
         if (is_here && reports)
             hg_element_set_reporting(e);
-        if (divert && !(part && w->is_local[i]))
-            hg_element_divert(e, divert, part ? (void *)part : w);
+        if (divert && !(v && w->is_local[i]))
+            hg_element_divert(e, divert, v ? (void *)v : w);
     }
-    if (part)
-        hg_graph_take_reports(g, worker_bring_report, part);
+    if (v)
+        hg_graph_take_reports(g, worker_bring_report, v);
 }
 
 static struct hg_graph *
 load_again(struct workers *w, struct setup *setup, uint64_t seed, unsigned n,
-           unsigned worker, struct hg_graph *twin)
+           unsigned worker)
 {
     setup->kin = w->graphs[0];
     setup->n_workers = n;
     setup->worker = worker;
-    setup->twin = twin;
     return w->graphs[w->n_graphs++] = setup_load(setup, seed, false, true);
 }
 
@@ -229,26 +228,19 @@ add_sources(struct workers *w, struct worker *v, uint64_t seed)
     size_t i;
 
     for (i = 0; i < b->n; i++) {
-        struct hg_element *e = hg_graph_find(v->first.graph, b->v[i].name);
+        struct hg_element *e = hg_graph_find(v->graph, b->v[i].name);
         bool is_local = w->is_local[hg_element_index(e)];
         bool answers = b->v[i].device->min_delay_ns != HG_NEVER;
 
         if ((is_local || w->team.shares) && !open_device(w, v, seed, i))
             return false;
         if (w->team.shares || answers)
-            loop_add(&v->first.loop, e, v->devices[i], NULL, i);
+            loop_add(&v->loop, e, v->devices[i], NULL, i);
         else
-            loop_add(&v->first.loop, e, &v->feeds[i].dev, &v->feeds[i], i);
-        if (!is_local)
-            continue;
-        hg_element_bind(e, v->devices[i]);
-        if (v->second.graph)
-            hg_element_bind(hg_graph_find(v->second.graph, b->v[i].name),
-                            v->devices[i]);
+            loop_add(&v->loop, e, &v->feeds[i].dev, &v->feeds[i], i);
+        if (is_local)
+            hg_element_bind(e, v->devices[i]);
     }
-    if (v->second.graph)
-        loop_add(&v->second.loop, NULL, &v->second_feed.dev, &v->second_feed,
-                 0);
     return true;
 }
 
@@ -259,16 +251,10 @@ make_worker(struct workers *w, unsigned k, struct setup *setup, uint64_t seed)
     unsigned n = w->team.n;
 
     worker_init(v, &w->team, k, w->bindings->n);
-    v->first.graph = load_again(w, setup, seed, n, k, NULL);
-    if (!v->first.graph)
+    v->graph = load_again(w, setup, seed, n, k);
+    if (!v->graph)
         return false;
-    take_part(w, v->first.graph, HG_SPREAD, &v->first);
-    if (w->team.plan.has_second) {
-        v->second.graph = load_again(w, setup, seed, n, k, v->first.graph);
-        if (!v->second.graph)
-            return false;
-        take_part(w, v->second.graph, HG_SECOND, &v->second);
-    }
+    take_part(w, v->graph, HG_SPREAD, v);
     return add_sources(w, v, seed);
 }
 
@@ -285,7 +271,7 @@ make_instances(struct workers *w, struct setup *setup, uint64_t seed)
     for (i = 0; i < w->team.n; i++)
         if (!make_worker(w, i, setup, seed))
             return false;
-    w->back_graph = load_again(w, setup, seed, 1, 0, NULL);
+    w->back_graph = load_again(w, setup, seed, 1, 0);
     if (!w->back_graph)
         return false;
     take_part(w, front, HG_FRONT, NULL);
@@ -344,7 +330,7 @@ workers_create(struct setup *setup, uint64_t seed, unsigned n,
     w->team.n = n;
     w->team.v = cli_alloc(n, sizeof *w->team.v);
     w->team.front = front;
-    w->graphs = cli_alloc(2 * (size_t)n + 2, sizeof(struct hg_graph *));
+    w->graphs = cli_alloc((size_t)n + 2, sizeof(struct hg_graph *));
     w->graphs[w->n_graphs++] = front;
     w->bindings = bindings;
     w->firsts = make_firsts(seed);
@@ -383,14 +369,6 @@ workers_graphs(const struct workers *w, size_t *n)
     return w->graphs;
 }
 
-static bool
-start_part(struct part *part, const struct loop *front, struct hg_error *error)
-{
-    part->loop.batch = front->batch;
-    return !part->graph ||
-           loop_start_part(&part->loop, part->graph, front->first_ns, error);
-}
-
 /* The main thread has only looked when the first packet comes; the workers
  * read it again, and count what a filter refuses before it. */
 static void
@@ -420,10 +398,13 @@ workers_start(struct workers *w, struct loop *front, struct hg_error *error)
         return false;
     if (w->team.shares)
         leave_sources(w);
-    for (i = 0; i < w->team.n; i++)
-        if (!start_part(&w->team.v[i].first, front, error) ||
-            !start_part(&w->team.v[i].second, front, error))
+    for (i = 0; i < w->team.n; i++) {
+        struct worker *v = &w->team.v[i];
+
+        v->loop.batch = front->batch;
+        if (!loop_start_part(&v->loop, v->graph, front->first_ns, error))
             return false;
+    }
     w->back.batch = front->batch;
     loop_add(&w->back, NULL, &w->back_feed.dev, &w->back_feed, 0);
     return loop_start_part(&w->back, w->back_graph, front->first_ns, error);
@@ -509,11 +490,8 @@ outcomes(struct workers *w, unsigned at, struct outcome **all)
     unsigned i;
 
     all[n++] = &w->front_out[at];
-    for (i = 0; i < w->team.n; i++) {
-        all[n++] = &w->team.v[i].rounds[at].first;
-        if (w->team.plan.has_second)
-            all[n++] = &w->team.v[i].rounds[at].second;
-    }
+    for (i = 0; i < w->team.n; i++)
+        all[n++] = &w->team.v[i].rounds[at].out;
     return n;
 }
 
@@ -594,8 +572,6 @@ set_share(struct workers *w, unsigned at)
     for (i = 0; i < n; i++)
         is_idle = is_idle && outcome_is_empty(all[i]);
     w->n_share = is_idle ? ROUND_IDLE : ROUND_SHARE;
-    if (w->team.plan.has_second)
-        w->n_share = ROUND_SECOND;
     w->n_share *= w->team.n;
 }
 
@@ -657,15 +633,13 @@ step_first(struct workers *w, struct loop *const *loops, size_t n)
 static void
 run_rest(struct workers *w)
 {
-    struct loop *loops[2 * WORKERS_MAX + 2];
+    struct loop *loops[WORKERS_MAX + 2];
     uint64_t last_ns = 0;
     size_t n = 0, i;
 
     loops[n++] = w->front;
     for (i = 0; i < w->team.n; i++)
-        loops[n++] = &w->team.v[i].first.loop;
-    for (i = 0; w->team.plan.has_second && i < w->team.n; i++)
-        loops[n++] = &w->team.v[i].second.loop;
+        loops[n++] = &w->team.v[i].loop;
     loops[n++] = &w->back;
     w->at = 0;
     for (;;) {
@@ -751,7 +725,7 @@ workers_run(struct workers *w)
     size_t k;
 
     loop_catch_signals();
-    w->n_share = (uint64_t)ROUND_SECOND * w->team.n;
+    w->n_share = (uint64_t)ROUND_FIRST * w->team.n;
     for (k = 0; k < w->n_graphs; k++)
         hg_graph_settle(w->graphs[k]);
     start_threads(w);

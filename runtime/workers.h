@@ -3,13 +3,13 @@
  * Each worker, a thread (worker.h), reads all devices and passes over what is
  * not its own; or, where FRONT has something to do or a device cannot be read
  * twice, the main thread reads and merges the devices as ever, and deals the
- * packets.  The workers run their instances of SPREAD and SECOND; the main
- * thread runs BACK on what they bring back, and writes.  That goes in rounds
- * of some hundred packets or more, several of which are under way.  A round
- * says up to when it reaches, so that the timers of a worker without packets
- * fire as well, and BACK gets what came from all workers in order of arrival.
- * Hence results depend on the number of workers only where elements share a
- * limit, and on the threads' timing not at all.
+ * packets.  The workers run their instances of SPREAD; the main thread runs
+ * BACK on what they bring back, and writes.  That goes in rounds of some
+ * hundred packets or more, several of which are under way.  A round says up to
+ * when it reaches, so that the timers of a worker without packets fire as
+ * well, and BACK gets what came from all workers in order of arrival.  Hence
+ * results depend on the number of workers only where elements share a limit,
+ * and on the threads' timing not at all.
  *
  * A device that answers (echo:) is with the workers, each its own.
  *

@@ -37,16 +37,14 @@ struct hg_graph_config {
     bool live;
     const char *const *overrides; /* "nat.idle-timeout=60s", or NULL. */
     size_t n_overrides;
-    unsigned n_workers;    /* That share the work; 0 and 1: nobody else. */
-    unsigned worker;       /* Which of them this instance is for, from 0. */
-    struct hg_graph *kin;  /* The first graph made from the same file for
-                            * these workers, which is destroyed last: its
-                            * passive elements serve this one too, elements
-                            * may borrow tables of theirs there (hg_kin,
-                            * element.h), and both pools are of one family
-                            * (packet.h).  NULL: this is the first. */
-    struct hg_graph *twin; /* Of the same thread, destroyed later: packets
-                            * come from its pool.  NULL: a pool of its own. */
+    unsigned n_workers;   /* That share the work; 0 and 1: nobody else. */
+    unsigned worker;      /* Which of them this instance is for, from 0. */
+    struct hg_graph *kin; /* The first graph made from the same file for
+                           * these workers, which is destroyed last: its
+                           * passive elements serve this one too, elements
+                           * may borrow tables of theirs there (hg_kin,
+                           * element.h), and both pools are of one family
+                           * (packet.h).  NULL: this is the first. */
 };
 
 /* Reads, configures, wires and checks the graph in 'path' ("-": standard

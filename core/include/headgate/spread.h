@@ -7,18 +7,16 @@
  *     HG_SPREAD  an instance for each worker: packets are dealt by the owner
  *                of the state that they will meet (class.owner), or by their
  *                flow hash where no state waits for them
- *     HG_SECOND  the same once more: what has to be dealt otherwise than
- *                SPREAD was (a NAT behind a SecurityGroup)
  *     HG_BACK    one instance: what needs all packets and lies behind
  *
  * Packets go from zone to zone but never back, and enter each in order of
- * arrival.  So FRONT and BACK do what a single worker would do, and SPREAD and
- * SECOND do for each owner and flow.  An element is in these only where its
- * class allows it (HG_CLASS_PARALLEL, owner, reported), and one with an owner
- * only if every packet that comes to it was dealt by that owner and has kept
- * its addresses since; else it is in BACK, which is always right.  What no
- * packet can reach, because nothing arrives at the devices before it, has no
- * say.
+ * arrival.  So FRONT and BACK do what a single worker would do, and SPREAD
+ * does for each owner and flow.  An element is in SPREAD only where its class
+ * allows it (HG_CLASS_PARALLEL, owner, reported), and one with an owner only
+ * if every packet that comes to it was dealt by that owner and has it still
+ * (HG_CLASS_KEEPS_FLOW, _KEEPS_OWNER); else it is in BACK, which is always
+ * right.  What no packet can reach, because nothing arrives at the devices
+ * before it, has no say.
  *
  * Thread-safety: a plan is made and used by one thread, and read by any. */
 #ifndef HEADGATE_SPREAD_H
@@ -31,7 +29,7 @@
 extern "C" {
 #endif
 
-enum hg_zone { HG_FRONT, HG_SPREAD, HG_SECOND, HG_BACK };
+enum hg_zone { HG_FRONT, HG_SPREAD, HG_BACK };
 
 /* Whose question it is which worker a packet belongs to: that of 'element',
  * as if the packet came in at 'port'.  NULL: by flow hash. */
@@ -44,11 +42,9 @@ struct hg_spread {
     size_t n;           /* Elements, as hg_graph_element() numbers them. */
     enum hg_zone *zone; /* Of each; meaningless for devices and passive ones.
                          */
-    struct hg_ask *ask; /* Where packets come into SPREAD, or SECOND, at this
-                         * element. */
+    struct hg_ask *ask; /* Where packets come into SPREAD at this element. */
     uint32_t *order;    /* Topological. */
     bool has_front;     /* Something other than devices works there. */
-    bool has_second;
 };
 
 /* What an element is bound to, if it is a device. */
@@ -66,8 +62,8 @@ HG_API bool hg_spread_plan(struct hg_spread *, const struct hg_graph *,
                            struct hg_error *);
 HG_API void hg_spread_uninit(struct hg_spread *);
 
-/* The worker, of 'n', for a packet that comes into SPREAD, or SECOND, at
- * 'port' of an element.  'firsts' is what the caller, who sees all packets in
+/* The worker, of 'n', for a packet that comes into SPREAD at 'port' of an
+ * element.  'firsts' is what the caller, who sees all packets in
  * order, remembers of first fragments (owner.h): HG_SPREAD_FIRSTS records that
  * time does not end, of its own; NULL: nothing. */
 enum { HG_SPREAD_FIRSTS = 4096 };
