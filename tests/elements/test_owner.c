@@ -219,6 +219,27 @@ struct flow {
     uint32_t vpc;
 };
 
+/* The NAT of the worker whose the flow is lists it with its ports. */
+static void
+check_listed(struct team *t, const struct flow *f, const char *external,
+             unsigned port)
+{
+    static const char *const kinds[KINDS] = {"tcp", "udp", "icmp"};
+    char filter[256], answer[16] = "";
+    FILE *out = fmemopen(answer, sizeof answer, "w");
+    struct hg_element *nat =
+        hg_graph_find(t->graph[owner(t, t->side, t->left)], "nat");
+    struct hg_error error;
+
+    snprintf(filter, sizeof filter, "%s %s:%u", kinds[f->kind], external,
+             port);
+    if (nat && !hg_element_read(nat, "count", filter, out, &error))
+        FAIL("%s", error.text);
+    fclose(out);
+    if (nat && atoi(answer) < 1)
+        FAIL("no flow '%s'", filter);
+}
+
 /* A flow goes out, is answered, and is complained of by a router. */
 static void
 there_and_back(struct team *t, const struct flow *f, char external[64])
@@ -245,6 +266,7 @@ there_and_back(struct team *t, const struct flow *f, char external[64])
     snprintf(error, sizeof error, "icmp 192.0.2.99 > %s unreachable 3 (%s)",
              external, quoted);
     cross(t, "outside", "inside", error, f->vpc);
+    check_listed(t, f, external, port);
 }
 
 /* Many flows of all kinds by 'graph', with some numbers of workers; each must
