@@ -29,6 +29,7 @@ struct row {
     uint64_t jump_ns; /* Once in 2000 operations; 0: never. */
     uint64_t life_ns; /* At most. */
     unsigned wants;   /* What must have happened in the end. */
+    unsigned workers; /* Who divide the ports; 0: nobody. */
 };
 
 enum { GROWS = 1, RENEWS = 2, REFUSES = 4, HAS_OTHERS = 8, CROWDS = 16 };
@@ -286,11 +287,32 @@ any_inside(void)
     return t;
 }
 
+/* Which part of the ports flows to a remote endpoint have. */
+static unsigned
+part_towards(const void *aux, uint32_t remote, uint16_t remote_port)
+{
+    (void)aux;
+    return (remote + remote_port) % m.row->workers;
+}
+
+static void
+check_port(const struct hg_nat_compact_flow *f,
+           const struct hg_nat_compact_tuple *t)
+{
+    if (f->external_port < m.row->ports.low ||
+        f->external_port > m.row->ports.high)
+        wrong("a port is out of range", t);
+    if (m.row->workers > 1 &&
+        f->external_port / 4u % m.row->workers !=
+            part_towards(NULL, f->remote, t->remote_port))
+        wrong("a port is in another part", t);
+}
+
 static void
 check_refused(const struct hg_nat_compact_tuple *t, uint16_t gateway,
               enum hg_nat_compact_result result)
 {
-    const uint32_t n_ports = 1u + m.row->ports.high - m.row->ports.low;
+    const uint32_t n_ports = hg_port_parts(m.row->ports, m.row->workers).n;
     const uint32_t limit = m.row->limit < n_ports ? m.row->limit : n_ports;
     unsigned i;
 
@@ -332,9 +354,7 @@ insert(void)
         return;
     }
     check_deadline(deadline_ns, &key.tuple, flow.deadline_ns);
-    if (flow.external_port < m.row->ports.low ||
-        flow.external_port > m.row->ports.high)
-        wrong("a port is out of the range", &key.tuple);
+    check_port(&flow, &key.tuple);
     map_add(&flow, gateway);
     node = &m.nodes[m.alive[m.n - 1]];
     key.tuple = side(node, true);
@@ -448,6 +468,9 @@ static uint64_t
 run_row(const struct row *row, uint64_t seed)
 {
     struct hg_nat_compact_config config = {.ports = row->ports,
+                                           .workers = row->workers,
+                                           .part = row->workers ? part_towards
+                                                                : NULL,
                                            .per_destination = row->limit,
                                            .max_flows = row->max_flows,
                                            .seed = seed,
@@ -506,33 +529,43 @@ run_row(const struct row *row, uint64_t seed)
 /* clang-format off */
 static const struct row rows[] = {
     {"many destinations", ALL_PORTS, 55000, 1u << 20, 2, 2, 3, 9000, 3000,
-     500000, 1, 1 * MS, 0, 6 * HOUR, GROWS},
+     500000, 1, 1 * MS, 0, 6 * HOUR, .wants = GROWS},
     {"growth and churn", ALL_PORTS, 55000, 1u << 19, 2, 1, 1, 9000, 9000,
-     600000, 4, 1 * MS, 0, HOUR, GROWS},
+     600000, 4, 1 * MS, 0, HOUR, .wants = GROWS},
     {"churn at 90 %", ALL_PORTS, 55000, 14600, 2, 1, 1, 9000, 9000,
-     600000, 4, 1 * MS, 0, 2 * MINUTE, REFUSES | HAS_OTHERS | RENEWS},
+     600000, 4, 1 * MS, 0, 2 * MINUTE, .wants = REFUSES | HAS_OTHERS | RENEWS},
     {"full to 90 %", ALL_PORTS, 55000, 58900, 2, 1, 1, 9000, 9000,
-     300000, 4, 1 * MS, 0, HOUR, REFUSES | HAS_OTHERS},
+     300000, 4, 1 * MS, 0, HOUR, .wants = REFUSES | HAS_OTHERS},
     {"short lives", {5000, 60000}, 55000, 1u << 17, 1, 1, 2, 5000, 4000,
-     200000, 0, 2 * MS, 3 * MINUTE, 70 * HG_SEC, 0},
+     200000, 0, 2 * MS, 3 * MINUTE, 70 * HG_SEC, .wants = 0},
     {"one remote endpoint", {2003, 9011}, 55000, 1u << 17, 2, 1, 1, 1, 60000,
-     90000, 1, 1 * MS, 0, 10 * MINUTE, REFUSES | HAS_OTHERS | CROWDS},
+     90000, 1, 1 * MS, 0, 10 * MINUTE, .wants = REFUSES | HAS_OTHERS | CROWDS},
     {"one remote, limit", ALL_PORTS, 3001, 1u << 17, 3, 1, 1, 1, 30000,
-     90000, 2, 1 * MS, 0, HOUR, REFUSES | HAS_OTHERS | CROWDS},
+     90000, 2, 1 * MS, 0, HOUR, .wants = REFUSES | HAS_OTHERS | CROWDS},
     {"many gateways", {1031, 1131}, 55000, 1u << 17, 3, 6, 17, 2, 900,
-     200000, 2, 1 * MS, MINUTE, 10 * MINUTE, REFUSES | HAS_OTHERS | CROWDS},
+     200000, 2, 1 * MS, MINUTE, 10 * MINUTE,
+     .wants = REFUSES | HAS_OTHERS | CROWDS},
     {"ten ports, limit seven", {65526, 65535}, 7, 1u << 16, 8, 2, 5, 9, 300,
-     200000, 2, 1 * MS, MINUTE, MINUTE, REFUSES | HAS_OTHERS | CROWDS},
+     200000, 2, 1 * MS, MINUTE, MINUTE,
+     .wants = REFUSES | HAS_OTHERS | CROWDS},
     {"one port", {7777, 7777}, 1, 1u << 16, 2, 2, 2, 300, 100,
-     100000, 1, 1 * MS, 0, MINUTE, REFUSES | HAS_OTHERS | CROWDS},
+     100000, 1, 1 * MS, 0, MINUTE, .wants = REFUSES | HAS_OTHERS | CROWDS},
     {"jumps of hours", ALL_PORTS, 55000, 1u << 17, 2, 1, 2, 900, 900,
-     300000, 1, 40 * MS, 9 * HOUR, 6 * HOUR, 0},
+     300000, 1, 40 * MS, 9 * HOUR, 6 * HOUR, .wants = 0},
     {"jumps of days", ALL_PORTS, 55000, 1u << 17, 2, 1, 2, 900, 900,
-     300000, 1, 100 * MS, 12 * HG_DAY, 6 * HG_DAY, 0},
+     300000, 1, 100 * MS, 12 * HG_DAY, 6 * HG_DAY, .wants = 0},
     {"seldom a packet", ALL_PORTS, 100, 1u << 16, 2, 1, 2, 20, 90,
-     200000, 1, 3 * MINUTE, HG_DAY, 3 * HOUR, 0},
+     200000, 1, 3 * MINUTE, HG_DAY, 3 * HOUR, .wants = 0},
     {"no room", ALL_PORTS, 55000, 500, 1, 1, 1, 90, 900,
-     100000, 1, 1 * MS, MINUTE, 2 * MINUTE, REFUSES},
+     100000, 1, 1 * MS, MINUTE, 2 * MINUTE, .wants = REFUSES},
+    {"a third of the ports", {1026, 65533}, 55000, 1u << 19, 2, 1, 1, 9000,
+     9000, 500000, 1, 1 * MS, 0, 6 * HOUR, .wants = GROWS, .workers = 3},
+    {"one remote, a fifth", {2003, 9011}, 55000, 1u << 17, 2, 1, 1, 1, 60000,
+     90000, 1, 1 * MS, 0, 10 * MINUTE, .wants = REFUSES | HAS_OTHERS | CROWDS,
+     .workers = 5},
+    {"eight ports of 16, limit seven", {65520, 65535}, 7, 1u << 16, 8, 2, 5,
+     9, 300, 200000, 2, 1 * MS, MINUTE, MINUTE,
+     .wants = REFUSES | HAS_OTHERS | CROWDS, .workers = 2},
 };
 /* clang-format on */
 
