@@ -156,7 +156,7 @@ wanted(struct planner *p, const struct hg_element *e, unsigned port)
     if (is_device(e) || *zone_of(p, e) != HG_SPREAD || p->visited[e->index])
         return all;
     if (has_owner(e))
-        return (struct deal){BY_OWNER, {e, port}};
+        return (struct deal){BY_OWNER, {.element = e, .port = port}};
     p->visited[e->index] = true;
     for (i = 0; i < e->n_outputs; i++) {
         const struct output *o = &e->outputs[i];
@@ -311,7 +311,7 @@ check_dealt(struct planner *p, const struct hg_element *from,
             const struct output *o)
 {
     struct deal deal = dealt(p, from, o), *state = &p->state[o->peer->index];
-    const struct hg_ask here = {o->peer, o->peer_port};
+    const struct hg_ask here = {.element = o->peer, .port = o->peer_port};
 
     if (has_owner(o->peer)) {
         if (deal.how == ANYHOW ||
@@ -501,8 +501,10 @@ describe(struct planner *p)
         const struct hg_element *e = p->graph->elements[i];
         struct deal deal = wanted(p, e, 0);
 
-        if (deal.how == BY_OWNER)
+        if (deal.how == BY_OWNER) {
             plan->ask[i] = deal.ask;
+            plan->ask[i].for_flow = asks_for_flow(deal.ask.element);
+        }
         plan->order[i] = e->order;
         if (!p->is_reached[i] || is_device(e))
             continue;
@@ -556,10 +558,10 @@ hg_spread_worker(const struct hg_spread *plan, const struct hg_element *e,
     const struct hg_ask *ask = &plan->ask[e->index];
     const struct hg_element *owner = ask->element;
 
+    if (ask->for_flow)
+        return owner_deal(owner->graph, p, n, firsts);
     if (!owner)
         return (unsigned)((uint64_t)hg_packet_hash(p) * n >> 32);
-    if (asks_for_flow(owner))
-        return owner_deal(owner->graph, p, n, firsts);
     return owner->cls->owner(
         hg_element_self((struct hg_element *)(uintptr_t)owner), p,
         owner == e ? port : ask->port, n);

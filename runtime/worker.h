@@ -64,6 +64,7 @@ struct door {
     const struct team *team;
     const struct hg_element *element; /* NULL: none. */
     unsigned port;
+    struct hg_pool *pool;             /* Of team->front. */
     struct hg_fragment_table *firsts; /* hg_spread_worker() */
     struct hg_share share;
 };

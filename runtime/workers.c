@@ -161,7 +161,7 @@ owner_behind(void *aux, struct hg_packet *p)
 
     if (!door->element)
         return 0;
-    p->pool = hg_graph_pool(team->front);
+    p->pool = door->pool; /* Whose seed the flow hash has. */
     return hg_spread_worker(&team->plan, door->element, door->port, p, team->n,
                             door->firsts);
 }
@@ -191,6 +191,7 @@ make_door(const struct workers *w, struct worker *v, uint64_t seed, size_t i)
     *door = (struct door){.team = &w->team,
                           .element = port.peer,
                           .port = port.peer_port,
+                          .pool = hg_graph_pool(w->team.front),
                           .firsts = make_firsts(seed),
                           .share = {owner_behind, door, v->number}};
 }

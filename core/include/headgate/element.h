@@ -328,7 +328,7 @@ struct hg_class {
      * it comes in at 'port'; a number below n, from the packet and the
      * configuration alone, the same in every instance, which need not have
      * been started.  Whatever comes back to a packet that left must have the
-     * same owner. */
+     * same owner.  Of state of flows: hg_flow_owner (owner.h). */
     unsigned (*owner)(void *self, struct hg_packet *, unsigned port,
                       unsigned n);
 

@@ -36,6 +36,7 @@ enum hg_zone { HG_FRONT, HG_SPREAD, HG_BACK };
 struct hg_ask {
     const struct hg_element *element;
     unsigned port;
+    bool for_flow; /* It is that of all who keep state of flows (owner.h). */
 };
 
 struct hg_spread {
