@@ -559,12 +559,12 @@ static const struct row rows[] = {
     {"no room", ALL_PORTS, 55000, 500, 1, 1, 1, 90, 900,
      100000, 1, 1 * MS, MINUTE, 2 * MINUTE, .wants = REFUSES},
     {"a third of the ports", {1026, 65533}, 55000, 1u << 19, 2, 1, 1, 9000,
-     9000, 500000, 1, 1 * MS, 0, 6 * HOUR, .wants = GROWS, .workers = 3},
+     9000, 150000, 4, 1 * MS, 0, HOUR, .wants = 0, .workers = 3},
     {"one remote, a fifth", {2003, 9011}, 55000, 1u << 17, 2, 1, 1, 1, 60000,
-     90000, 1, 1 * MS, 0, 10 * MINUTE, .wants = REFUSES | HAS_OTHERS | CROWDS,
+     40000, 1, 1 * MS, 0, 10 * MINUTE, .wants = REFUSES | HAS_OTHERS | CROWDS,
      .workers = 5},
     {"eight ports of 16, limit seven", {65520, 65535}, 7, 1u << 16, 8, 2, 5,
-     9, 300, 200000, 2, 1 * MS, MINUTE, MINUTE,
+     9, 300, 60000, 2, 1 * MS, MINUTE, MINUTE,
      .wants = REFUSES | HAS_OTHERS | CROWDS, .workers = 2},
 };
 /* clang-format on */
