@@ -1,8 +1,11 @@
 /* flow_record.c: the records of one window (headgate/flow_record.h).
  *
- * Records are cache lines in one array; an index of hashes (hash_index.h)
- * leads to them.  Samples go through in three rounds: hash and prefetch the
- * index, find the candidate and prefetch the record, compare and count. */
+ * Records are cache lines in one array.  An index leads to them: a table of
+ * open addressing and linear probing, in whose slots is the number of a record
+ * and, in the bits that this leaves free, as much of its hash.  Nothing else
+ * needs as little of the cache.  Samples go through in three rounds: hash and
+ * prefetch the index, find the candidate and prefetch the record, compare and
+ * count. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,21 +16,39 @@
 #include <headgate/headers.h>
 
 #include "graph_internal.h"
-#include "hash_index.h"
 #include "large.h"
 
+#define NONE UINT32_MAX
+
 enum { KEY_SIZE = offsetof(struct hg_record_key, tcp_flags) };
-enum { FIRST_BYTES = 64 << 10 };
+enum { FIRST_BYTES = 64 << 10, FIRST_SLOTS = 1024 };
 
 _Static_assert(sizeof(struct hg_flow_record) == 64, "a cache line");
 
 struct hg_flow_records {
-    struct hash_index index;
+    uint32_t *slot; /* Number of a record + 1 in the bits of 'mask', and above
+                     * them what its hash has there; 0: free. */
+    uint32_t mask;  /* Slots, a power of two, - 1. */
+    struct stretch slots;
     struct stretch records;
     uint32_t n;
     uint32_t max;
     uint64_t seed;
 };
+
+static void
+make_slots(struct hg_flow_records *r, uint32_t mask)
+{
+    stretch_grow(&r->slots, ((size_t)mask + 1) * sizeof *r->slot);
+    r->slot = r->slots.at;
+    r->mask = mask;
+}
+
+static void
+clear_slots(struct hg_flow_records *r)
+{
+    memset(r->slot, 0, r->slots.size);
+}
 
 struct hg_flow_records *
 hg_flow_records_create(uint32_t max, uint64_t seed)
@@ -36,6 +57,7 @@ hg_flow_records_create(uint32_t max, uint64_t seed)
 
     r->max = max;
     r->seed = seed;
+    make_slots(r, FIRST_SLOTS - 1);
     return r;
 }
 
@@ -44,7 +66,7 @@ hg_flow_records_destroy(struct hg_flow_records *r)
 {
     if (!r)
         return;
-    hash_index_uninit(&r->index);
+    stretch_uninit(&r->slots);
     stretch_uninit(&r->records);
     free(r);
 }
@@ -53,16 +75,6 @@ static struct hg_flow_record *
 record_at(const struct hg_flow_records *r, uint32_t i)
 {
     return (struct hg_flow_record *)r->records.at + i;
-}
-
-/* Makes room for one more. */
-static void
-grow(struct hg_flow_records *r)
-{
-    size_t size = r->records.size ? 2 * r->records.size : FIRST_BYTES;
-
-    if ((r->n + UINT64_C(1)) * sizeof(struct hg_flow_record) > r->records.size)
-        stretch_grow(&r->records, size);
 }
 
 static bool
@@ -87,18 +99,61 @@ hash_of(const struct hg_flow_records *r, const struct hg_record_key *key)
     return (uint32_t)XXH3_64bits_withSeed(word, sizeof word, r->seed);
 }
 
-/* The record of the key; UINT32_MAX if there is none. */
+/* ---- Index ------------------------------------------------------------ */
+
+static void
+put(struct hg_flow_records *r, uint32_t i, uint32_t hash)
+{
+    uint32_t at = hash & r->mask;
+
+    while (r->slot[at])
+        at = (at + 1) & r->mask;
+    r->slot[at] = (hash & ~r->mask) | (i + 1);
+}
+
+/* The first record at slot *at or behind that may be of this hash, or NONE;
+ * *at, which is hash & mask at first, moves behind it. */
+static inline uint32_t
+candidate(const struct hg_flow_records *r, uint32_t hash, uint32_t *at)
+{
+    uint32_t slot;
+
+    while ((slot = r->slot[*at]) != 0) {
+        *at = (*at + 1) & r->mask;
+        if (((slot ^ hash) & ~r->mask) == 0)
+            return (slot & r->mask) - 1;
+    }
+    return NONE;
+}
+
+/* The record of the key, or NONE. */
 static uint32_t
 find(const struct hg_flow_records *r, const struct hg_record_key *key,
      uint32_t hash)
 {
-    size_t at = hash_index_start(&r->index, hash);
-    uint32_t i;
+    uint32_t at = hash & r->mask, i;
 
-    while ((i = hash_index_candidate(&r->index, hash, &at)) != HASH_INDEX_END)
+    while ((i = candidate(r, hash, &at)) != NONE)
         if (same_key(&record_at(r, i)->key, key))
             break;
     return i;
+}
+
+/* Makes room for one more. */
+static void
+grow(struct hg_flow_records *r)
+{
+    size_t size = r->records.size ? 2 * r->records.size : FIRST_BYTES;
+    uint32_t i;
+
+    if ((r->n + UINT64_C(1)) * sizeof(struct hg_flow_record) > r->records.size)
+        stretch_grow(&r->records, size);
+    if (r->n < r->mask / 4 * 3)
+        return;
+    clear_slots(r);
+    make_slots(r, 2 * r->mask + 1);
+    for (i = 0; i < r->n; i++)
+        put(r, i, hash_of(r, &record_at(r, i)->key));
 }
 
 /* A new record without packets. */
@@ -109,7 +164,7 @@ insert(struct hg_flow_records *r, const struct hg_record_key *key,
     struct hg_flow_record *record;
 
     grow(r);
-    hash_index_add(&r->index, hash, r->n);
+    put(r, r->n, hash);
     record = record_at(r, r->n++);
     record->key = *key;
     record->start_s = second;
@@ -117,11 +172,13 @@ insert(struct hg_flow_records *r, const struct hg_record_key *key,
     return record;
 }
 
+/* ---- Counting --------------------------------------------------------- */
+
 /* A key, and the record that is probably its own. */
 struct probe {
     const struct hg_record_key *key;
     uint32_t hash;
-    uint32_t record; /* UINT32_MAX: none. */
+    uint32_t record; /* Or NONE. */
 };
 
 /* Makes guesses for all and fetches the records.  Loops that fetch do nothing
@@ -135,14 +192,14 @@ guess(const struct hg_flow_records *r, struct probe *p, unsigned n)
     for (i = 0; i < n; i++)
         p[i].hash = hash_of(r, p[i].key);
     for (i = 0; i < n; i++)
-        hash_index_prefetch(&r->index, p[i].hash);
+        __builtin_prefetch(&r->slot[p[i].hash & r->mask]);
     for (i = 0; i < n; i++) {
-        size_t at = hash_index_start(&r->index, p[i].hash);
+        uint32_t at = p[i].hash & r->mask;
 
-        p[i].record = hash_index_candidate(&r->index, p[i].hash, &at);
+        p[i].record = candidate(r, p[i].hash, &at);
     }
     for (i = 0; i < n; i++)
-        if (p[i].record != HASH_INDEX_END)
+        if (p[i].record != NONE)
             __builtin_prefetch(record_at(r, p[i].record), 1);
 }
 
@@ -152,9 +209,9 @@ look_up(const struct hg_flow_records *r, const struct probe *p)
 {
     uint32_t i = p->record;
 
-    if (i == HASH_INDEX_END || !same_key(&record_at(r, i)->key, p->key))
+    if (i == NONE || !same_key(&record_at(r, i)->key, p->key))
         i = find(r, p->key, p->hash);
-    return i == HASH_INDEX_END ? NULL : record_at(r, i);
+    return i == NONE ? NULL : record_at(r, i);
 }
 
 unsigned
@@ -223,8 +280,7 @@ void
 hg_flow_records_clear(struct hg_flow_records *r)
 {
     if (r->n)
-        memset(r->index.slots, 0, r->index.n_slots * sizeof *r->index.slots);
-    r->index.n_used = 0;
+        clear_slots(r);
     r->n = 0;
 }
 

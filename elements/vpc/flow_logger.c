@@ -93,7 +93,8 @@ add_sample(struct flow_logger *self, const struct hg_packet *p,
     struct flow_logger *log = self->log;
     struct hg_flow_sample *s = &self->sample[self->n_samples];
 
-    if (!log->log_reserved && is_reserved(log, l, &s->key))
+    if (!log->log_reserved && may_be_reserved(l, &s->key) &&
+        is_reserved(log, l, &s->key))
         return false;
     s->key.kind |= kind;
     s->key.interface = (uint32_t)(l - log->interfaces);
