@@ -84,14 +84,13 @@ fill_sample(const struct hg_packet *p, struct hg_flow_sample *s)
     s->bytes = ip_bytes(p);
 }
 
-/* Adds the sample that was filled, for one interface; false if it is never
- * logged. */
+/* Adds the next sample, which was filled, for one interface; false if it is
+ * never logged. */
 static inline bool
 add_sample(struct flow_logger *self, const struct hg_packet *p,
-           const struct logged *l, uint8_t kind)
+           struct hg_flow_sample *s, const struct logged *l, uint8_t kind)
 {
-    struct flow_logger *log = self->log;
-    struct hg_flow_sample *s = &self->sample[self->n_samples];
+    const struct flow_logger *log = self->log;
 
     if (!log->log_reserved && may_be_reserved(l, &s->key) &&
         is_reserved(log, l, &s->key))
@@ -102,14 +101,13 @@ add_sample(struct flow_logger *self, const struct hg_packet *p,
     return true;
 }
 
-/* What was added is filled in once more, for the other side. */
-static void
-fill_again(struct flow_logger *self)
+/* The next sample, for the other side of the packet of one that was added. */
+static struct hg_flow_sample *
+fill_again(struct hg_flow_sample *s)
 {
-    struct hg_flow_sample *s = &self->sample[self->n_samples];
-
-    *s = s[-1];
-    s->key.kind &= (uint8_t) ~(HG_RECORD_EGRESS | HG_RECORD_INGRESS);
+    s[1] = s[0];
+    s[1].key.kind &= (uint8_t) ~(HG_RECORD_EGRESS | HG_RECORD_INGRESS);
+    return s + 1;
 }
 
 /* 'byte' is an address of the key of a sample. */
@@ -132,10 +130,10 @@ has_address(const struct flow_logger *log, const struct hg_flow_sample *s,
 
 /* All packets are of the one interface that the options describe. */
 static inline bool
-log_fixed(struct flow_logger *self, const struct hg_packet *p)
+log_fixed(struct flow_logger *self, const struct hg_packet *p,
+          struct hg_flow_sample *s)
 {
-    struct flow_logger *log = self->log;
-    const struct hg_flow_sample *s = &self->sample[self->n_samples];
+    const struct flow_logger *log = self->log;
     const struct logged *l = &log->interfaces[0];
     bool leaves = self->direction == EGRESS, comes = !leaves, logged = false;
 
@@ -143,14 +141,14 @@ log_fixed(struct flow_logger *self, const struct hg_packet *p)
         leaves = has_address(log, s, s->key.src);
         comes = has_address(log, s, s->key.dst);
         if (!leaves && !comes)
-            return add_sample(self, p, l, 0);
+            return add_sample(self, p, s, l, 0);
     }
     if (leaves)
-        logged = add_sample(self, p, l, HG_RECORD_EGRESS);
+        logged = add_sample(self, p, s, l, HG_RECORD_EGRESS);
     if (logged && comes)
-        fill_again(self);
+        s = fill_again(s);
     if (comes)
-        logged = add_sample(self, p, l, HG_RECORD_INGRESS);
+        logged = add_sample(self, p, s, l, HG_RECORD_INGRESS);
     return logged;
 }
 
@@ -186,7 +184,8 @@ choose_sides(const struct flow_logger *self, const struct hg_packet *p,
 }
 
 static bool
-log_by_identity(struct flow_logger *self, const struct hg_packet *p)
+log_by_identity(struct flow_logger *self, const struct hg_packet *p,
+                struct hg_flow_sample *s)
 {
     struct flow_logger *log = self->log;
     const struct logged *l;
@@ -195,34 +194,32 @@ log_by_identity(struct flow_logger *self, const struct hg_packet *p)
     choose_sides(self, p, &leaves, &comes);
     if (comes && (l = interface_of(log, p->dst_eni)) != NULL) {
         known = true;
-        logged = add_sample(self, p, l, HG_RECORD_INGRESS);
+        logged = add_sample(self, p, s, l, HG_RECORD_INGRESS);
     }
     if (leaves && (l = interface_of(log, p->src_eni)) != NULL) {
-        struct hg_flow_sample *s = &self->sample[self->n_samples];
-
         known = true;
         if (logged)
-            fill_again(self);
+            s = fill_again(s);
         s->key.path = path_of(p, s->key.path);
-        logged |= add_sample(self, p, l, HG_RECORD_EGRESS);
+        logged |= add_sample(self, p, s, l, HG_RECORD_EGRESS);
     }
     if (!known)
         hg_count(&self->no_interface);
     return logged || !known;
 }
 
-/* Whether a packet is to be logged; makes room for its samples, in the window
- * that it is of. */
-static bool
+/* The sample to fill for a packet, in the window that it is of, with room for
+ * one more behind it; NULL if it is not to be logged. */
+static struct hg_flow_sample *
 begin(struct flow_logger *self, const struct hg_packet *p)
 {
     struct flow_logger *log = self->log;
 
     if (log->traffic_type == (is_rejected(p) ? TYPE_ACCEPT : TYPE_REJECT))
-        return false;
+        return NULL;
     if (!hg_packet_is_ip(p)) {
         hg_count(&self->unlogged);
-        return false;
+        return NULL;
     }
     if (p->time_ns >= log->window_end_ns) {
         count_samples(self);
@@ -230,15 +227,15 @@ begin(struct flow_logger *self, const struct hg_packet *p)
     }
     if (self->n_samples + 2 > HG_FLOW_SAMPLES)
         count_samples(self);
-    return true;
+    return &self->sample[self->n_samples];
 }
 
 /* Logs a packet whose sample has been filled. */
 static void
-finish(struct flow_logger *self, const struct hg_packet *p)
+finish(struct flow_logger *self, const struct hg_packet *p,
+       struct hg_flow_sample *s)
 {
-    struct flow_logger *log = self->log;
-    struct hg_flow_sample *s = &self->sample[self->n_samples];
+    const struct flow_logger *log = self->log;
     bool has_identity = p->src_eni || p->dst_eni || log->inventory;
     uint64_t now_s = p->time_ns / HG_SEC;
 
@@ -247,8 +244,8 @@ finish(struct flow_logger *self, const struct hg_packet *p)
     /* Live, a packet's stamp may be older than the window. */
     if (now_s > log->window_s)
         s->second = (uint16_t)(now_s - log->window_s);
-    if (!(has_identity && !log->interface_id ? log_by_identity(self, p)
-                                             : log_fixed(self, p)))
+    if (!(has_identity && !log->interface_id ? log_by_identity(self, p, s)
+                                             : log_fixed(self, p, s)))
         hg_count(&self->unlogged);
 }
 
@@ -271,10 +268,12 @@ log_packets(struct flow_logger *self, struct hg_packet *const *packets,
         fetch(log, packets[i]->dst_eni);
     }
     for (i = 0; i < n; i++) {
-        if (!begin(self, packets[i]))
+        struct hg_flow_sample *s = begin(self, packets[i]);
+
+        if (!s)
             continue;
-        fill_sample(packets[i], &self->sample[self->n_samples]);
-        finish(self, packets[i]);
+        fill_sample(packets[i], s);
+        finish(self, packets[i], s);
     }
     count_samples(self);
 }
