@@ -77,10 +77,16 @@ record_at(const struct hg_flow_records *r, uint32_t i)
     return (struct hg_flow_record *)r->records.at + i;
 }
 
-static bool
+/* Behind their first four bytes IPv4 addresses are zero. */
+static inline bool
 same_key(const struct hg_record_key *a, const struct hg_record_key *b)
 {
-    return memcmp(a, b, KEY_SIZE) == 0;
+    const size_t rest = offsetof(struct hg_record_key, interface);
+
+    if (a->kind & HG_RECORD_IP6)
+        return memcmp(a, b, KEY_SIZE) == 0;
+    return memcmp(&a->interface, &b->interface, KEY_SIZE - rest) == 0 &&
+           memcmp(a->src, b->src, 4) == 0 && memcmp(a->dst, b->dst, 4) == 0;
 }
 
 /* Of IPv4 addresses no more than is there; in words, since what was stored in

@@ -114,22 +114,24 @@ TEST(records_that_were_counted_elsewhere_are_added_up)
 TEST(each_part_of_the_key_tells_flows_apart)
 {
     struct hg_flow_records *r = hg_flow_records_create(100, 1);
-    struct hg_flow_sample s[8];
+    struct hg_flow_sample s[10];
     uint32_t n;
     unsigned i;
 
-    for (i = 0; i < 8; i++)
+    for (i = 0; i < 10; i++)
         s[i] = sample_of(1, 0, 1);
-    s[1].key.dst[15] = 1;
+    s[1].key.dst[3] = 1;
     s[2].key.interface = 1;
     s[3].key.sport = 1;
     s[4].key.dport = 1;
     s[5].key.protocol = 6;
     s[6].key.kind = HG_RECORD_REJECT;
     s[7].key.tcp_flags = 2; /* Not of the key. */
-    hg_flow_records_add(r, s, 8);
+    s[8].key.kind = s[9].key.kind = HG_RECORD_IP6;
+    s[9].key.dst[15] = 1;
+    hg_flow_records_add(r, s, 10);
     hg_flow_records_all(r, &n);
-    CHECK_EQ(n, 7);
+    CHECK_EQ(n, 9);
     hg_flow_records_destroy(r);
 }
 
