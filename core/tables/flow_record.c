@@ -187,9 +187,9 @@ struct probe {
     uint32_t record; /* Or NONE. */
 };
 
-/* Makes guesses for all and fetches the records.  Loops that fetch do nothing
- * else: a processor waits for several page walks at once only if they stand
- * close together. */
+/* Makes guesses for all and fetches the records.  The index is fetched by a
+ * loop that does nothing else: a processor waits for several page walks at
+ * once only if they stand close together. */
 static void
 guess(const struct hg_flow_records *r, struct probe *p, unsigned n)
 {
@@ -203,10 +203,9 @@ guess(const struct hg_flow_records *r, struct probe *p, unsigned n)
         uint32_t at = p[i].hash & r->mask;
 
         p[i].record = candidate(r, p[i].hash, &at);
-    }
-    for (i = 0; i < n; i++)
         if (p[i].record != NONE)
             __builtin_prefetch(record_at(r, p[i].record), 1);
+    }
 }
 
 /* The record of a key that was guessed; NULL if there is none. */
