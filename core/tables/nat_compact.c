@@ -392,7 +392,7 @@ hg_nat_compact_destroy(struct hg_nat_compact *t)
 {
     if (!t)
         return;
-    nat_area_release(&t->area);
+    area_release(&t->area);
     nat_others_uninit(t);
     nat_crowds_uninit(t);
     free(t->gateways);

@@ -61,7 +61,7 @@ hash_of(const struct hg_nat_compact *t, const struct nat_other *o, bool out)
 static uint32_t *
 head(const struct nat_others *o, bool out, uint32_t hash)
 {
-    const struct nat_area *heads = out ? &o->out_heads : &o->in_heads;
+    const struct area *heads = out ? &o->out_heads : &o->in_heads;
     uint32_t i = hash & o->mask;
 
     if (i < o->split)
@@ -85,26 +85,26 @@ nat_others_init(struct hg_nat_compact *t)
 
     o->n_heads = FIRST_HEADS;
     o->mask = FIRST_HEADS - 1;
-    return nat_area_reserve(&o->flows, n * sizeof(struct nat_other)) &&
-           nat_area_reserve(&o->out_heads, heads) &&
-           nat_area_reserve(&o->in_heads, heads) &&
-           nat_area_grow(&o->out_heads, FIRST_HEADS * sizeof(uint32_t)) &&
-           nat_area_grow(&o->in_heads, FIRST_HEADS * sizeof(uint32_t));
+    return area_reserve(&o->flows, n * sizeof(struct nat_other)) &&
+           area_reserve(&o->out_heads, heads) &&
+           area_reserve(&o->in_heads, heads) &&
+           area_grow(&o->out_heads, FIRST_HEADS * sizeof(uint32_t)) &&
+           area_grow(&o->in_heads, FIRST_HEADS * sizeof(uint32_t));
 }
 
 void
 nat_others_uninit(struct hg_nat_compact *t)
 {
-    nat_area_release(&t->others.flows);
-    nat_area_release(&t->others.out_heads);
-    nat_area_release(&t->others.in_heads);
+    area_release(&t->others.flows);
+    area_release(&t->others.out_heads);
+    area_release(&t->others.in_heads);
 }
 
 static void
 split_chain(struct hg_nat_compact *t, bool out)
 {
     struct nat_others *o = &t->others;
-    const struct nat_area *heads = out ? &o->out_heads : &o->in_heads;
+    const struct area *heads = out ? &o->out_heads : &o->in_heads;
     uint32_t *from = (uint32_t *)(void *)heads->at + o->split;
     uint32_t *to = (uint32_t *)(void *)heads->at + o->n_heads;
 
@@ -131,8 +131,8 @@ grow_heads(struct hg_nat_compact *t)
     struct nat_others *o = &t->others;
     size_t size = (o->n_heads + 1ul) * sizeof(uint32_t);
 
-    if (o->n < o->n_heads || !nat_area_grow(&o->out_heads, size) ||
-        !nat_area_grow(&o->in_heads, size))
+    if (o->n < o->n_heads || !area_grow(&o->out_heads, size) ||
+        !area_grow(&o->in_heads, size))
         return;
     split_chain(t, true);
     split_chain(t, false);
@@ -189,7 +189,7 @@ nat_others_add(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
 
     if (!i) {
         i = o->n_used + 1;
-        if (!nat_area_grow(&o->flows, i * sizeof(*flow)))
+        if (!area_grow(&o->flows, i * sizeof(*flow)))
             return NOWHERE;
         o->n_used = i;
     } else {

@@ -22,8 +22,8 @@ nat_grow_init(struct hg_nat_compact *t)
     t->unit = (uint32_t)((rows + (1u << doublings) - 1) >> doublings);
     t->n_buckets = (uint64_t)t->unit * ROW;
     t->max_buckets = t->n_buckets << doublings;
-    if (!nat_area_reserve(&t->area, t->max_buckets * sizeof(*t->buckets)) ||
-        !nat_area_grow(&t->area, t->n_buckets * sizeof(*t->buckets)))
+    if (!area_reserve(&t->area, t->max_buckets * sizeof(*t->buckets)) ||
+        !area_grow(&t->area, t->n_buckets * sizeof(*t->buckets)))
         return false;
     t->buckets = (struct nat_bucket *)(void *)t->area.at;
     return true;
@@ -59,7 +59,7 @@ split_one(struct hg_nat_compact *t)
 {
     uint64_t from = t->split, to = t->n_buckets;
 
-    if (!nat_area_grow(&t->area, (to + 1) * sizeof(*t->buckets)))
+    if (!area_grow(&t->area, (to + 1) * sizeof(*t->buckets)))
         return false;
     __builtin_prefetch(&t->buckets[from + 8]);
     nat_clean(t, from);
@@ -173,13 +173,12 @@ hg_nat_compact_get_stats(const struct hg_nat_compact *t,
         .elsewhere = o->n,
         .crowded = t->crowds.n,
         .renewals = t->notes.n_renewed,
-        .bytes =
-            sizeof(*t) +
-            nat_area_bytes(&t->area, t->n_buckets * sizeof(*t->buckets)) +
-            nat_area_bytes(&o->flows, o->n_used * sizeof(struct nat_other)) +
-            nat_area_bytes(&o->out_heads, heads) +
-            nat_area_bytes(&o->in_heads, heads) +
-            t->crowds.n * (sizeof(struct nat_crowd) +
-                           (t->n_places + 63) / 64 * sizeof(uint64_t)) +
-            t->crowds.index.n_slots * sizeof(struct hash_slot)};
+        .bytes = sizeof(*t) +
+                 area_bytes(&t->area, t->n_buckets * sizeof(*t->buckets)) +
+                 area_bytes(&o->flows, o->n_used * sizeof(struct nat_other)) +
+                 area_bytes(&o->out_heads, heads) +
+                 area_bytes(&o->in_heads, heads) +
+                 t->crowds.n * (sizeof(struct nat_crowd) +
+                                (t->n_places + 63) / 64 * sizeof(uint64_t)) +
+                 t->crowds.index.n_slots * sizeof(struct hash_slot)};
 }

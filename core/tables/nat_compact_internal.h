@@ -17,6 +17,7 @@
 #include <headgate/headers.h>
 #include <headgate/nat_compact.h>
 
+#include "area.h"
 #include "hash_index.h"
 
 #define XXH_INLINE_ALL
@@ -80,16 +81,6 @@ enum {
 
 enum { CODE_FREE, CODE_ICMP, CODE_UDP, CODE_TCP = 8 }; /* TCP: plus state. */
 
-/* Memory that grows in place within addresses reserved for it. */
-struct nat_area {
-    uint8_t *at;
-    size_t reserved;
-    size_t usable;
-    size_t calm;             /* Below, growing is nothing to do. */
-    size_t touched;          /* By 'ahead', or about to be. */
-    struct nat_ahead *ahead; /* NULL: none yet. */
-};
-
 struct nat_gateway {
     uint32_t external[HG_NAT_COMPACT_EXTERNAL_MAX];
     unsigned n;
@@ -114,7 +105,7 @@ struct nat_other {
 _Static_assert(sizeof(struct nat_other) == 40, "as the header says");
 
 struct nat_others {
-    struct nat_area flows, out_heads, in_heads;
+    struct area flows, out_heads, in_heads;
     uint32_t n, n_used, free, hand;
     uint32_t n_heads, mask, split; /* Linear hashing of both. */
 };
@@ -181,7 +172,7 @@ struct hg_nat_compact {
     uint64_t hand;
     uint64_t owed; /* Buckets that it has to go over soon. */
     struct nat_notes notes;
-    struct nat_area area;
+    struct area area;
     struct hg_nat_compact_config config;
     uint64_t epochs[N_EPOCHS]; /* When each began. */
 };
@@ -486,19 +477,6 @@ void nat_fill_flow(const struct hg_nat_compact *,
 
 /* Takes an entry out, without telling anybody. */
 void nat_take_out(struct hg_nat_compact *, uint64_t b, unsigned slot);
-
-/* ---- nat_compact_area.c ----------------------------------------------- */
-
-/* Addresses for 'size' bytes; no memory yet. */
-bool nat_area_reserve(struct nat_area *, size_t size);
-void nat_area_release(struct nat_area *);
-
-/* Makes the first 'size' bytes usable; new ones are zero.  False if that is
- * more than was reserved. */
-bool nat_area_grow(struct nat_area *, size_t size);
-
-/* What the first 'used' bytes take, and those touched ahead. */
-size_t nat_area_bytes(const struct nat_area *, size_t used);
 
 /* ---- nat_compact_grow.c ----------------------------------------------- */
 

@@ -1,4 +1,4 @@
-/* nat_compact_area.c: memory that grows in place (nat_compact_internal.h).
+/* area.c: memory that grows in place (area.h).
  *
  * The first touch of a page takes long: the kernel clears it, and the host of
  * a virtual machine may have to find it, which takes milliseconds for a huge
@@ -9,8 +9,9 @@
 #include <stdlib.h>
 
 #include <headgate/memory.h>
+#include <headgate/types.h>
 
-#include "nat_compact_internal.h"
+#include "area.h"
 
 /* Areas that may become larger than LARGE are on huge pages. */
 static const size_t HUGE_PAGE = (size_t)1 << 21;
@@ -31,7 +32,7 @@ least(size_t a, size_t b)
 
 /* ---- The thread ------------------------------------------------------- */
 
-struct nat_ahead {
+struct area_ahead {
     pthread_t thread;
     pthread_mutex_t lock; /* For all below. */
     pthread_cond_t changed;
@@ -43,7 +44,7 @@ struct nat_ahead {
 static void *
 touch_ahead(void *ahead_)
 {
-    struct nat_ahead *ahead = ahead_;
+    struct area_ahead *ahead = ahead_;
     size_t i;
 
     pthread_mutex_lock(&ahead->lock);
@@ -64,10 +65,10 @@ touch_ahead(void *ahead_)
 }
 
 /* NULL: there is no thread to be had, and pages are touched when needed. */
-static struct nat_ahead *
+static struct area_ahead *
 ahead_create(void)
 {
-    struct nat_ahead *ahead = calloc(1, sizeof *ahead);
+    struct area_ahead *ahead = calloc(1, sizeof *ahead);
     sigset_t all, before;
     bool ok;
 
@@ -88,7 +89,7 @@ ahead_create(void)
 }
 
 static void
-ahead_destroy(struct nat_ahead *ahead)
+ahead_destroy(struct area_ahead *ahead)
 {
     if (!ahead)
         return;
@@ -104,7 +105,7 @@ ahead_destroy(struct nat_ahead *ahead)
 
 /* Returns when all that it was given is touched. */
 static void
-ahead_wait(struct nat_ahead *ahead)
+ahead_wait(struct area_ahead *ahead)
 {
     pthread_mutex_lock(&ahead->lock);
     while (ahead->size)
@@ -113,7 +114,7 @@ ahead_wait(struct nat_ahead *ahead)
 }
 
 static void
-ahead_give(struct nat_ahead *ahead, uint8_t *from, size_t size)
+ahead_give(struct area_ahead *ahead, uint8_t *from, size_t size)
 {
     pthread_mutex_lock(&ahead->lock);
     ahead->from = from;
@@ -127,25 +128,25 @@ ahead_give(struct nat_ahead *ahead, uint8_t *from, size_t size)
 /* The first huge page is got as small ones, by tables that stay small; all of
  * an area that cannot become large. */
 static size_t
-small_part(const struct nat_area *a)
+small_part(const struct area *a)
 {
     return a->reserved > LARGE ? HUGE_PAGE : a->reserved;
 }
 
 bool
-nat_area_reserve(struct nat_area *a, size_t size)
+area_reserve(struct area *a, size_t size)
 {
-    *a = (struct nat_area){.reserved = round_up(size, HUGE_PAGE)};
+    *a = (struct area){.reserved = round_up(size, HUGE_PAGE)};
     a->at = hg_memory_reserve(a->reserved, small_part(a));
     return a->at != NULL;
 }
 
 void
-nat_area_release(struct nat_area *a)
+area_release(struct area *a)
 {
     ahead_destroy(a->ahead);
     hg_memory_release(a->at, a->reserved, small_part(a));
-    *a = (struct nat_area){0};
+    *a = (struct area){0};
 }
 
 /* How many bytes more an area gets at a time: whole huge pages, a 64th of what
@@ -160,7 +161,7 @@ step_of(size_t size)
 
 /* Has the next step touched. */
 static void
-go_ahead(struct nat_area *a)
+go_ahead(struct area *a)
 {
     size_t to = least(a->usable + step_of(a->usable), a->reserved);
 
@@ -174,7 +175,7 @@ go_ahead(struct nat_area *a)
 
 /* What was touched, else what is touched as it is needed. */
 static void
-get_more(struct nat_area *a, size_t size)
+get_more(struct area *a, size_t size)
 {
     size_t step = size < HUGE_PAGE ? step_of(size) : HUGE_PAGE;
 
@@ -187,7 +188,7 @@ get_more(struct nat_area *a, size_t size)
 }
 
 bool
-nat_area_grow(struct nat_area *a, size_t size)
+area_grow(struct area *a, size_t size)
 {
     if (size < a->calm)
         return true;
@@ -205,7 +206,7 @@ nat_area_grow(struct nat_area *a, size_t size)
 }
 
 size_t
-nat_area_bytes(const struct nat_area *a, size_t used)
+area_bytes(const struct area *a, size_t used)
 {
     size_t page =
         used > HUGE_PAGE && a->reserved > LARGE ? HUGE_PAGE : SMALL_PAGE;
