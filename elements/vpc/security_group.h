@@ -1,6 +1,12 @@
 /* security_group.h: what a SecurityGroup can be told, what it counts and what
- * it keeps of a flow; security_group.c is what it does, with
- * security_group_track.h and security_group_handlers.h as parts of it. */
+ * it keeps of a flow; security_group.c is what it does.  Parts of
+ * it:
+ *
+ *     security_group_side.h      interfaces, connections and their states
+ *     security_group_track.h     where connections are:
+ *     security_group_service.h     in the flow service
+ *     security_group_compact.h     or in a table of their own
+ *     security_group_handlers.h  what can be read and written */
 #ifndef SECURITY_GROUP_H
 #define SECURITY_GROUP_H 1
 
@@ -12,6 +18,7 @@
 
 enum { EGRESS, INGRESS, DENY }; /* Ports; the first two of input, too. */
 enum { UNKNOWN_DENY, UNKNOWN_PASS };
+enum { TABLE_FLOW_SERVICE, TABLE_COMPACT };
 enum { MAX_SIDES = 4, MAX_FRAGMENTS = 4096 };
 
 #define FRAGMENT_TIMEOUT (30 * HG_SEC) /* Linux: net.ipv4.ipfrag_time */
@@ -89,7 +96,12 @@ struct eni_entry {
     const struct hg_eni *eni; /* As it was when 'set' was found. */
     struct hg_group_set *set;
     uint64_t n_tracked;
+    uint32_t vpc;   /* In the compact table: VPC, */
+    uint32_t realm; /* ... and the interface's number in it, + 1. */
 };
+
+struct compact;
+struct hg_track_key;
 
 struct security_group {
     struct hg_element *mapping;
@@ -98,6 +110,7 @@ struct security_group {
     char *file;
     struct hg_string_list groups;
     unsigned unknown_eni;
+    unsigned table;
     struct hg_prefix_list unfiltered;
     struct hg_prefix_list always_tracked;
     bool related_icmp_errors;
@@ -116,6 +129,7 @@ struct security_group {
     hg_counter bypassed;
     hg_counter rejected;
     hg_counter related;
+    hg_counter evicted;
     hg_counter not_ip;
     hg_counter denied;
     hg_counter no_eni;
@@ -130,7 +144,8 @@ struct security_group {
     size_t n_enis;
     struct more_sides *more;
     uint32_t n_more;
-    uint32_t free_more;  /* Those not used, + 1; linked by side[0].eni. */
+    uint32_t free_more;      /* Those not used, + 1; linked by side[0].eni. */
+    struct compact *compact; /* NULL: all is in the flow service. */
     uint64_t expired_ns; /* When the limit last made it look for ended ones. */
     uint64_t timeout[N_KINDS];
     struct hg_fragment_table *fragments;
@@ -145,6 +160,7 @@ struct passage {
     const struct hg_eni *peer;
     struct eni_entry *entry;
     struct hg_group_set *set;
+    const struct hg_track_key *key; /* NULL: in the flow service. */
 };
 
 #endif

@@ -15,24 +15,23 @@ struct walk {
     uint64_t now;
 };
 
+/* Prints a connection of the flow with this key. */
 static void
-print_side(const struct walk *w, const struct hg_flow *flow,
+print_side(const struct walk *w, const struct hg_flow_key *key,
            const struct side *s)
 {
     const struct hg_eni *eni = entry_of(w->self, s->eni)->eni;
     char src[HG_ADDR_STRLEN], dst[HG_ADDR_STRLEN];
-    struct hg_flow_key key;
     json_t *o;
 
-    hg_flow_first_key(flow, &key);
-    o = json_pack("{s:s?, s:i, s:i, s:s, s:i, s:s, s:i, s:s, s:s, s:I}", "eni",
-                  eni ? eni->id : NULL, "vpc", (int)key.vpc, "protocol",
-                  key.protocol, "source", hg_addr_format(&key.src, src),
-                  "source-port", key.sport, "destination",
-                  hg_addr_format(&key.dst, dst), "destination-port", key.dport,
-                  "opened-by", s->opened_by == EGRESS ? "egress" : "ingress",
-                  "state", kind_names[s->kind], "expires-in-ms",
-                  (json_int_t)(((uint64_t)s->until_ns - w->now) / HG_MSEC));
+    o = json_pack(
+        "{s:s?, s:i, s:i, s:s, s:i, s:s, s:i, s:s, s:s, s:I}", "eni",
+        eni ? eni->id : NULL, "vpc", (int)key->vpc, "protocol", key->protocol,
+        "source", hg_addr_format(&key->src, src), "source-port", key->sport,
+        "destination", hg_addr_format(&key->dst, dst), "destination-port",
+        key->dport, "opened-by", s->opened_by == EGRESS ? "egress" : "ingress",
+        "state", kind_names[s->kind], "expires-in-ms",
+        (json_int_t)(((uint64_t)s->until_ns - w->now) / HG_MSEC));
     json_dumpf(o, w->out, JSON_COMPACT);
     fputc('\n', w->out);
     json_decref(o);
@@ -42,12 +41,14 @@ static bool
 print_flow(void *aux, struct hg_flow *flow, void *state)
 {
     const struct walk *w = aux;
+    struct hg_flow_key key;
     const struct side *s;
     unsigned i;
 
+    hg_flow_first_key(flow, &key);
     for (i = 0; (s = side_at(w->self, state, i)) != NULL; i++)
         if (s->until_ns > w->now && (!w->one || s->eni == w->eni))
-            print_side(w, flow, s);
+            print_side(w, &key, s);
     return true;
 }
 
@@ -63,6 +64,32 @@ end_flow(void *aux, struct hg_flow *flow, void *state)
             end_side(w->self, s);
     hg_flow_keep(w->self, flow, prune(w->self, state, w->now));
     return true;
+}
+
+/* The same for the compact table: prints what is in it, or ends it. */
+static void
+walk_compact(const struct walk *w)
+{
+    struct security_group *self = w->self;
+    struct hg_track c;
+    uint64_t at = 0;
+
+    if (!self->compact)
+        return;
+    hg_track_clock(self->compact->table, w->now);
+    while (hg_track_next(self->compact->table, &at, &c)) {
+        struct hg_flow_key key;
+        struct side s = compact_side(self, &c, &key);
+
+        if (w->one && s.eni != w->eni)
+            continue;
+        if (w->out) {
+            print_side(w, &key, &s);
+        } else {
+            hg_track_remove(self->compact->table, c.entry);
+            count_ended(self, s.eni);
+        }
+    }
 }
 
 /* Prepares a walk over the flows of "all" or of the ENI that 'which' names. */
@@ -94,6 +121,7 @@ read_flows(void *self, const char *argument, FILE *out, struct hg_error *error)
     if (!begin_walk(&w, self, argument, out, error))
         return false;
     hg_flow_foreach(self, w.now, print_flow, &w);
+    walk_compact(&w);
     return true;
 }
 
@@ -106,8 +134,7 @@ read_count(void *self_, const char *argument, FILE *out,
 
     if (!begin_walk(&w, self, argument, out, error))
         return false;
-    self->expired_ns = w.now;
-    hg_flow_foreach(self, w.now, expire_one, self);
+    expire_all(self, w.now);
     fprintf(out, "%llu\n",
             (unsigned long long)(w.one ? entry_of(self, w.eni)->n_tracked
                                        : self->tracked.n));
@@ -127,6 +154,7 @@ write_delete(void *self_, const char *value, struct hg_error *error)
     if (!begin_walk(&w, self, value, NULL, error))
         return false;
     hg_flow_foreach(self, w.now, end_flow, &w);
+    walk_compact(&w);
     return true;
 }
 

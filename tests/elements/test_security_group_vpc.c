@@ -8,6 +8,7 @@
 
 #include <headgate/inventory.h>
 
+#include "group_table.h"
 #include "harness.h"
 #include "notation.h"
 
@@ -101,12 +102,12 @@ load(struct hg_plugins *plugins, const char *options)
     REQUIRE(fd >= 0);
     dprintf(fd,
             "TestInventory who {}\nTestSource in {}\nTestSink out {}\n"
-            "SecurityGroup dut {\n%s\n}\n"
+            "SecurityGroup dut {\n%s\n%s\n}\n"
             "connect(\"in[egress] -> [egress]dut[egress] -> [egress]out\")\n"
             "connect(\"in[ingress] -> [ingress]dut[ingress] -> "
             "[ingress]out\")\n"
             "connect(\"dut[deny] -> [deny]out\")\n",
-            options);
+            groups_are_compact() ? "table = compact" : "", options);
     graph = hg_graph_load(path, &config, diags);
     unlink(path);
     close(fd);
