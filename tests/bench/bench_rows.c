@@ -24,13 +24,14 @@
 #define NAT_IN "[outside]nat[inside] -> "
 
 /* Not untracked: what may come in is less than everything. */
-#define GROUP                                                                 \
+#define GROUP_OF(table)                                                       \
     "SecurityGroup sg {\n"                                                    \
-    "    max-flows = 20000000\n"                                              \
+    "    max-flows = 20000000  table = " table "\n"                           \
     "    group web {\n"                                                       \
     "        inbound { protocol = tcp  ports = 22  source = 10.0.0.0/8 }\n"   \
     "    }\n"                                                                 \
     "}\n"
+#define GROUP GROUP_OF("flow-service")
 #define GROUP_OUT "[egress]sg[egress] -> "
 #define GROUP_IN "[ingress]sg[ingress] -> "
 
@@ -85,9 +86,10 @@
     "}\n"
 
 /* The chain of a VPC's router: filters, route, NAT, log, mapping, tunnel. */
-#define CHAIN_PARTS                                                           \
+#define CHAIN_PARTS CHAIN_OF(GROUP)
+#define CHAIN_OF(group)                                                       \
     INVENTORY("ENIS")                                                         \
-    GROUP TRANSIT NAT FIND ENCAP                                              \
+    group TRANSIT NAT FIND ENCAP                                              \
         "Switch side { outputs = { nat, acl, groups, rt }  to = nat }\n"      \
         "NACL acl {\n"                                                        \
         "    quota = 200  file = \"${RULES_100}\"\n"                          \
@@ -253,20 +255,24 @@ const struct row bench_rows[] = {
     ACL_ROW(RULES_1K, 1000, "NACL, 1,000 rules", 30),
     ACL_ROW(RULES_10K, 10000, "NACL, 10,000 rules", 80),
 
-#define GROUP_ROW(name_, stage_, n, n_quick, goal, ...)                       \
+#define GROUP_ROW_OF(table, name_, stage_, n, n_quick, goal, ...)             \
     {                                                                         \
         .group = "element", .name = name_, .stage = stage_, .base = CHECKED,  \
-        .declarations = GROUP, .way = GROUP_OUT, .back = GROUP_IN,            \
+        .declarations = GROUP_OF(table), .way = GROUP_OUT, .back = GROUP_IN,  \
         .more = "sg[deny] -> out", .flows = n, .flows_quick = n_quick,        \
         .sees = "sg[egress]", .holds = "sg.tracked", .target = goal,          \
         __VA_ARGS__                                                           \
     }
-    GROUP_ROW("SecurityGroup, established, 100 k flows", STEADY, 100000, 0, 0),
-    GROUP_ROW("SecurityGroup, established, 1 M flows", STEADY, 1000000, 0, 28,
-              .bytes = true, .bytes_target = 24),
-    GROUP_ROW("SecurityGroup, established, 10 M flows", STEADY, 10000000,
-              ONLY_FULL, 35, .bytes = true, .bytes_target = 24),
-    GROUP_ROW("SecurityGroup, new", NEW, 1000000, 200000, 300),
+#define GROUP_ROWS(table, name)                                               \
+    GROUP_ROW_OF(table, name "established, 100 k flows", STEADY, 100000, 0,   \
+                 0),                                                          \
+        GROUP_ROW_OF(table, name "established, 1 M flows", STEADY, 1000000,   \
+                     0, 28, .bytes = true, .bytes_target = 24),               \
+        GROUP_ROW_OF(table, name "established, 10 M flows", STEADY, 10000000, \
+                     ONLY_FULL, 35, .bytes = true, .bytes_target = 24),       \
+        GROUP_ROW_OF(table, name "new", NEW, 1000000, 200000, 300)
+    GROUP_ROWS("flow-service", "SecurityGroup, "),
+    GROUP_ROWS("compact", "SecurityGroup compact, "),
 
 #define NAT_ROW_OF(table, name_, stage_, n, n_quick, seen, goal, ...)         \
     {                                                                         \
@@ -321,10 +327,10 @@ const struct row bench_rows[] = {
     LOG_ROW("text of a record", WINDOW, 100000, 0, "log.records", 60,
             .advance_s = 60),
 
-#define CHAIN_ROW(name_, stage_, n, n_quick, goal, ...)                       \
+#define CHAIN_ROW_OF(group_, name_, stage_, n, n_quick, goal, ...)            \
     {                                                                         \
         .group = "graph", .name = name_, .stage = stage_,                     \
-        .declarations = CHAIN_PARTS, .base = "", .way = CHAIN_WAY,            \
+        .declarations = CHAIN_OF(group_), .base = "", .way = CHAIN_WAY,       \
         .back = CHAIN_BACK, .more = CHAIN_MORE, .whole = true,                \
         .traffic = traffic_mappings, .flows = n, .flows_quick = n_quick,      \
         .tables = ENIS | ROUTES | RULES_100, .size = N_ENIS, CHAIN_SEES,      \
@@ -357,8 +363,14 @@ const struct row bench_rows[] = {
      .tables = ENIS,
      .size = N_ENIS,
      .sees = "find.hits"},
+#define CHAIN_ROW(...) CHAIN_ROW_OF(GROUP, __VA_ARGS__)
     CHAIN_ROW("VPC router, 100 k flows", STEADY, 100000, 0, 150),
     CHAIN_ROW("VPC router, 1 M flows", STEADY, 1000000, ONLY_FULL, 200),
+#define COMPACT_CHAIN_ROW(...) CHAIN_ROW_OF(GROUP_OF("compact"), __VA_ARGS__)
+    COMPACT_CHAIN_ROW("VPC router, SecurityGroup compact, 100 k flows", STEADY,
+                      100000, ONLY_FULL, 150),
+    COMPACT_CHAIN_ROW("VPC router, SecurityGroup compact, 1 M flows", STEADY,
+                      1000000, ONLY_FULL, 200),
 
     {.group = "batch",
      .name = "nat-gateway.conf",
