@@ -576,9 +576,9 @@ share_limits(struct hyperplane_nat *self, struct hg_error *error)
         *limits[i] = *limits[i] / n + (*limits[i] % n != 0);
     if (!hg_port_parts(self->ports, n).n)
         return hg_error_set(error,
-                            "'ports' are too few for %u workers, which need "
-                            "four each, of which the first is divisible by "
-                            "four; leave --workers out",
+                            "'ports' are too few for %u workers: each needs "
+                            "a group of four, the first of which is divisible "
+                            "by four; leave --workers out",
                             n);
     if (self->connections_per_destination < n)
         return hg_error_set(error,
