@@ -171,6 +171,10 @@ void cycles_judge(struct hg_graph *);
 unsigned owner_deal(const struct hg_graph *, struct hg_packet *, unsigned n,
                     struct hg_fragment_table *firsts);
 
+/* The same from the addresses of an Ethernet frame alone, or -1. */
+int owner_glance(const struct hg_graph *, const uint8_t *frame, uint32_t len,
+                 unsigned n);
+
 /* flow_table.c */
 /* Whether 'n' new flows might be more than there is room for. */
 bool flow_table_is_short(const struct hg_graph *, uint64_t n);

@@ -186,6 +186,26 @@ owner_of_packet(const struct externals *x, struct hg_packet *p, unsigned n)
     return owner_of_ip4(src, dst, n);
 }
 
+int
+owner_glance(const struct hg_graph *g, const uint8_t *frame, uint32_t len,
+             unsigned n)
+{
+    enum { NO_OPTIONS = 0x45 };
+    const struct externals *x = &g->externals;
+    const struct hg_eth *eth = (const struct hg_eth *)frame;
+    const struct hg_ipv4 *ip = (const struct hg_ipv4 *)(eth + 1);
+    uint32_t src, dst;
+
+    if (len < sizeof *eth + sizeof *ip || hg_get16(eth->type) != HG_ETH_IP4 ||
+        ip->version_ihl != NO_OPTIONS || ip->protocol == HG_PROTO_ICMP)
+        return -1;
+    src = hg_get32(ip->src);
+    dst = hg_get32(ip->dst);
+    if (x->n && x->slot[slot_of(x, src)] | x->slot[slot_of(x, dst)])
+        return -1;
+    return (int)owner_of_ip4(src, dst, n);
+}
+
 /* ---- Fragments -------------------------------------------------------- */
 
 /* A first fragment is dealt as any packet, and remembered if its addresses do

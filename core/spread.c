@@ -567,6 +567,17 @@ hg_spread_worker(const struct hg_spread *plan, const struct hg_element *e,
         owner == e ? port : ask->port, n);
 }
 
+int
+hg_spread_glance(const struct hg_spread *plan, const struct hg_element *e,
+                 const uint8_t *frame, uint32_t len, unsigned n)
+{
+    const struct hg_element *owner = plan->ask[e->index].element;
+
+    return owner && asks_for_flow(owner)
+               ? owner_glance(owner->graph, frame, len, n)
+               : -1;
+}
+
 size_t
 hg_element_index(const struct hg_element *e)
 {

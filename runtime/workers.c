@@ -166,6 +166,17 @@ owner_behind(void *aux, struct hg_packet *p)
                             door->firsts);
 }
 
+static int
+glance_behind(void *aux, const uint8_t *frame, uint32_t len)
+{
+    const struct door *door = aux;
+    const struct team *team = door->team;
+
+    return door->element ? hg_spread_glance(&team->plan, door->element, frame,
+                                            len, team->n)
+                         : 0;
+}
+
 /* What whoever deals remembers of fragments. */
 static struct hg_fragment_table *
 make_firsts(uint64_t seed)
@@ -188,12 +199,13 @@ make_door(const struct workers *w, struct worker *v, uint64_t seed, size_t i)
     struct hg_port_info port;
 
     hg_element_output(e, 0, &port);
-    *door = (struct door){.team = &w->team,
-                          .element = port.peer,
-                          .port = port.peer_port,
-                          .pool = hg_graph_pool(w->team.front),
-                          .firsts = make_firsts(seed),
-                          .share = {owner_behind, door, v->number}};
+    *door =
+        (struct door){.team = &w->team,
+                      .element = port.peer,
+                      .port = port.peer_port,
+                      .pool = hg_graph_pool(w->team.front),
+                      .firsts = make_firsts(seed),
+                      .share = {owner_behind, glance_behind, door, v->number}};
 }
 
 /* Opens what the worker itself has to read, or may send to. */

@@ -25,6 +25,7 @@ struct team {
     struct hg_packet *left; /* The last packet that left, and by which */
     const char *side;       /* interface; how many there were. */
     unsigned n_left;
+    unsigned n_glances; /* That said whose a packet is. */
 };
 
 /* ---- Teams ------------------------------------------------------------ */
@@ -127,15 +128,22 @@ destroy(struct team *t)
 
 /* ---- Packets ---------------------------------------------------------- */
 
-/* Whose a packet is that comes in by an interface. */
+/* Whose a packet is that comes in by an interface.  A glance at its frame
+ * says the same, or nothing. */
 static unsigned
 owner(struct team *t, const char *side, struct hg_packet *p)
 {
     struct hg_port_info to;
+    unsigned worker;
+    int glance;
 
     hg_element_output(hg_graph_find(t->front, side), 0, &to);
-    return hg_spread_worker(&t->plan, to.peer, to.peer_port, p, t->n,
-                            t->firsts);
+    worker =
+        hg_spread_worker(&t->plan, to.peer, to.peer_port, p, t->n, t->firsts);
+    glance = hg_spread_glance(&t->plan, to.peer, p->data, p->len, t->n);
+    CHECK(glance < 0 || (unsigned)glance == worker);
+    t->n_glances += glance >= 0;
+    return worker;
 }
 
 /* Puts a packet in by an interface: at its owner, whom '*worker' becomes.
@@ -559,5 +567,38 @@ TEST(a_newer_datagram_takes_the_place_of_one_with_its_identification)
         hg_packet_free(first);
         hg_packet_free(later);
     }
+    destroy(t);
+}
+
+/* Frames whose headers are wrong, cut, of another protocol or external. */
+TEST(a_glance_at_a_frame_says_what_its_parsing_says)
+{
+    enum { FRAMES = 100000, HEADERS = 42 };
+    static const char *const base[] = {
+        "udp 10.0.0.1:1000 > 203.0.113.1:53 len 20",
+        "tcp 10.0.0.2:1000 > 198.51.100.1:2000 .",
+        "icmp 10.0.0.3 > 203.0.113.2 echo 7 seq 1",
+        "udp [2001:db8::1]:1 > [2001:db8::2]:2"};
+    struct team *t = create(NAT_ALONE(PUBLIC), 3);
+    struct hg_error error;
+    uint32_t random = 1;
+    unsigned i, k;
+
+    for (i = 0; i < FRAMES; i++) {
+        struct hg_packet *p =
+            notation_parse(hg_graph_pool(t->front), base[i % 4], &error);
+
+        REQUIRE(p);
+        for (k = i % 3; k > 0; k--) {
+            random = random * 1664525 + 1013904223;
+            p->data[(random >> 8) % HEADERS] = (uint8_t)(random >> 24);
+        }
+        if (i % 16 == 0)
+            hg_packet_trim(p, (random >> 16) % p->len);
+        hg_packet_parse(p);
+        owner(t, "inside", p);
+        hg_packet_free(p);
+    }
+    CHECK(t->n_glances > FRAMES / 8 && t->n_glances < FRAMES / 2);
     destroy(t);
 }

@@ -24,6 +24,8 @@ struct hg_share {
     /* Whose a packet is that was parsed; packets of one flow have one owner.
      * 'aux' is that below. */
     unsigned (*owner)(void *aux, struct hg_packet *);
+    /* The same for a frame that was not, or -1 if it has to be. */
+    int (*glance)(void *aux, const uint8_t *frame, uint32_t len);
     void *aux;
     unsigned mine;
 };
