@@ -209,7 +209,7 @@ guess(const struct hg_flow_records *r, struct probe *p, unsigned n)
 }
 
 /* The record of a key that was guessed; NULL if there is none. */
-static struct hg_flow_record *
+static inline struct hg_flow_record *
 look_up(const struct hg_flow_records *r, const struct probe *p)
 {
     uint32_t i = p->record;
