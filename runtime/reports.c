@@ -4,12 +4,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <headgate/memory.h>
+
 #include "cli.h"
 
 enum {
-    AT_ONCE = 64, /* Records that an element is given. */
-    SIZE_FIRST = 64 << 10,
-    SIZE_KEPT = 1 << 20, /* More is given back when it has been delivered. */
+    AT_ONCE = 64,           /* Records that an element is given. */
+    SIZE_FIRST = 256 << 20, /* Of a stream: addresses, not memory. */
+    SIZE_KEPT = 64 << 10    /* Memory beyond is given back after delivery. */
 };
 
 struct report {
@@ -27,8 +29,23 @@ reports_init(struct reports *r, size_t n_elements)
 static void
 forget(struct report_stream *s)
 {
-    free(s->v);
+    hg_memory_release(s->v, s->size, SIZE_KEPT);
     *s = (struct report_stream){0};
+}
+
+static void
+grow(struct report_stream *s)
+{
+    size_t size = s->size ? 2 * s->size : SIZE_FIRST;
+    uint8_t *v = hg_memory_reserve(size, SIZE_KEPT);
+
+    if (!v)
+        cli_no_memory();
+    if (s->n)
+        memcpy(v, s->v, s->n);
+    hg_memory_release(s->v, s->size, SIZE_KEPT);
+    s->v = v;
+    s->size = size;
 }
 
 void
@@ -48,10 +65,8 @@ reports_put(struct reports *r, const struct hg_element *e,
     struct report_stream *s = &r->v[hg_element_index(e)];
     struct report head = {*at, (uint32_t)((size + 7) & ~(size_t)7)};
 
-    while (s->size - s->n < sizeof head + head.size) {
-        s->size = s->size ? 2 * s->size : SIZE_FIRST;
-        s->v = cli_realloc(s->v, s->size, 1);
-    }
+    while (s->size - s->n < sizeof head + head.size)
+        grow(s);
     memcpy(s->v + s->n, &head, sizeof head);
     memcpy(s->v + s->n + sizeof head, record, size);
     s->n += sizeof head + head.size;
@@ -125,9 +140,9 @@ make_room(struct report_stream *s)
 {
     if (s->at < s->n)
         return;
-    s->at = s->n = 0;
-    if (s->size > SIZE_KEPT)
+    if (s->n > SIZE_KEPT)
         forget(s);
+    s->at = s->n = 0;
 }
 
 void
