@@ -69,13 +69,13 @@ slot_of(const struct flow_table *t, const struct flow_verdict *v,
 }
 
 const void *
-hg_flow_verdict(void *self, const struct hg_packet *p)
+hg_flow_known_verdict(void *self, const struct hg_packet *p)
 {
     struct hg_element *e = hg_element_of(self);
     const struct flow_verdict *v;
     const uint32_t *slot;
 
-    if (!p->flow || !e->flow_verdict)
+    if (!e->flow_verdict)
         return NULL;
     v = &e->graph->flows->verdicts[e->flow_verdict - 1];
     slot = slot_of(e->graph->flows, v, p);
@@ -83,13 +83,14 @@ hg_flow_verdict(void *self, const struct hg_packet *p)
 }
 
 void
-hg_flow_remember(void *self, const struct hg_packet *p, const void *verdict)
+hg_flow_know_verdict(void *self, const struct hg_packet *p,
+                     const void *verdict)
 {
     struct hg_element *e = hg_element_of(self);
     const struct flow_verdict *v;
     uint32_t *slot;
 
-    if (!p->flow || !e->flow_verdict)
+    if (!e->flow_verdict)
         return;
     v = &e->graph->flows->verdicts[e->flow_verdict - 1];
     slot = slot_of(e->graph->flows, v, p);

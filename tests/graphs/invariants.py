@@ -183,6 +183,10 @@ def without_ports(data):
             keep = frame
         flow = frame[l3 + 9:l3 + 10] + frame[l3 + 12:l3 + 20] + \
             (frame[l4:l4 + 4] if first else b"later") if l4 else b""
+        if frame[l3 - 2:l3] == b"\x86\xdd":
+            flow = frame[l3 + 6:l3 + 7] + frame[l3 + 8:l3 + 40]
+            if frame[l3 + 6] in (6, 17):
+                flow += frame[l3 + 40:l3 + 44]
         packets.append((time, size, keep, flow))
     return packets
 

@@ -161,11 +161,26 @@ HG_API void hg_flow_foreach(void *self, uint64_t now_ns,
  * direction of a flow and each of its inputs. */
 HG_API void hg_flow_declare_verdict(void *self, size_t size);
 
+/* Of a packet whose flow is known. */
+HG_API const void *hg_flow_known_verdict(void *self,
+                                         const struct hg_packet *p);
+HG_API void hg_flow_know_verdict(void *self, const struct hg_packet *p,
+                                 const void *verdict);
+
 /* What was remembered for packets like this one since the tables changed, or
  * NULL.  It belongs to the service; it holds until the next call of it. */
-HG_API const void *hg_flow_verdict(void *self, const struct hg_packet *p);
-HG_API void hg_flow_remember(void *self, const struct hg_packet *p,
-                             const void *verdict);
+static inline const void *
+hg_flow_verdict(void *self, const struct hg_packet *p)
+{
+    return p->flow ? hg_flow_known_verdict(self, p) : NULL;
+}
+
+static inline void
+hg_flow_remember(void *self, const struct hg_packet *p, const void *verdict)
+{
+    if (p->flow)
+        hg_flow_know_verdict(self, p, verdict);
+}
 
 /* What this element let flows remember is not to be used any more. */
 HG_API void hg_tables_changed(void *self);
