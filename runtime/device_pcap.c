@@ -146,15 +146,16 @@ is_other(const struct pcap_device *d, const struct capture_frame *f)
     return device_owner(share, f->data, len, f->wire_len) != share->mine;
 }
 
-/* Passes the next 'n' frames and makes packets of the device's own. */
+/* Passes the next 'n' frames, or so many that 'max' of them are the device's
+ * own, and makes packets of these. */
 static unsigned
 take_own(struct pcap_device *d, struct hg_pool *pool, struct hg_packet **out,
-         unsigned n)
+         unsigned n, unsigned max)
 {
     struct capture_frame *f = &d->frame[d->at];
-    unsigned end = d->at + n, own = 0, made, i;
+    unsigned end, own = 0, made, i;
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < n && own < max; i++) {
         bool other = is_other(d, &f[i]);
 
         device_pass(&d->dev, f[i].time_ns);
@@ -163,6 +164,7 @@ take_own(struct pcap_device *d, struct hg_pool *pool, struct hg_packet **out,
         f[own] = f[i];
         own += !other;
     }
+    end = d->at + i;
     made = take_frames(d, pool, out, own);
     for (i = 0; i < made; i++)
         out[i]->seq = d->number[i];
@@ -178,8 +180,10 @@ pcap_device_receive(struct hg_device *dev, struct hg_pool *pool,
     unsigned n = 0, due;
 
     while (n < max && look_ahead(d) &&
-           (due = count_due(d, device_max(dev, max - n), until_ns)) > 0)
-        n += (dev->share ? take_own : take_frames)(d, pool, out + n, due);
+           (due = count_due(d, dev->share ? device_max(dev, WINDOW) : max - n,
+                            until_ns)) > 0)
+        n += dev->share ? take_own(d, pool, out + n, due, max - n)
+                        : take_frames(d, pool, out + n, due);
     if (d->reader)
         dev->input_done = input_done(capture_reader_input(d->reader));
     return n;
