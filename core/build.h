@@ -1,5 +1,5 @@
-/* build.h: what build.c (declares and configures), wire.c (connects) and
- * check.c (looks at the whole) share while a graph is made from its files.
+/* build.h: what build.c (declares), configure.c, wire.c (connects) and check.c
+ * (looks at the whole) share while a graph is made from its files.
  *
  * A file that is read is a scope: the top one, and one for each Graph.  A
  * section, or a class name in a connection, is a node of its scope.  Nodes
@@ -141,6 +141,9 @@ void override_apply(struct builder *, const struct node *,
                     struct lang_section *);
 /* Reports those that named no element. */
 void override_check(struct builder *);
+
+/* configure.c */
+void configure_elements(struct builder *);
 
 /* wire.c: edges from the chains of a scope, then their ports, then the
  * connections of the graph. */

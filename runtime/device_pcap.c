@@ -180,7 +180,7 @@ pcap_device_receive(struct hg_device *dev, struct hg_pool *pool,
     unsigned n = 0, due;
 
     while (n < max && look_ahead(d) &&
-           (due = count_due(d, dev->share ? device_max(dev, WINDOW) : max - n,
+           (due = count_due(d, device_max(dev, dev->share ? WINDOW : max - n),
                             until_ns)) > 0)
         n += dev->share ? take_own(d, pool, out + n, due, max - n)
                         : take_frames(d, pool, out + n, due);

@@ -4,9 +4,12 @@ $HEADGATE is the program under test, $HEADGATE_PLUGIN_PATH its plugins, and
 $HEADGATE_CORPUS, if set, a folder with captures from elsewhere.  A test ends
 with 0 (passed), 1 (failed) or 77 (skipped, with the reason printed)."""
 import os
+import shutil
 import struct
 import subprocess
 import sys
+import tempfile
+import unittest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CAPTURES = os.path.join(ROOT, "graphs", "captures")
@@ -35,6 +38,17 @@ def headgate(*arguments, timeout=120):
         raise AssertionError("headgate %s: ended with %d\n%s" % (
             " ".join(map(str, arguments)), result.returncode, result.stderr))
     return result
+
+
+class InFolder(unittest.TestCase):
+    """Each test runs in an empty folder of its own."""
+    maxDiff = None
+
+    def setUp(self):
+        self.home = tempfile.mkdtemp(prefix="headgate-")
+        self.addCleanup(shutil.rmtree, self.home)
+        self.addCleanup(os.chdir, os.getcwd())
+        os.chdir(self.home)
 
 
 def bundled_captures():

@@ -9,7 +9,6 @@ import random
 import shutil
 import struct
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(
@@ -139,14 +138,9 @@ def traffic():
     return [(BEGIN + time, any_frame(chance)) for time in times]
 
 
-class LogWorkers(unittest.TestCase):
-    maxDiff = None
-
+class LogWorkers(support.InFolder):
     def setUp(self):
-        self.home = tempfile.mkdtemp(prefix="headgate-")
-        self.addCleanup(shutil.rmtree, self.home)
-        self.addCleanup(os.chdir, os.getcwd())
-        os.chdir(self.home)
+        super().setUp()
         support.write_pcap("in.pcap", traffic())
 
     def run_graph(self, workers, text, *more):

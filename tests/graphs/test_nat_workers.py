@@ -8,10 +8,8 @@ The ports differ with the number of workers, so each has answers of its own;
 the same seed makes a run choose the same ports once more."""
 import gzip
 import os
-import shutil
 import struct
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(
@@ -154,13 +152,7 @@ def answers(frame, number):
     yield ip4(ROUTER, dst, ICMP, with_checksum(error, 2), number)
 
 
-class NatWorkers(unittest.TestCase):
-    def setUp(self):
-        self.home = tempfile.mkdtemp(prefix="headgate-")
-        self.addCleanup(shutil.rmtree, self.home)
-        self.addCleanup(os.chdir, os.getcwd())
-        os.chdir(self.home)
-
+class NatWorkers(support.InFolder):
     def run_nat(self, workers, *devices):
         result = support.headgate("run", "graph.conf", *devices, "--seed", "5",
                                   "--workers", workers)

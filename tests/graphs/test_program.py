@@ -12,7 +12,6 @@ import signal
 import struct
 import subprocess
 import sys
-import tempfile
 import termios
 import time
 import unittest
@@ -48,14 +47,9 @@ def udp(sport, size=20, dport=53):
             header[:6] + struct.pack("!H", check or 0xffff) + data)
 
 
-class Program(unittest.TestCase):
-    maxDiff = None
-
+class Program(support.InFolder):
     def setUp(self):
-        self.home = tempfile.mkdtemp(prefix="headgate-")
-        self.addCleanup(shutil.rmtree, self.home)
-        self.addCleanup(os.chdir, os.getcwd())
-        os.chdir(self.home)
+        super().setUp()
         self.graph = self.file("wire.conf", WIRE)
 
     def file(self, name, text):

@@ -4,9 +4,7 @@ and written are those of one worker.  That results are the same for every
 graph and class is in invariants.py."""
 import json
 import os
-import shutil
 import sys
-import tempfile
 import unittest
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(
@@ -34,7 +32,7 @@ connect("in -> check -> [egress]groups[egress] -> log -> wait -> slow -> out")
 connect("out -> CheckIP -> [ingress]groups[ingress] -> Discard")
 """
 
-# The NAT deals otherwise than the security group: each by its own owner.
+# From filter to NAT and back packets stay with the owner of their flow.
 CHAIN = """
 Interface in { }
 Interface out { }
@@ -126,15 +124,7 @@ connect("out -> CheckIP -> [ingress]groups[ingress] -> Discard")
 """
 
 
-class Workers(unittest.TestCase):
-    maxDiff = None
-
-    def setUp(self):
-        self.home = tempfile.mkdtemp(prefix="headgate-")
-        self.addCleanup(shutil.rmtree, self.home)
-        self.addCleanup(os.chdir, os.getcwd())
-        os.chdir(self.home)
-
+class Workers(support.InFolder):
     def graph(self, text):
         with open("graph.conf", "w", encoding="utf-8") as file:
             file.write(text)
