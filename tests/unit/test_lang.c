@@ -489,6 +489,16 @@ TEST(what_is_referred_to_is_configured_first)
     unload(&built);
 }
 
+TEST(passive_elements_are_configured_before_the_others)
+{
+    struct built built = load_text("Door d { }\nThing a { }\nTable t { }\n"
+                                   "connect(\"d -> a -> End\")");
+
+    CHECK(thing(&built, "t")->order < thing(&built, "d")->order);
+    CHECK(thing(&built, "t")->order < thing(&built, "a")->order);
+    unload(&built);
+}
+
 TEST(references_are_checked)
 {
     CHECK_SAID("Door d { }\nThing a { peer = bb }\nThing bbb { peer = zzz }\n"
