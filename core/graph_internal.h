@@ -171,9 +171,10 @@ void cycles_judge(struct hg_graph *);
 unsigned owner_deal(const struct hg_graph *, struct hg_packet *, unsigned n,
                     struct hg_fragment_table *firsts);
 
-/* The same from the addresses of an Ethernet frame alone, or -1. */
-int owner_glance(const struct hg_graph *, const uint8_t *frame, uint32_t len,
-                 unsigned n);
+/* The same from the addresses of Ethernet frames alone, or -1. */
+void owner_glance(const struct hg_graph *, const uint8_t *const *frame,
+                  const uint32_t *len, int *worker, unsigned n_frames,
+                  unsigned n);
 
 /* flow_table.c */
 /* Whether 'n' new flows might be more than there is room for. */

@@ -186,12 +186,11 @@ owner_of_packet(const struct externals *x, struct hg_packet *p, unsigned n)
     return owner_of_ip4(src, dst, n);
 }
 
-int
-owner_glance(const struct hg_graph *g, const uint8_t *frame, uint32_t len,
-             unsigned n)
+static inline int
+glance(const struct externals *x, const uint8_t *frame, uint32_t len,
+       unsigned n)
 {
     enum { NO_OPTIONS = 0x45 };
-    const struct externals *x = &g->externals;
     const struct hg_eth *eth = (const struct hg_eth *)frame;
     const struct hg_ipv4 *ip = (const struct hg_ipv4 *)(eth + 1);
     uint32_t src, dst;
@@ -204,6 +203,17 @@ owner_glance(const struct hg_graph *g, const uint8_t *frame, uint32_t len,
     if (x->n && x->slot[slot_of(x, src)] | x->slot[slot_of(x, dst)])
         return -1;
     return (int)owner_of_ip4(src, dst, n);
+}
+
+void
+owner_glance(const struct hg_graph *g, const uint8_t *const *frame,
+             const uint32_t *len, int *worker, unsigned n_frames, unsigned n)
+{
+    const struct externals x = g->externals;
+    unsigned i;
+
+    for (i = 0; i < n_frames; i++)
+        worker[i] = glance(&x, frame[i], len[i], n);
 }
 
 /* ---- Fragments -------------------------------------------------------- */

@@ -567,15 +567,19 @@ hg_spread_worker(const struct hg_spread *plan, const struct hg_element *e,
         owner == e ? port : ask->port, n);
 }
 
-int
+void
 hg_spread_glance(const struct hg_spread *plan, const struct hg_element *e,
-                 const uint8_t *frame, uint32_t len, unsigned n)
+                 const uint8_t *const *frame, const uint32_t *len, int *worker,
+                 unsigned n_frames, unsigned n)
 {
     const struct hg_element *owner = plan->ask[e->index].element;
+    unsigned i;
 
-    return owner && asks_for_flow(owner)
-               ? owner_glance(owner->graph, frame, len, n)
-               : -1;
+    if (owner && asks_for_flow(owner))
+        owner_glance(owner->graph, frame, len, worker, n_frames, n);
+    else
+        for (i = 0; i < n_frames; i++)
+            worker[i] = -1;
 }
 
 size_t

@@ -270,12 +270,20 @@ unsigned
 device_owner(const struct hg_share *share, const uint8_t *data, uint32_t len,
              uint32_t wire_len)
 {
+    int worker;
+
+    share->glance(share->aux, &data, &len, &worker, 1);
+    return worker >= 0 ? (unsigned)worker
+                       : device_owner_parsed(share, data, len, wire_len);
+}
+
+unsigned
+device_owner_parsed(const struct hg_share *share, const uint8_t *data,
+                    uint32_t len, uint32_t wire_len)
+{
     enum { HALF = offsetof(struct hg_packet, src_eni) };
     struct hg_packet view;
-    int glance = share->glance(share->aux, data, len);
 
-    if (glance >= 0)
-        return (unsigned)glance;
     /* In two: one memset() of both becomes a slow "rep stos". */
     memset(&view, 0, HALF);
     memset((uint8_t *)&view + HALF, 0,

@@ -93,6 +93,10 @@ device_counts(const struct hg_device *dev)
 unsigned device_owner(const struct hg_share *, const uint8_t *data,
                       uint32_t len, uint32_t wire_len);
 
+/* The same by parsing, for what hg_share.glance does not say. */
+unsigned device_owner_parsed(const struct hg_share *, const uint8_t *data,
+                             uint32_t len, uint32_t wire_len);
+
 /* The timestamp a packet gets: never before that of its predecessor, whose
  * is kept in '*last_ns'.  Counts rx_backwards. */
 static inline uint64_t

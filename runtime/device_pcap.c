@@ -26,7 +26,7 @@ struct pcap_device {
     unsigned n; /* Frames read, of which 'at' have been received. */
     unsigned at;
     struct capture_frame frame[WINDOW];
-    uint64_t number[WINDOW]; /* With a share: of the packets being made. */
+    int worker[WINDOW]; /* With a share: whose they are, or -1. */
     uint64_t last_ns;
 };
 
@@ -47,6 +47,26 @@ filter(struct pcap_device *d, unsigned n)
     return passed;
 }
 
+static uint32_t
+kept_len(const struct pcap_device *d, const struct capture_frame *f)
+{
+    return f->len < d->snaplen ? f->len : d->snaplen;
+}
+
+static void
+glance(struct pcap_device *d)
+{
+    const uint8_t *frame[WINDOW];
+    uint32_t len[WINDOW];
+    unsigned i;
+
+    for (i = 0; i < d->n; i++) {
+        frame[i] = d->frame[i].data;
+        len[i] = kept_len(d, &d->frame[i]);
+    }
+    d->dev.share->glance(d->dev.share->aux, frame, len, d->worker, d->n);
+}
+
 /* Makes 'n' new frames the next ones. */
 static void
 admit(struct pcap_device *d, unsigned n)
@@ -58,6 +78,8 @@ admit(struct pcap_device *d, unsigned n)
     for (i = 0; i < d->n; i++)
         d->frame[i].time_ns =
             device_clock(&d->dev, &d->last_ns, d->frame[i].time_ns);
+    if (d->dev.share)
+        glance(d);
 }
 
 /* Whether there is a frame to be received; reads on if need be. */
@@ -119,7 +141,7 @@ take_frames(struct pcap_device *d, struct hg_pool *pool,
     unsigned i, made;
 
     for (i = 0; i < n; i++)
-        len[i] = f[i].len < d->snaplen ? f[i].len : d->snaplen;
+        len[i] = kept_len(d, &f[i]);
     made = hg_packet_alloc_many(pool, len, out, n);
     for (i = 0; i < made; i++) {
         struct hg_packet *p = out[i];
@@ -136,39 +158,43 @@ take_frames(struct pcap_device *d, struct hg_pool *pool,
     return made;
 }
 
-/* Whether a frame is of another who shares the file. */
+/* Whether the frame at hand with this number is the device's own. */
 static bool
-is_other(const struct pcap_device *d, const struct capture_frame *f)
+is_own(const struct pcap_device *d, unsigned i)
 {
+    const struct capture_frame *f = &d->frame[i];
     const struct hg_share *share = d->dev.share;
-    uint32_t len = f->len < d->snaplen ? f->len : d->snaplen;
+    unsigned worker = (unsigned)d->worker[i];
 
-    return device_owner(share, f->data, len, f->wire_len) != share->mine;
+    if (d->worker[i] < 0)
+        worker =
+            device_owner_parsed(share, f->data, kept_len(d, f), f->wire_len);
+    return worker == share->mine;
 }
 
-/* Passes the next 'n' frames, or so many that 'max' of them are the device's
- * own, and makes packets of these. */
+/* Passes the next 'n' > 0 frames, or so many that 'max' > 0 of them are the
+ * device's own, and makes packets of these. */
 static unsigned
 take_own(struct pcap_device *d, struct hg_pool *pool, struct hg_packet **out,
          unsigned n, unsigned max)
 {
     struct capture_frame *f = &d->frame[d->at];
-    unsigned end, own = 0, made, i;
+    uint8_t own[WINDOW + 1]; /* Which of these are. */
+    unsigned n_own = 0, passed = 0, made, i;
 
-    for (i = 0; i < n && own < max; i++) {
-        bool other = is_other(d, &f[i]);
-
-        device_pass(&d->dev, f[i].time_ns);
-        /* Without a branch, which nobody could predict. */
-        d->number[own] = d->dev.n_passed;
-        f[own] = f[i];
-        own += !other;
-    }
-    end = d->at + i;
-    made = take_frames(d, pool, out, own);
+    /* Without a branch on whose it is, which nobody could predict. */
+    do {
+        own[n_own] = (uint8_t)passed;
+        n_own += is_own(d, d->at + passed);
+    } while (++passed < n && n_own < max);
+    d->dev.passed_ns = f[passed - 1].time_ns;
+    for (i = 0; i < n_own; i++)
+        f[i] = f[own[i]];
+    made = take_frames(d, pool, out, n_own);
     for (i = 0; i < made; i++)
-        out[i]->seq = d->number[i];
-    d->at = end;
+        out[i]->seq = d->dev.n_passed + own[i] + 1;
+    d->dev.n_passed += passed;
+    d->at += passed - n_own;
     return made;
 }
 

@@ -166,15 +166,18 @@ owner_behind(void *aux, struct hg_packet *p)
                             door->firsts);
 }
 
-static int
-glance_behind(void *aux, const uint8_t *frame, uint32_t len)
+static void
+glance_behind(void *aux, const uint8_t *const *frame, const uint32_t *len,
+              int *worker, unsigned n)
 {
     const struct door *door = aux;
     const struct team *team = door->team;
 
-    return door->element ? hg_spread_glance(&team->plan, door->element, frame,
-                                            len, team->n)
-                         : 0;
+    if (door->element)
+        hg_spread_glance(&team->plan, door->element, frame, len, worker, n,
+                         team->n);
+    else
+        memset(worker, 0, n * sizeof *worker);
 }
 
 /* What whoever deals remembers of fragments. */

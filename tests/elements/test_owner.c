@@ -135,12 +135,13 @@ owner(struct team *t, const char *side, struct hg_packet *p)
 {
     struct hg_port_info to;
     unsigned worker;
+    const uint8_t *frame = p->data;
     int glance;
 
     hg_element_output(hg_graph_find(t->front, side), 0, &to);
     worker =
         hg_spread_worker(&t->plan, to.peer, to.peer_port, p, t->n, t->firsts);
-    glance = hg_spread_glance(&t->plan, to.peer, p->data, p->len, t->n);
+    hg_spread_glance(&t->plan, to.peer, &frame, &p->len, &glance, 1, t->n);
     CHECK(glance < 0 || (unsigned)glance == worker);
     t->n_glances += glance >= 0;
     return worker;

@@ -24,8 +24,10 @@ struct hg_share {
     /* Whose a packet is that was parsed; packets of one flow have one owner.
      * 'aux' is that below. */
     unsigned (*owner)(void *aux, struct hg_packet *);
-    /* The same for a frame that was not, or -1 if it has to be. */
-    int (*glance)(void *aux, const uint8_t *frame, uint32_t len);
+    /* The same for 'n' frames that were not: worker[i] is the owner of
+     * frame[i], which has len[i] bytes, or -1 if it has to be parsed. */
+    void (*glance)(void *aux, const uint8_t *const *frame, const uint32_t *len,
+                   int *worker, unsigned n);
     void *aux;
     unsigned mine;
 };
