@@ -17,11 +17,13 @@
 #include <stdlib.h>
 
 #include <headgate/checksum.h>
+#include <headgate/memory.h>
 
 enum {
     MIN_FRAME = 60, /* IEEE 802.3 3.2.8, without FCS: shorter is padded. */
     MAX_HEADERS = 14 + 40 + 20,
-    AHEAD = 16, /* Packets between choosing a flow and its turn. */
+    AHEAD = 64,             /* Packets that are chosen together. */
+    SMALL_PAGES = 64 << 10, /* Of flows; behind come huge ones. */
     N_SIZES = 3
 };
 
@@ -73,9 +75,10 @@ struct gen {
     struct gen_template templates[GEN_PROTOS];
     uint64_t random;
     uint64_t n_made;
-    uint64_t next_flow;             /* Round robin. */
+    uint64_t next_flow; /* Round robin. */
+    uint64_t n_chosen;
     struct gen_choice ahead[AHEAD]; /* By number of the packet. */
-    uint32_t others_ahead;     /* Bit of each: it only has to be counted. */
+    uint64_t others_ahead;     /* Bit of each: it only has to be counted. */
     struct gen_clock clock;    /* Of the packet that is made next. */
     struct gen_clock interval; /* To another packet, or bit. */
 
@@ -178,6 +181,12 @@ init_flow(const struct gen *g, struct gen_flow *f, uint64_t index)
     f->proto = (uint8_t)weigh(g->options.weight, (random >> 32) % total);
 }
 
+static uint64_t
+size_of_flows(const struct gen *g)
+{
+    return g->options.n_flows * sizeof *g->flows;
+}
+
 static bool
 init_flows(struct gen *g, struct hg_error *error)
 {
@@ -195,12 +204,13 @@ init_flows(struct gen *g, struct hg_error *error)
                             "sport",
                             (unsigned long long)g->options.n_flows,
                             (unsigned long long)room);
-    g->flows = calloc(g->options.n_flows, sizeof *g->flows);
+    g->flows = hg_memory_reserve(size_of_flows(g), SMALL_PAGES);
     if (g->dev.share)
         g->others = calloc(g->options.n_flows / 8 + 1, sizeof *g->others);
     if (!g->flows || (g->dev.share && !g->others))
         return hg_error_set(error, "no memory for %llu flows",
                             (unsigned long long)g->options.n_flows);
+    hg_memory_populate(g->flows, size_of_flows(g));
     for (i = 0; i < g->options.n_flows; i++)
         init_flow(g, &g->flows[i], i);
     return true;
@@ -442,13 +452,10 @@ advance(struct gen *g, uint64_t n)
     }
 }
 
-/* Chooses the packet that has place 'at'.  Its flow is fetched, so that it is
- * in the cache when the packet is made. */
-static void
-choose(struct gen *g, unsigned at)
+static struct gen_choice
+choose(struct gen *g)
 {
     struct gen_choice c = {g->next_flow, g->options.size};
-    uint32_t is_other;
 
     if (!g->options.is_roundrobin)
         c.flow = draw(g, g->options.n_flows);
@@ -456,13 +463,29 @@ choose(struct gen *g, unsigned at)
         g->next_flow = 0;
     if (c.size == 0)
         c.size = imix_size[weigh(imix_weight, draw(g, 12))];
-    g->ahead[at] = c;
-    is_other = is_of_another(g, c.flow);
-    is_other &= may_pass_over(g);
-    g->others_ahead = (g->others_ahead & ~(UINT32_C(1) << at)) | is_other
-                                                                     << at;
-    /* Chosen without a branch, which nobody could predict. */
-    __builtin_prefetch(&g->flows[c.flow & (is_other - UINT64_C(1))], 1);
+    return c;
+}
+
+/* Chooses the next packets.  Their flows are fetched, so that they are in the
+ * cache when the packets are made. */
+static void
+choose_ahead(struct gen *g)
+{
+    uint64_t may_pass = may_pass_over(g), is_other;
+    unsigned i;
+
+    g->others_ahead = 0;
+    for (i = 0; i < AHEAD; i++) {
+        g->ahead[i] = choose(g);
+        is_other = is_of_another(g, g->ahead[i].flow) & may_pass;
+        g->others_ahead |= is_other << i;
+    }
+    for (i = 0; i < AHEAD; i++) {
+        /* Without a branch, which nobody could predict. */
+        is_other = g->others_ahead >> i & 1;
+        __builtin_prefetch(&g->flows[g->ahead[i].flow & (is_other - 1)], 1);
+    }
+    g->n_chosen += AHEAD;
 }
 
 /* Makes frames until one passes the filter; false at the end. */
@@ -471,10 +494,11 @@ look_ahead(struct gen *g)
 {
     while (!g->has_frame &&
            (g->options.count == 0 || g->n_made < g->options.count)) {
-        unsigned at = g->n_made++ % AHEAD;
+        const struct gen_choice *c = &g->ahead[g->n_made % AHEAD];
 
-        next_frame(g, g->ahead[at].flow, g->ahead[at].size);
-        choose(g, at);
+        if (g->n_made++ == g->n_chosen)
+            choose_ahead(g);
+        next_frame(g, c->flow, c->size);
         g->frame_ns = g->clock.ns;
         advance(g, g->options.rate.unit == HG_RATE_BITS
                        ? 8 * (uint64_t)g->frame_len
@@ -501,11 +525,9 @@ gen_next_ns(struct hg_device *dev)
 static unsigned
 count_others(const struct gen *g)
 {
-    unsigned at = g->n_made % AHEAD, n;
+    uint64_t own = ~(g->others_ahead >> g->n_made % AHEAD);
+    unsigned n = own ? (unsigned)__builtin_ctzll(own) : AHEAD;
 
-    n = (unsigned)__builtin_ctz(
-        ~(g->others_ahead | g->others_ahead << AHEAD) >> at | UINT32_C(1)
-                                                                  << AHEAD);
     return g->options.count && n > g->options.count - g->n_made
                ? (unsigned)(g->options.count - g->n_made)
                : n;
@@ -516,9 +538,13 @@ count_others(const struct gen *g)
 static void
 pass_over(struct gen *g, uint64_t until_ns)
 {
-    unsigned n = device_max(&g->dev, count_others(g)), any = n > 0;
     struct gen_clock before = g->clock;
+    unsigned n, any;
 
+    if (g->n_made == g->n_chosen)
+        choose_ahead(g);
+    n = device_max(&g->dev, count_others(g));
+    any = n > 0;
     advance(g, n - any);
     if (g->clock.ns > until_ns) {
         g->clock = before;
@@ -527,9 +553,8 @@ pass_over(struct gen *g, uint64_t until_ns)
     if (any)
         g->dev.passed_ns = g->clock.ns;
     g->dev.n_passed += n;
+    g->n_made += n;
     advance(g, any);
-    while (n-- > 0)
-        choose(g, g->n_made++ % AHEAD);
 }
 
 static struct hg_packet *
@@ -559,7 +584,7 @@ gen_receive(struct hg_device *dev, struct hg_pool *pool,
     unsigned n = 0;
 
     while (n < max) {
-        if (g->others_ahead && !g->has_frame)
+        if (g->others && !g->has_frame)
             pass_over(g, until_ns);
         if (!device_max(dev, 1) || !look_ahead(g) || g->frame_ns > until_ns)
             break;
@@ -583,7 +608,7 @@ gen_close(struct hg_device *dev, struct hg_error *error)
     (void)error;
     device_filter_uninit(&g->filter);
     device_uninit(dev);
-    free(g->flows);
+    hg_memory_release(g->flows, size_of_flows(g), SMALL_PAGES);
     free(g->others);
     free(g);
     return true;
@@ -616,7 +641,6 @@ device_gen_open(const char *rest, const struct device_options *options,
 {
     struct gen *g = calloc(1, sizeof *g);
     enum gen_proto proto;
-    unsigned i;
 
     if (!g) {
         hg_error_set(error, "no memory to open 'gen:'");
@@ -636,8 +660,6 @@ device_gen_open(const char *rest, const struct device_options *options,
         init_template(g, proto);
     init_payload(g);
     g->random = mix(g->options.seed);
-    for (i = 0; i < AHEAD; i++)
-        choose(g, i);
     g->clock.ns = g->options.start * HG_SEC;
     g->interval = (struct gen_clock){HG_SEC / g->options.rate.per_second,
                                      HG_SEC % g->options.rate.per_second};
