@@ -126,6 +126,7 @@ put(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
               nat_code_of(key->tuple.protocol, state) |
               time_bits(t, &deadline_ns) | (e->rest & SHARE_MASK);
     t->n++;
+    nat_note_deadline(t, deadline_ns);
     nat_note_passing(t, key, seen, at->k);
     nat_crowd_note(t, key, at->group * SLOTS + at->slot, true, deadline_ns);
 }
@@ -278,6 +279,8 @@ hg_nat_compact_update(struct hg_nat_compact *t,
 
         if (rest != e->rest)
             e->rest = rest;
+        if (sooner)
+            nat_note_deadline(t, flow->deadline_ns);
     }
     if (sooner && t->crowds.n)
         nat_crowd_sooner(t, flow);
@@ -379,6 +382,7 @@ hg_nat_compact_create(const struct hg_nat_compact_config *config)
     t->n_groups = (t->n_places + SLOTS - 1) / SLOTS;
     t->n_candidates =
         t->n_groups < MAX_CANDIDATES ? t->n_groups : MAX_CANDIDATES;
+    t->due_ns = t->next_due_ns = HG_NEVER;
     set_seeds(t);
     nat_notes_init(&t->notes);
     if (nat_grow_init(t) && nat_others_init(t))

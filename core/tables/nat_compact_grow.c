@@ -105,10 +105,17 @@ nat_clean(struct hg_nat_compact *t, uint64_t b)
     uint32_t epoch = nat_epoch_of(bucket);
     unsigned i;
 
-    for (i = 0; i < SLOTS; i++)
-        if (nat_code(bucket->e[i].rest) != CODE_FREE &&
-            nat_deadline(bucket->e[i].rest, t->epochs[epoch]) <= t->clock_ns)
+    for (i = 0; i < SLOTS; i++) {
+        uint64_t deadline_ns;
+
+        if (nat_code(bucket->e[i].rest) == CODE_FREE)
+            continue;
+        deadline_ns = nat_deadline(bucket->e[i].rest, t->epochs[epoch]);
+        if (deadline_ns <= t->clock_ns)
             nat_run_out(t, b, i);
+        else if (deadline_ns < t->next_due_ns)
+            t->next_due_ns = deadline_ns;
+    }
     if (epoch != t->epoch)
         nat_set_epoch(bucket, t->epoch);
 }
@@ -143,6 +150,8 @@ nat_move_hand(struct hg_nat_compact *t)
         nat_crowds_sweep(t);
     if (t->hand == t->n_buckets) {
         t->hand = 0;
+        t->due_ns = t->next_due_ns;
+        t->next_due_ns = HG_NEVER;
         nat_notes_end_round(t);
     }
 }
@@ -152,6 +161,8 @@ hg_nat_compact_sweep(struct hg_nat_compact *t, uint64_t now_ns,
                      uint64_t n_buckets)
 {
     nat_set_clock(t, now_ns);
+    if (t->clock_ns < t->due_ns && !t->others.n && !t->crowds.n)
+        return;
     if (n_buckets >= t->n_buckets) {
         n_buckets = t->n_buckets;
         nat_others_sweep(t, t->others.n_used);

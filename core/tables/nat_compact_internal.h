@@ -170,7 +170,10 @@ struct hg_nat_compact {
 
     uint64_t n_buckets, max_buckets;
     uint64_t hand;
-    uint64_t owed; /* Buckets that it has to go over soon. */
+    uint64_t owed;        /* Buckets that it has to go over soon. */
+    uint64_t due_ns;      /* No entry runs out before, */
+    uint64_t next_due_ns; /* ... nor before this one that the hand has met in
+                           * this round, or that is new. */
     struct nat_notes notes;
     struct area area;
     struct hg_nat_compact_config config;
@@ -493,6 +496,16 @@ void nat_clean(struct hg_nat_compact *, uint64_t b);
 
 /* Moves the hand over a bucket. */
 void nat_move_hand(struct hg_nat_compact *);
+
+/* An entry has this deadline. */
+static inline void
+nat_note_deadline(struct hg_nat_compact *t, uint64_t deadline_ns)
+{
+    if (deadline_ns < t->due_ns)
+        t->due_ns = deadline_ns;
+    if (deadline_ns < t->next_due_ns)
+        t->next_due_ns = deadline_ns;
+}
 
 /* Takes a flow that ran out, and tells. */
 void nat_run_out(struct hg_nat_compact *, uint64_t b, unsigned slot);

@@ -434,10 +434,16 @@ print_bytes(const struct run *r, const char *name, double target)
 static void
 measure_expiry(struct run *r)
 {
-    uint64_t n = hg_nat_compact_count(r->table), begin = cpu_ns();
+    uint64_t n = hg_nat_compact_count(r->table), at = 0, begin;
+    struct hg_nat_compact_flow one;
 
+    /* If nothing could have run out it would not even look. */
+    if (hg_nat_compact_next(r->table, r->now_ns, &at, &one))
+        hg_nat_compact_update(r->table, &one, one.state,
+                              r->now_ns + LIFE_NS / 4);
+    begin = cpu_ns();
     hg_nat_compact_sweep(r->table, r->now_ns + LIFE_NS / 2, UINT64_MAX);
-    print_figure(r, &(struct figure){"sweep that finds nothing", "ns/flow",
+    print_figure(r, &(struct figure){"sweep that finds one", "ns/flow",
                                      (double)(cpu_ns() - begin) / (double)n, 0,
                                      n, 0});
     begin = cpu_ns();

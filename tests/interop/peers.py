@@ -23,6 +23,8 @@ SEGMENT = 1000
 
 
 class Handler(http.server.SimpleHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # Whose PUT needs no second of waiting.
+
     def client(self):
         return self.client_address[0].removeprefix("::ffff:")
 

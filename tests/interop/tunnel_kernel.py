@@ -55,7 +55,7 @@ class Kernel(unittest.TestCase):
                  (host, GATE) for host in (UNDER4[1], UNDER6[1])))
         cls.do(cls.near, "link set eth0 address %s" % NEAR,
                *cls.host("eth0", INSIDE4[1], INSIDE6[1]))
-        cls.payload = os.urandom(1 << 19)
+        cls.payload = os.urandom(1 << 17)
         cls.path = lab.file("payload", cls.payload)
         lab.peers(cls.far)
 

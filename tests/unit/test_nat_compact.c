@@ -535,6 +535,28 @@ TEST(the_hand_takes_out_what_nobody_looks_at)
     hg_nat_compact_destroy(t);
 }
 
+TEST(the_hand_takes_out_what_has_its_place_elsewhere)
+{
+    struct hg_nat_compact_config c = config(1024, 65535);
+    struct hg_nat_compact *t = create(&c, 1);
+    struct hg_nat_compact_flow flow = {.inside = CLIENT,
+                                       .external = PUBLIC_A,
+                                       .remote = SERVER,
+                                       .inside_port = 1,
+                                       .external_port = 20000,
+                                       .remote_port = 443,
+                                       .protocol = HG_PROTO_TCP,
+                                       .deadline_ns = START + HG_MINUTE};
+    struct hg_nat_compact_stats s;
+
+    CHECK_EQ(hg_nat_compact_install(t, &flow, START), HG_NAT_COMPACT_OK);
+    hg_nat_compact_get_stats(t, &s);
+    CHECK_EQ(s.elsewhere, 1);
+    hg_nat_compact_sweep(t, START + 2 * HG_MINUTE, UINT64_MAX);
+    CHECK_EQ(hg_nat_compact_count(t), 0);
+    hg_nat_compact_destroy(t);
+}
+
 /* ---- Size ------------------------------------------------------------- */
 
 TEST(a_table_starts_small_and_stays_within_24_bytes_a_flow)

@@ -244,8 +244,9 @@ HG_API void hg_nat_compact_remove(struct hg_nat_compact *,
 HG_API uint64_t hg_nat_compact_count(const struct hg_nat_compact *);
 
 /* Moves the hand over up to 'n_buckets' buckets of four entries, a few
- * nanoseconds each, and takes out what ran out there; UINT64_MAX, and as many
- * as there are, means all flows.  Each insertion moves it over one. */
+ * nanoseconds each, and takes out what ran out there, if something may have;
+ * UINT64_MAX, and as many as there are, means all flows.  Each insertion moves
+ * it over one. */
 HG_API void hg_nat_compact_sweep(struct hg_nat_compact *, uint64_t now_ns,
                                  uint64_t n_buckets);
 
