@@ -638,12 +638,17 @@ hg_inventory_add_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
 }
 
 void
+hg_inventory_prefetch_id(const struct hg_inventory *inventory, const char *id)
+{
+    hash_index_prefetch(&inventory->enis.by_id, inventory_hash_text(id));
+}
+
+void
 hg_inventory_prefetch(const struct hg_inventory *inventory,
                       const struct hg_eni *eni)
 {
     const uint32_t vpc = eni->vpc->number;
 
-    hash_index_prefetch(&inventory->enis.by_id, inventory_hash_text(eni->id));
     if (has_mac(eni))
         hash_index_prefetch(&inventory->by_mac,
                             inventory_hash_mac(vpc, &eni->mac));

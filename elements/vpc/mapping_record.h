@@ -202,6 +202,7 @@ enum { MAX_LIST = 256 };
 
 /* A record of a table, all kinds in one, and room for its lists. */
 struct record {
+    const struct hg_inventory *inventory; /* It is for this one. */
     char *kind;
     char *id;
     struct vpc_row vpc;
@@ -291,58 +292,109 @@ take_vni(struct record *r, const char *value, struct hg_error *error)
 }
 
 static bool
+take_id(struct record *r, const char *value, struct hg_error *error)
+{
+    (void)error;
+    r->id = (char *)(uintptr_t)value;
+    hg_inventory_prefetch_id(r->inventory, value);
+    return true;
+}
+
+static bool
+take_mac(struct record *r, const char *value, struct hg_error *error)
+{
+    return hg_mac_parse(value, &r->eni.mac) ||
+           hg_error_set(error,
+                        "'%s' is not a MAC address such as 02:00:00:00:00:01",
+                        value);
+}
+
+static bool
+take_address(const char *value, struct hg_addr *addr, struct hg_error *error)
+{
+    return hg_addr_parse(value, addr) ||
+           hg_error_set(error, "'%s' is not an address such as 192.0.2.1",
+                        value);
+}
+
+static bool
+take_host(struct record *r, const char *value, struct hg_error *error)
+{
+    return take_address(value, &r->eni.host, error);
+}
+
+static bool
+take_public(struct record *r, const char *value, struct hg_error *error)
+{
+    return take_address(value, &r->eni.public, error);
+}
+
+static bool
+take_check(struct record *r, const char *value, struct hg_error *error)
+{
+    return hg_bool_parse(value, &r->eni.source_destination_check) ||
+           hg_error_set(error, "'%s' is neither true nor false", value);
+}
+
+/* A value is taken by a function, or is a text of the record. */
+static const struct column {
+    const char *name;
+    bool (*take)(struct record *, const char *value, struct hg_error *);
+    size_t text;
+} columns[] = {
+    {"kind", NULL, offsetof(struct record, kind)},
+    {"id", take_id, 0},
+    {"vpc", NULL, offsetof(struct record, eni.vpc)},
+    {"vni", take_vni, 0},
+    {"cidr", take_prefixes, 0},
+    {"account", NULL, offsetof(struct record, eni.account)},
+    {"subnet", NULL, offsetof(struct record, eni.subnet)},
+    {"az", NULL, offsetof(struct record, subnet.az)},
+    {"route-table", NULL, offsetof(struct record, subnet.route_table)},
+    {"nacl", NULL, offsetof(struct record, subnet.nacl)},
+    {"mac", take_mac, 0},
+    {"address", take_addresses, 0},
+    {"public", take_public, 0},
+    {"security-groups", take_groups, 0},
+    {"host", take_host, 0},
+    {"instance", NULL, offsetof(struct record, eni.instance)},
+    {"source-destination-check", take_check, 0},
+};
+enum { N_COLUMNS = sizeof columns / sizeof columns[0] };
+
+static bool
+refuse_column(const char *name, struct hg_error *error)
+{
+    char list[256] = "";
+    size_t i;
+
+    for (i = 0; i < N_COLUMNS; i++) {
+        strcat(list, columns[i].name);
+        strcat(list, i + 2 < N_COLUMNS   ? ", "
+                     : i + 1 < N_COLUMNS ? " and "
+                                         : "");
+    }
+    return hg_error_set(error, "no column '%s'; there are %s", name, list);
+}
+
+static bool
 take_value(struct record *r, const char *name, const char *value,
            struct hg_error *error)
 {
-    const struct {
-        const char *name;
-        char **text;
-    } texts[] = {
-        {"kind", &r->kind},
-        {"id", &r->id},
-        {"vpc", &r->eni.vpc},
-        {"subnet", &r->eni.subnet},
-        {"az", &r->subnet.az},
-        {"route-table", &r->subnet.route_table},
-        {"nacl", &r->subnet.nacl},
-        {"account", &r->eni.account},
-        {"instance", &r->eni.instance},
-    };
     size_t i;
 
-    for (i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (!strcmp(name, texts[i].name)) {
-            *texts[i].text = (char *)(uintptr_t)value;
-            return true;
-        }
-    if (!strcmp(name, "address"))
-        return take_addresses(r, value, error);
-    if (!strcmp(name, "mac"))
-        return hg_mac_parse(value, &r->eni.mac) ||
-               hg_error_set(error,
-                            "'%s' is not a MAC address such as "
-                            "02:00:00:00:00:01",
-                            value);
-    if (!strcmp(name, "host") || !strcmp(name, "public"))
-        return hg_addr_parse(value,
-                             *name == 'h' ? &r->eni.host : &r->eni.public) ||
-               hg_error_set(error, "'%s' is not an address such as 192.0.2.1",
-                            value);
-    if (!strcmp(name, "security-groups"))
-        return take_groups(r, value, error);
-    if (!strcmp(name, "source-destination-check"))
-        return hg_bool_parse(value, &r->eni.source_destination_check) ||
-               hg_error_set(error, "'%s' is neither true nor false", value);
-    if (!strcmp(name, "cidr"))
-        return take_prefixes(r, value, error);
-    if (!strcmp(name, "vni"))
-        return take_vni(r, value, error);
-    return hg_error_set(error,
-                        "no column '%s'; there are kind, id, vpc, vni, cidr, "
-                        "account, subnet, az, route-table, nacl, mac, "
-                        "address, public, security-groups, host, instance "
-                        "and source-destination-check",
-                        name);
+    for (i = 0; i < N_COLUMNS; i++) {
+        const struct column *c = &columns[i];
+
+        /* First letters tell most of them apart, a million times. */
+        if (*name != *c->name || strcmp(name, c->name))
+            continue;
+        if (c->take)
+            return c->take(r, value, error);
+        memcpy((uint8_t *)r + c->text, &value, sizeof value);
+        return true;
+    }
+    return refuse_column(name, error);
 }
 
 static bool
@@ -379,6 +431,7 @@ add_record(struct hg_inventory *inventory, struct hg_table_row *row,
     struct record r;
 
     memset(&r, 0, offsetof(struct record, prefixes));
+    r.inventory = inventory;
     r.eni.source_destination_check = true;
     for (row->at = 0; row->at < row->n; row->at++)
         if (*row->value[row->at] &&

@@ -93,8 +93,10 @@ hg_inventory_add_group(struct hg_inventory *, const struct hg_security_group *,
 HG_API const struct hg_eni *hg_inventory_add_eni(struct hg_inventory *,
                                                  const struct hg_eni *,
                                                  struct hg_error *);
-/* Fetches what adding this ENI (whose vpc, id, mac and address are set) will
- * look at, so that the cache misses of a long table overlap. */
+/* Fetch what adding an ENI of this id, and one with this vpc, mac and address,
+ * will look at, so that the cache misses of a long table overlap. */
+HG_API void hg_inventory_prefetch_id(const struct hg_inventory *,
+                                     const char *id);
 HG_API void hg_inventory_prefetch(const struct hg_inventory *,
                                   const struct hg_eni *);
 
