@@ -109,7 +109,7 @@ def nft_nat(quick):
         raise Skipped("network namespaces need root")
     from netns import Lab  # pylint: disable=import-outside-toplevel
 
-    packets = 100000 if quick else 300000
+    packets = 30000 if quick else 300000
     spent = {name: [] for name in ROUTERS}
     with Lab() as lab:
         lanes = {name: build_router(lab, nft, name, text)
