@@ -43,12 +43,12 @@ user_of(const void *self)
 void
 hg_flow_forget(struct hg_packet *p)
 {
-    p->flow = NULL;
+    hg_packet_forget_flow(p);
 }
 
 /* Looks up and remembers a packet's record; 'guess' is a link that is probably
  * right, or 0. */
-static struct hg_flow *
+static inline struct hg_flow *
 look_up(const struct flow_table *t, struct hg_packet *p,
         const struct flow_tuple *key, uint32_t guess)
 {
@@ -59,7 +59,7 @@ look_up(const struct flow_table *t, struct hg_packet *p,
         flow = flow_table_check(t, guess, key, p->time_ns, &k);
     if (!flow)
         flow = flow_index_find(t, key, p->time_ns, &k);
-    p->flow = NULL;
+    hg_packet_forget_flow(p);
     if (flow)
         flow_remember(p, flow, k, key->swapped != flow_table_swapped(flow, k));
     return flow;
@@ -80,13 +80,14 @@ for_user(const struct flow_table *t, struct hg_packet *p, unsigned user)
     return flow;
 }
 
-static inline struct hg_flow *
+FLOW_INLINE struct hg_flow *
 find(const struct flow_table *t, struct hg_packet *p, unsigned user)
 {
     struct flow_tuple key;
 
     if (!flow_is_remembered(p) &&
-        (!flow_tuple_of_packet(p, t->seed, &key) || !look_up(t, p, &key, 0)))
+        (flow_is_known_to_be_none(p, &t->index) ||
+         !flow_tuple_of_packet(p, t->seed, &key) || !look_up(t, p, &key, 0)))
         return NULL;
     return for_user(t, p, user);
 }
@@ -123,6 +124,28 @@ hg_flow_find_key(void *self, const struct hg_flow_key *key, uint64_t now_ns)
                : NULL;
 }
 
+/* Guesses the links of 'n' keys by their first buckets, which were fetched.
+ * Those few that are in none of these are searched on in a loop of their own,
+ * when what their chains go on with has come, too. */
+static inline void
+guess(const struct flow_index *x, const struct flow_tuple *key,
+      const struct flow_bucket *const *first, uint32_t *link, unsigned n)
+{
+    uint8_t other[LOOKUP_MAX];
+    unsigned n_others = 0, i;
+
+    for (i = 0; i < n; i++) {
+        link[i] = flow_index_guess(first[i], key[i].hash);
+        if (!link[i] && first[i]->next) {
+            __builtin_prefetch(flow_bucket_next(x, first[i]));
+            other[n_others++] = (uint8_t)i;
+        }
+    }
+    for (i = 0; i < n_others; i++)
+        link[other[i]] =
+            flow_index_guess_on(x, first[other[i]], key[other[i]].hash);
+}
+
 /* Looks up at most LOOKUP_MAX packets.  Each loop fetches for all of them what
  * the next one reads, and those that fetch do nothing else: a processor waits
  * for several page walks at once only if they stand close together. */
@@ -131,6 +154,7 @@ find_many(const struct flow_table *t, unsigned user, struct hg_packet **p,
           unsigned n)
 {
     struct flow_tuple key[LOOKUP_MAX];
+    const struct flow_bucket *first[LOOKUP_MAX];
     uint32_t link[LOOKUP_MAX];
     struct hg_packet *wanted[LOOKUP_MAX];
     const struct hg_flow *known[LOOKUP_MAX];
@@ -142,19 +166,25 @@ find_many(const struct flow_table *t, unsigned user, struct hg_packet **p,
             continue;
         }
         wanted[n_wanted] = p[i];
-        n_wanted += flow_tuple_of_packet(p[i], t->seed, &key[n_wanted]);
+        n_wanted += hg_packet_is_ip(p[i]);
     }
     for (i = 0; i < n_wanted; i++)
-        flow_index_fetch(&t->index, key[i].hash);
+        flow_tuple_of_packet(wanted[i], t->seed, &key[i]);
+    for (i = 0; i < n_wanted; i++) {
+        first[i] = flow_bucket_of(&t->index, key[i].hash);
+        __builtin_prefetch(first[i]);
+    }
     for (i = 0; i < n_known; i++)
         flow_table_fetch(t, known[i], user);
-    for (i = 0; i < n_wanted; i++)
-        link[i] = flow_index_guess(&t->index, key[i].hash);
+    guess(&t->index, key, first, link, n_wanted);
     for (i = 0; i < n_wanted; i++)
         if (link[i])
             flow_table_fetch_link(t, link[i], &key[i], user);
     for (i = 0; i < n_wanted; i++)
-        look_up(t, wanted[i], &key[i], link[i]);
+        if (link[i])
+            look_up(t, wanted[i], &key[i], link[i]);
+        else
+            flow_remember_none(wanted[i], &t->index, key[i].hash);
 }
 
 void
@@ -167,6 +197,17 @@ hg_flow_find_batch(void *self, struct hg_batch *batch)
         n = batch->n - at < LOOKUP_MAX ? batch->n - at : LOOKUP_MAX;
         find_many(t, user, &batch->p[at], n);
     }
+}
+
+/* Together, as above; inlined, since GCC takes a function that only prefetches
+ * for one without effect. */
+FLOW_FETCH
+fetch_buckets(const struct flow_index *x, const uint32_t *hash, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        __builtin_prefetch(flow_bucket_of(x, hash[i]));
 }
 
 /* ---- Making --------------------------------------------------------------
@@ -194,18 +235,17 @@ begin_interest(struct flow_table *t, struct hg_flow *flow, unsigned user,
     p->flags &= ~(uint32_t)HG_PACKET_REPLY;
 }
 
-struct hg_flow *
-hg_flow_create(void *self, struct hg_packet *p)
+static inline struct hg_flow *
+create(struct flow_table *t, struct hg_packet *p, unsigned user)
 {
-    struct flow_table *t = table_of(self);
-    unsigned user = user_of(self);
     struct flow_tuple key;
     struct hg_flow *flow;
 
     if (!flow_is_remembered(p)) {
         if (!flow_tuple_of_packet(p, t->seed, &key))
             return NULL;
-        if (!look_up(t, p, &key, 0)) {
+        if (flow_is_known_to_be_none(p, &t->index) ||
+            !look_up(t, p, &key, 0)) {
             flow = flow_table_take(t, p->time_ns);
             if (!flow)
                 return NULL;
@@ -220,14 +260,40 @@ hg_flow_create(void *self, struct hg_packet *p)
     return p->flow;
 }
 
-void
-hg_flow_fetch_key(void *self, const struct hg_flow_key *key)
+struct hg_flow *
+hg_flow_create(void *self, struct hg_packet *p)
+{
+    return create(table_of(self), p, user_of(self));
+}
+
+struct hg_flow *
+hg_flow_create_state(void *self, struct hg_packet *p, void **state)
 {
     struct flow_table *t = table_of(self);
-    struct flow_tuple tuple;
+    unsigned user = user_of(self);
+    struct hg_flow *flow = create(t, p, user);
 
-    flow_tuple_of_key(key, t->seed, &tuple);
-    flow_index_fetch(&t->index, tuple.hash);
+    *state = flow ? flow_table_bytes(t, flow, user) : NULL;
+    return flow;
+}
+
+void
+hg_flow_fetch_keys(void *self, const struct hg_flow_key *const *key,
+                   unsigned n)
+{
+    const struct flow_table *t = table_of(self);
+    uint32_t hash[LOOKUP_MAX];
+    unsigned i, k;
+
+    for (i = 0; i < n; i += k) {
+        for (k = 0; k < LOOKUP_MAX && i + k < n; k++) {
+            struct flow_tuple tuple;
+
+            flow_tuple_of_key(key[i + k], t->seed, &tuple);
+            hash[k] = tuple.hash;
+        }
+        fetch_buckets(&t->index, hash, k);
+    }
 }
 
 bool
@@ -330,6 +396,15 @@ hg_flow_state(void *self, struct hg_flow *flow, uint64_t now_ns)
     return flow_table_bytes(t, flow, user);
 }
 
+void *
+hg_flow_seldom(void *self, const struct hg_flow *flow)
+{
+    struct flow_user *u = &table_of(self)->users[user_of(self)];
+
+    flow_note_used(&u->n_seldom, flow);
+    return u->seldom + (size_t)flow->number * u->seldom_size;
+}
+
 void
 hg_flow_keep(void *self, struct hg_flow *flow, uint64_t until_ns)
 {
@@ -340,16 +415,6 @@ hg_flow_keep(void *self, struct hg_flow *flow, uint64_t until_ns)
         *flow_table_deadline(t, flow, user) = until_ns;
     else
         flow_table_end_interest(t, flow, user, 0, false);
-}
-
-void
-hg_flow_extend(void *self, struct hg_flow *flow, uint64_t until_ns)
-{
-    uint64_t *deadline =
-        flow_table_deadline(table_of(self), flow, user_of(self));
-
-    if (*deadline < until_ns)
-        *deadline = until_ns;
 }
 
 void

@@ -32,7 +32,8 @@ flow_index_init(struct flow_index *x, uint64_t max)
     *x = (struct flow_index){.buckets = hg_memory_reserve(size, FLOW_SMALL),
                              .overflow = hg_memory_reserve(size, FLOW_SMALL),
                              .n_buckets = FIRST_BUCKETS,
-                             .mask = FIRST_BUCKETS - 1};
+                             .mask = FIRST_BUCKETS - 1,
+                             .clock = 1};
     return x->buckets && x->overflow;
 }
 
@@ -86,6 +87,18 @@ hash_in(const struct flow_bucket *b, unsigned slot)
     return (uint32_t)b->tag[slot] << 16 | (uint32_t)b->below[slot] << 8;
 }
 
+/* Fetches what the next split will read and write; 'from' itself was fetched
+ * by the one before. */
+FLOW_FETCH
+fetch_next(const struct flow_index *x, const struct flow_bucket *from,
+           const struct flow_bucket *to)
+{
+    __builtin_prefetch(from + 1, 1);
+    __builtin_prefetch(to, 1);
+    if (from->next)
+        __builtin_prefetch(flow_bucket_next(x, from), 1);
+}
+
 /* Moves those keys of the next bucket in turn that belong there to a new one
  * at the end. */
 static void
@@ -101,7 +114,7 @@ split(struct flow_index *x)
     to = &x->buckets[x->n_buckets];
     from = at = to - bit;
     x->n_buckets++;
-    __builtin_prefetch(from + 1, 1);
+    fetch_next(x, from + 1, to + 1);
     do {
         uint32_t next = at->next,
                  this = at == from ? 0 : (uint32_t)(at - x->overflow) + 1;
@@ -124,6 +137,7 @@ flow_index_add(struct flow_index *x, uint32_t number, unsigned k,
                uint32_t hash)
 {
     put(x, flow_bucket_of(x, hash), hash, number * 2 + k + 1);
+    x->recent[hash % RECENT] = ++x->clock;
     if (++x->n_entries > (uint64_t)x->n_buckets * LOAD)
         split(x);
 }

@@ -29,6 +29,10 @@ struct flow_bucket {
 
 _Static_assert(sizeof(struct flow_bucket) == 64, "a cache line");
 
+/* Additions are counted, and of the last one with a hash like this it is known
+ * which it was: so whoever looked in vain need not look again. */
+enum { RECENT = 512, CLOCK_BITS = 30 };
+
 struct flow_index {
     struct flow_bucket *buckets;
     uint32_t n_buckets;
@@ -38,6 +42,8 @@ struct flow_index {
     uint32_t n_overflow; /* Ever used, */
     uint32_t free;       /* ... of which this and what is behind its 'next' are
                           * free; + 1. */
+    uint32_t clock;      /* Keys ever added, from 1 on, modulo 2^CLOCK_BITS. */
+    uint32_t recent[RECENT]; /* The last of them, by hash. */
 };
 
 /* Bytes of small pages with which large arrays begin, for tables that stay
@@ -89,10 +95,11 @@ flow_bucket_match(const struct flow_bucket *b, uint16_t tag)
 static inline struct flow_bucket *
 flow_bucket_of(const struct flow_index *x, uint32_t hash)
 {
-    uint32_t i = hash & x->mask;
+    /* The upper half is there only so far as it was split.  A branch would
+     * be predicted wrong as often as not. */
+    uint32_t i = hash & x->mask, half = (x->mask >> 1) + 1;
 
-    /* The upper half is there only so far as it was split. */
-    return &x->buckets[i < x->n_buckets ? i : i & x->mask >> 1];
+    return &x->buckets[i - (half & -(uint32_t)(i >= x->n_buckets))];
 }
 
 static inline struct flow_bucket *
@@ -101,27 +108,36 @@ flow_bucket_next(const struct flow_index *x, const struct flow_bucket *b)
     return b->next ? &x->overflow[b->next - 1] : NULL;
 }
 
-/* Fetches the bucket of a hash. */
-FLOW_FETCH
-flow_index_fetch(const struct flow_index *x, uint32_t hash)
+/* The link that a key of this hash probably has, by its first bucket; 0 if it
+ * is not there. */
+static inline uint32_t
+flow_index_guess(const struct flow_bucket *first, uint32_t hash)
 {
-    __builtin_prefetch(flow_bucket_of(x, hash));
+    unsigned m = flow_bucket_match(first, flow_tag_of(hash));
+
+    return m ? first->link[__builtin_ctz(m)] : 0;
 }
 
-/* The link that a key of this hash probably has; 0 if there is none, as far
- * as one or two buckets say. */
+/* The same by the others of the chain: if it is 0, too, there is none. */
 static inline uint32_t
-flow_index_guess(const struct flow_index *x, uint32_t hash)
+flow_index_guess_on(const struct flow_index *x, const struct flow_bucket *b,
+                    uint32_t hash)
 {
-    const struct flow_bucket *b = flow_bucket_of(x, hash);
-    uint16_t tag = flow_tag_of(hash);
-    unsigned m = flow_bucket_match(b, tag);
+    uint32_t link = 0;
 
-    if (!m) {
-        b = flow_bucket_next(x, b);
-        m = b ? flow_bucket_match(b, tag) : 0;
-    }
-    return m ? b->link[__builtin_ctz(m)] : 0;
+    while (!link && (b = flow_bucket_next(x, b)) != NULL)
+        link = flow_index_guess(b, hash);
+    return link;
+}
+
+/* Whether no key with a hash like this was added since the clock was there. */
+static inline bool
+flow_index_is_as_of(const struct flow_index *x, uint32_t hash, uint32_t clock)
+{
+    const uint32_t mask = (UINT32_C(1) << CLOCK_BITS) - 1;
+
+    return ((x->clock - x->recent[hash % RECENT]) & mask) >=
+           ((x->clock - clock) & mask);
 }
 
 #endif

@@ -35,13 +35,6 @@ flow_table_is_wanted(const struct flow_table *t, const struct hg_flow *flow,
     return false;
 }
 
-static void
-note_used(uint64_t *n, const struct hg_flow *flow)
-{
-    if (*n <= flow->number)
-        *n = (uint64_t)flow->number + 1;
-}
-
 void
 flow_table_set_key(struct flow_table *t, struct hg_flow *flow, unsigned k,
                    const struct flow_tuple *key)
@@ -51,12 +44,12 @@ flow_table_set_key(struct flow_table *t, struct hg_flow *flow, unsigned k,
     if (key->family == 6) {
         ends.wide = &t->wide[k][flow->number];
         t->wide[k][flow->number] = key->wide;
-        note_used(&t->n_wide, flow);
+        flow_note_used(&t->n_wide, flow);
     }
     if (k) {
         t->second[flow->number] =
             (struct second_key){ends, key->protocol, key->family};
-        note_used(&t->n_second, flow);
+        flow_note_used(&t->n_second, flow);
         flow->has_second = true;
         flow->swapped2 = key->swapped;
     } else {
@@ -326,11 +319,20 @@ hg_flow_declare(void *self, size_t size)
                                "leave one out",
                                MAX_USERS);
     t->users = xrealloc(t->users, (t->n_users + 1) * sizeof *t->users);
-    t->users[t->n_users++] = (struct flow_user){e, 0, (size + 7) & ~(size_t)7};
+    t->users[t->n_users++] =
+        (struct flow_user){.element = e, .size = (size + 7) & ~(size_t)7};
     e->flow_user = (uint32_t)t->n_users;
     if (e->graph->span_ns > SWEEP_INTERVAL)
         e->graph->span_ns = SWEEP_INTERVAL;
     return true;
+}
+
+void
+hg_flow_declare_seldom(void *self, size_t size)
+{
+    struct hg_element *e = hg_element_of(self);
+
+    e->graph->flows->users[e->flow_user - 1].seldom_size = size;
 }
 
 void
@@ -349,6 +351,7 @@ void
 hg_flow_get_stats(const void *self, struct hg_flow_stats *out)
 {
     const struct flow_table *t = element_of(self)->graph->flows;
+    size_t i;
 
     *out = (struct hg_flow_stats){
         .flows = t->n_used,
@@ -359,6 +362,8 @@ hg_flow_get_stats(const void *self, struct hg_flow_stats *out)
                  t->n_second * sizeof *t->second +
                  t->n_wide * 2 * sizeof *t->wide[0] +
                  flow_index_bytes(&t->index)};
+    for (i = 0; i < t->n_users; i++)
+        out->bytes += t->users[i].n_seldom * t->users[i].seldom_size;
 }
 
 /* How long after a round of the sweep the next is due. */
@@ -403,14 +408,12 @@ release(void *p, uint64_t size)
     hg_memory_release(p, size, FLOW_SMALL);
 }
 
-bool
-flow_table_start(struct hg_graph *g, struct hg_error *error)
+/* Says where in a record what is. */
+static void
+lay_out(struct flow_table *t)
 {
-    struct flow_table *t = g->flows;
     size_t i, size = sizeof(struct hg_flow);
 
-    if (!t || !t->n_users)
-        return true;
     for (i = 0; i < t->n_users; i++) {
         t->users[i].offset = size;
         size += sizeof(uint64_t) + t->users[i].size;
@@ -420,20 +423,46 @@ flow_table_start(struct hg_graph *g, struct hg_error *error)
     size += 2 * t->verdict_size;
     /* Whole halves of cache lines: none that could be spared is touched. */
     t->record_size = (size + 31) & ~(size_t)31;
+}
+
+static bool
+reserve_arrays(struct flow_table *t)
+{
+    uint64_t n = t->n_reserved;
+    bool ok;
+    size_t i;
+
+    t->records = reserve(n * t->record_size);
+    t->queue = reserve(n * sizeof *t->queue);
+    t->second = reserve(n * sizeof *t->second);
+    t->wide[0] = reserve(n * sizeof *t->wide[0]);
+    t->wide[1] = reserve(n * sizeof *t->wide[1]);
+    ok = flow_index_init(&t->index, n) && t->records && t->queue &&
+         t->second && t->wide[0] && t->wide[1];
+    for (i = 0; i < t->n_users; i++) {
+        struct flow_user *u = &t->users[i];
+
+        if (u->seldom_size)
+            ok &= (u->seldom = reserve(n * u->seldom_size)) != NULL;
+    }
+    return ok;
+}
+
+bool
+flow_table_start(struct hg_graph *g, struct hg_error *error)
+{
+    struct flow_table *t = g->flows;
+
+    if (!t || !t->n_users)
+        return true;
+    lay_out(t);
     t->seed = g->seed;
     t->limit = (t->limit + g->n_workers - 1) / g->n_workers;
     t->n_reserved = t->limit;
     t->sweep = (struct hg_timer){
         .fn = sweep, .owner = t, .deadline_ns = HG_NEVER, .order = UINT32_MAX};
-    t->records = reserve(t->n_reserved * t->record_size);
-    t->queue = reserve(t->n_reserved * sizeof *t->queue);
-    t->second = reserve(t->n_reserved * sizeof *t->second);
-    t->wide[0] = reserve(t->n_reserved * sizeof *t->wide[0]);
-    t->wide[1] = reserve(t->n_reserved * sizeof *t->wide[1]);
-    if (flow_index_init(&t->index, t->n_reserved) && t->records && t->queue &&
-        t->second && t->wide[0] && t->wide[1])
-        return true;
-    return hg_error_set(error,
+    return reserve_arrays(t) ||
+           hg_error_set(error,
                         "there is no address space for %llu flows; lower "
                         "their limit",
                         (unsigned long long)t->limit);
@@ -458,6 +487,7 @@ flow_table_destroy(struct hg_graph *g)
 {
     struct flow_table *t = g->flows;
     uint64_t n;
+    size_t i;
 
     if (!t)
         return;
@@ -468,6 +498,8 @@ flow_table_destroy(struct hg_graph *g)
     release(t->second, n * sizeof *t->second);
     release(t->wide[0], n * sizeof *t->wide[0]);
     release(t->wide[1], n * sizeof *t->wide[1]);
+    for (i = 0; i < t->n_users; i++)
+        release(t->users[i].seldom, n * t->users[i].seldom_size);
     free(t->users);
     free(t->verdicts);
     free(t);

@@ -43,8 +43,11 @@ struct second_key {
 
 struct flow_user {
     struct hg_element *element;
-    size_t offset; /* Of its block in the record. */
-    size_t size;   /* Of its bytes. */
+    size_t offset;   /* Of its block in the record. */
+    size_t size;     /* Of its bytes. */
+    uint8_t *seldom; /* Those that it seldom needs, by record, */
+    size_t seldom_size;
+    uint64_t n_seldom; /* ... and how many records have been given some. */
 };
 
 /* Large arrays have their address space from the start and get memory when
@@ -120,6 +123,25 @@ flow_remember(struct hg_packet *p, struct hg_flow *flow, unsigned k,
                          (against ? HG_FLOW_AGAINST : 0);
 }
 
+/* That it has none: it remembers when, and the hash of its key. */
+static inline void
+flow_remember_none(struct hg_packet *p, const struct flow_index *x,
+                   uint32_t hash)
+{
+    p->flow = NULL;
+    p->flow_generation = x->clock << 2;
+    p->flow_hash = hash;
+}
+
+/* Whether that is still so, if it was said of the packet as it is. */
+static inline bool
+flow_is_known_to_be_none(const struct hg_packet *p, const struct flow_index *x)
+{
+    return !p->flow && p->flow_generation &&
+           !(p->flow_generation & HG_FLOW_NOT_FIRST) &&
+           flow_index_is_as_of(x, p->flow_hash, p->flow_generation >> 2);
+}
+
 static inline bool
 flow_is_remembered(const struct hg_packet *p)
 {
@@ -142,6 +164,14 @@ struct flow_table *flow_table_get(struct hg_graph *);
 /* Whether anybody is interested in the record. */
 bool flow_table_is_wanted(const struct flow_table *, const struct hg_flow *,
                           uint64_t now_ns);
+
+/* This record uses an array that 'n' records have used. */
+static inline void
+flow_note_used(uint64_t *n, const struct hg_flow *flow)
+{
+    if (*n <= flow->number)
+        *n = (uint64_t)flow->number + 1;
+}
 
 /* Gives the record, which has none, its first or second key. */
 void flow_table_set_key(struct flow_table *, struct hg_flow *, unsigned k,

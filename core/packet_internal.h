@@ -17,7 +17,7 @@ packet_announce(struct hg_packet *p, uint32_t flags, uint16_t ether_type,
                 uint16_t l3_offset, uint16_t l4_offset, uint8_t protocol)
 {
     p->flags = (p->flags & ~PARSED_FLAGS) | flags;
-    p->flow = NULL; /* What it was of before, it may not be of now. */
+    hg_packet_forget_flow(p); /* It may be of another one now. */
     p->ether_type = ether_type;
     p->l3_offset = l3_offset;
     p->l4_offset = l4_offset;

@@ -171,7 +171,7 @@ parse_l3(struct hg_packet *p, uint16_t ether_type, uint32_t l3)
 {
     uint32_t flags = 0;
 
-    p->flow = NULL; /* What it was of before, it may not be of now. */
+    hg_packet_forget_flow(p); /* It may be of another one now. */
     p->ether_type = ether_type;
     p->l3_offset = (uint16_t)l3;
     p->l4_offset = 0;

@@ -177,6 +177,8 @@ service_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
                    struct gateway *const *gateway)
 {
     struct hg_nat_dest_key key[HG_BATCH_MAX];
+    struct hg_flow_key external[HG_BATCH_MAX];
+    const struct hg_flow_key *fetched[HG_BATCH_MAX];
     unsigned n = 0, i;
 
     hg_flow_find_batch(self, batch);
@@ -189,11 +191,12 @@ service_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
     hg_nat_dest_fetch(self->ports_used, key, n);
     for (i = 0; i < n; i++) {
         unsigned part = hg_port_part(self, key[i].remote, key[i].remote_port);
-        struct hg_flow_key external = external_key(
-            self, &key[i], hg_nat_port_ahead(self->ports_used, part, i));
 
-        hg_flow_fetch_key(self, &external);
+        external[i] = external_key(
+            self, &key[i], hg_nat_port_ahead(self->ports_used, part, i));
+        fetched[i] = &external[i];
     }
+    hg_flow_fetch_keys(self, fetched, n);
 }
 
 static bool

@@ -123,7 +123,7 @@ verdict_of(struct identify *self, struct hg_packet *p,
     p->src_eni = eni;
     /* Hash and flow are those of the VPC. */
     p->flags &= ~(uint32_t)HG_PACKET_HASHED;
-    p->flow = NULL;
+    hg_packet_forget_flow(p);
     return OUT;
 }
 

@@ -403,6 +403,7 @@ static void
 choose_ahead(struct nlb *self, const struct hg_packet *p, struct choice *c)
 {
     struct hg_flow_key key;
+    const struct hg_flow_key *const keys = &key;
     int address, listener;
 
     c->is_made = false;
@@ -417,7 +418,7 @@ choose_ahead(struct nlb *self, const struct hg_packet *p, struct choice *c)
     if (c->target == HG_TARGET_NONE || !preserves_client(self, c))
         return;
     key_to_target(self, p, c, &key);
-    hg_flow_fetch_key(self, &key);
+    hg_flow_fetch_keys(self, &keys, 1);
 }
 
 /* ---- Packets of flows ------------------------------------------------- */

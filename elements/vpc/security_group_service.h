@@ -184,7 +184,7 @@ move_on(struct security_group *self, struct hg_flow *flow,
     if (is_kept)
         until = set_until(self, s, g->p->time_ns);
     if (until >= before)
-        hg_flow_extend(self, flow, until);
+        hg_flow_extend_state(state, until);
     else
         hg_flow_keep(self, flow, prune(self, state, g->p->time_ns));
 }
@@ -207,15 +207,12 @@ static bool
 service_track(struct security_group *self, struct passage *g)
 {
     struct hg_packet *p = g->p;
-    struct sg_flow *state;
-    struct hg_flow *flow;
     struct side *s;
     uint64_t last;
+    void *state;
 
-    flow = number_of(g) <= MAX_ENI ? hg_flow_create(self, p) : NULL;
-    if (!flow)
+    if (number_of(g) > MAX_ENI || !hg_flow_create_state(self, p, &state))
         return false;
-    state = hg_flow_state(self, flow, p->time_ns);
     last = prune(self, state, p->time_ns);
     s = add_side(self, state);
     if (!s)
@@ -224,7 +221,7 @@ service_track(struct security_group *self, struct passage *g)
     s->endpoint = endpoint_of(g);
     if (advance(s, false, flags_of(p)))
         set_until(self, s, p->time_ns);
-    hg_flow_keep(self, flow, s->until_ns > last ? s->until_ns : last);
+    hg_flow_keep_state(state, s->until_ns > last ? s->until_ns : last);
     return true;
 }
 

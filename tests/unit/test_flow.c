@@ -412,14 +412,32 @@ make_packets(struct rig *r, struct hg_packet *packets[N_PACKETS])
     }
 }
 
+/* Looks up all packets, so that those of no flow know that for a while. */
+static void
+look_ahead(struct rig *r, struct hg_packet *const *packets)
+{
+    struct hg_batch *b = calloc(1, sizeof *b);
+
+    for (b->n = 0; b->n < N_PACKETS; b->n++) {
+        b->p[b->n] = packets[b->n];
+        b->p[b->n]->time_ns = r->now;
+        hg_flow_forget(b->p[b->n]);
+    }
+    hg_flow_find_batch(r->keeper[0], b);
+    free(b);
+}
+
 static void
 step(struct rig *r, struct hg_packet *const *packets)
 {
     unsigned user = (unsigned)rand() % 2;
     struct hg_packet *p = packets[rand() % N_PACKETS];
 
+    if (rand() % 8 == 0)
+        look_ahead(r, packets);
     p->time_ns = r->now;
-    hg_flow_forget(p);
+    if (p->flow || rand() % 4 == 0)
+        hg_flow_forget(p);
     switch (rand() % 16) {
     case 0:
         check_walk(r, user);
@@ -881,6 +899,69 @@ TEST(a_batch_finds_what_packets_find_one_by_one)
     }
     hg_packet_free(p);
     free(b);
+    rig_uninit(&r);
+}
+
+/* A flow that another packet of the batch begins, and what is rewritten. */
+TEST(a_packet_of_no_flow_is_looked_up_again_when_it_may_have_one)
+{
+    const struct hg_addr elsewhere = {4, {10, 0, 0, 9}};
+    struct hg_batch *b = calloc(1, sizeof *b);
+    struct hg_flow *flow, *other;
+    void *state, *again;
+    struct rig r;
+    unsigned i;
+
+    rig_init(&r, 1, 0);
+    b->p[0] = packet(&r, "udp 10.0.0.1:1 > 10.0.0.9:2");
+    b->p[1] = packet(&r, "udp 10.0.0.1:1 > 10.0.0.2:2");
+    b->p[2] = packet(&r, "udp 10.0.0.2:2 > 10.0.0.1:1");
+    b->p[3] = packet(&r, "udp 10.0.0.1:1 > 10.0.0.3:2");
+    b->n = 4;
+    other = hg_flow_create(r.keeper[0], b->p[0]);
+    hg_flow_keep(r.keeper[0], other, r.now + HG_SEC);
+    hg_flow_find_batch(r.keeper[0], b);
+    CHECK(hg_flow_find(r.keeper[0], b->p[0]) == other);
+    for (i = 1; i < 4; i++)
+        CHECK(!hg_flow_find(r.keeper[0], b->p[i]));
+    flow = hg_flow_create_state(r.keeper[0], b->p[1], &state);
+    REQUIRE(flow && flow != other);
+    hg_flow_keep_state(state, r.now + HG_SEC);
+    CHECK(hg_flow_create_state(r.keeper[0], b->p[2], &again) == flow);
+    CHECK(again == state);
+    CHECK(hg_flow_is_reply(flow, b->p[2]));
+    CHECK(!hg_flow_find(r.keeper[0], b->p[3]));
+    hg_packet_set_dst(b->p[3], &elsewhere);
+    CHECK(hg_flow_find(r.keeper[0], b->p[3]) == other);
+    for (i = 0; i < 4; i++)
+        hg_packet_free(b->p[i]);
+    free(b);
+    rig_uninit(&r);
+}
+
+TEST(what_flows_seldom_need_costs_memory_only_where_it_is_used)
+{
+    enum { N = 1000, SELDOM = 12 };
+    struct hg_flow *flow[N];
+    uint64_t bytes;
+    struct rig r;
+    unsigned i;
+
+    build(&r, 2);
+    hg_flow_declare_seldom(r.keeper[1], SELDOM);
+    start(&r);
+    for (i = 0; i < N; i++)
+        flow[i] = open_flow(&r, i, HG_MINUTE);
+    bytes = stats(&r).bytes;
+    for (i = 0; i < N; i += 3)
+        memset(hg_flow_seldom(r.keeper[1], flow[i]), (int)i, SELDOM);
+    CHECK_EQ(stats(&r).bytes, bytes + N * SELDOM);
+    for (i = 0; i < N; i += 3) {
+        const uint8_t *at = hg_flow_seldom(r.keeper[1], flow[i]);
+
+        CHECK_EQ(at[0], i & 0xff);
+        CHECK_EQ(at[SELDOM - 1], i & 0xff);
+    }
     rig_uninit(&r);
 }
 

@@ -63,6 +63,12 @@ HG_API bool hg_flow_key_quoted(const struct hg_packet *p,
  * Returns false after reporting that 32 elements of the graph do already. */
 HG_API bool hg_flow_declare(void *self, size_t size);
 
+/* In configure, after that: 'size' more bytes for each flow that are seldom
+ * needed, in a place of their own, so that the record is short.  They take
+ * memory when they are asked for, and hold anything until they are set. */
+HG_API void hg_flow_declare_seldom(void *self, size_t size);
+HG_API void *hg_flow_seldom(void *self, const struct hg_flow *);
+
 /* In configure, by an element that has an option for it: at most this many
  * records (up to 1,073,741,823); the largest that is asked for counts.  The
  * default is 1,048,576.  Memory is taken as flows begin. */
@@ -84,8 +90,13 @@ hg_flow_find_key(void *self, const struct hg_flow_key *key, uint64_t now_ns);
  * hg_flow_keep() it does not stay. */
 HG_API struct hg_flow *hg_flow_create(void *self, struct hg_packet *p);
 
-/* Looks up a whole batch with prefetch and remembers the records in the
- * packets; hg_flow_find is free afterwards. */
+/* hg_flow_create() and hg_flow_state() in one; '*state' is NULL without a
+ * flow. */
+HG_API struct hg_flow *hg_flow_create_state(void *self, struct hg_packet *p,
+                                            void **state);
+
+/* Looks up a whole batch with prefetch and remembers in the packets their
+ * records, or that they have none; hg_flow_find is free afterwards. */
 HG_API void hg_flow_find_batch(void *self, struct hg_batch *batch);
 HG_API void hg_flow_forget(struct hg_packet *p);
 
@@ -96,9 +107,10 @@ HG_API bool hg_flow_add_key(void *self, struct hg_flow *,
                             const struct hg_flow_key *key, uint64_t now_ns);
 
 /* Fetches into the cache what hg_flow_add_key() or hg_flow_find_key() will
- * read for 'key': to be called for each of a batch before the first of them,
- * so that their misses overlap.  Changes nothing. */
-HG_API void hg_flow_fetch_key(void *self, const struct hg_flow_key *key);
+ * read for these keys, so that their misses overlap.  Changes nothing. */
+HG_API void hg_flow_fetch_keys(void *self,
+                               const struct hg_flow_key *const *key,
+                               unsigned n);
 
 /* Whether a packet travels against the flow's first packet: the first that
  * this element saw, if it found or made 'flow' by this packet. */
@@ -128,7 +140,14 @@ hg_flow_keep_state(void *state, uint64_t until_ns)
 }
 
 /* The same, but never to an earlier time. */
-HG_API void hg_flow_extend(void *self, struct hg_flow *, uint64_t until_ns);
+static inline void
+hg_flow_extend_state(void *state, uint64_t until_ns)
+{
+    uint64_t *deadline = (uint64_t *)state - 1;
+
+    if (*deadline < until_ns)
+        *deadline = until_ns;
+}
 
 /* This flow is not pushed out any more. */
 HG_API void hg_flow_confirm(struct hg_flow *);

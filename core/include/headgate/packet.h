@@ -78,8 +78,9 @@ struct hg_packet {
     uint8_t origin;         /* Number of the device that it came from. */
     uint8_t pad[2];
     struct hg_flow *flow;     /* Flow service (flow.h): its record, */
-    uint32_t flow_generation; /* valid while this is the record's. */
-    uint32_t pad2;
+    uint32_t flow_generation; /* valid while this is the record's.  Without a
+                               * record: when it was found to have none, */
+    uint32_t flow_hash;       /* ... and its key's hash. */
     uint8_t meta[HG_PACKET_META]; /* hg_metadata(); zero when it enters. */
 };
 
@@ -181,6 +182,14 @@ static inline uint32_t
 hg_packet_hash(struct hg_packet *p)
 {
     return p->flags & HG_PACKET_HASHED ? p->hash : hg_packet_hash_slow(p);
+}
+
+/* Forgets what is known of the packet's flow (flow.h). */
+static inline void
+hg_packet_forget_flow(struct hg_packet *p)
+{
+    p->flow = NULL;
+    p->flow_generation = 0;
 }
 
 /* To be called by whoever rewrites addresses, ports or the VPC in place: the
