@@ -102,48 +102,62 @@ refuse_segment(struct nlb *self, struct hg_packet *p, unsigned back)
     return hg_drop(&self->no_flow);
 }
 
+/* Finds out which of our addresses and which listener the packet is for, or
+ * else what becomes of it. */
+static bool
+is_for_listener(struct nlb *self, struct hg_packet *p, int *address,
+                int *listener, int *verdict)
+{
+    hg_counter *reason;
+
+    *address = find_address(self, p);
+    if (*address < 0) {
+        *verdict = OUT_OTHER;
+        return false;
+    }
+    if (is_icmp(p)) {
+        *verdict = forward_error(self, p);
+        return false;
+    }
+    reason = refuse(self, p);
+    *listener = reason ? -1 : find_listener(self, p);
+    if (*listener >= 0)
+        return true;
+    *verdict = hg_drop(reason ? reason : &self->no_listener);
+    return false;
+}
+
 /* 'c' is the target if its flow begins, if that was chosen already. */
 static int
 from_client(struct nlb *self, struct hg_packet *p, struct choice *c)
 {
     const struct hg_tcp *tcp = hg_packet_tcp(p);
-    int address = find_address(self, p);
+    int address = -1, listener = -1, verdict;
     hg_counter *reason;
+    struct nlb_flow *state;
     struct hg_flow *flow;
-    int listener;
 
-    if (address < 0)
-        return OUT_OTHER;
-    if (is_icmp(p))
-        return forward_error(self, p);
-    reason = refuse(self, p);
-    if (reason)
-        return hg_drop(reason);
-    listener = find_listener(self, p);
-    if (listener < 0)
-        return hg_drop(&self->no_listener);
-    flow = find_flow(self, p);
-    if (flow && tcp && is_opening(tcp)) {
-        struct nlb_flow *state = hg_flow_state(self, flow, p->time_ns);
-
-        if (state->tcp_state == TCP_CLOSED) {
-            end_flow(self, flow, state);
-            flow = NULL;
-        }
+    if (!c->is_made &&
+        !is_for_listener(self, p, &address, &listener, &verdict))
+        return verdict;
+    flow = find_flow(self, p, &state);
+    if (flow && tcp && is_opening(tcp) && state->tcp_state == TCP_CLOSED) {
+        end_flow(self, flow, state);
+        flow = NULL;
     }
     if (!flow) {
         if (!is_opening(tcp))
             return refuse_segment(self, p, OUT_CLIENTS);
         if (!c->is_made)
-            *c = choose_target(self, p, (uint8_t)address, (uint16_t)listener);
-        reason = begin_flow(self, p, c, &flow);
+            choose_target(self, p, (unsigned)address, (unsigned)listener, c);
+        reason = begin_flow(self, p, c, &flow, &state);
         if (reason)
             return hg_drop(reason);
     }
     if (tcp && tcp->flags & HG_TCP_SYN && payload_len(p, tcp) &&
-        has_proxy_header(self, hg_flow_state(self, flow, p->time_ns)))
+        has_proxy_header(self, state))
         return hg_drop(&self->syn_with_data);
-    return forward(self, p, flow);
+    return forward(self, p, flow, state);
 }
 
 static bool
@@ -164,6 +178,7 @@ static int
 from_target(struct nlb *self, struct hg_packet *p)
 {
     const struct hg_tcp *tcp = hg_packet_tcp(p);
+    struct nlb_flow *state;
     struct hg_flow *flow;
 
     if (is_icmp(p))
@@ -172,9 +187,9 @@ from_target(struct nlb *self, struct hg_packet *p)
         return hg_drop(&self->fragment);
     if (!tcp && !hg_packet_udp(p))
         return OUT_OTHER;
-    flow = find_answered_flow(self, p);
+    flow = find_answered_flow(self, p, &state);
     if (flow)
-        return bring_back(self, p, flow);
+        return bring_back(self, p, flow, state);
     if (is_target(self, p) && !is_opening(tcp))
         return refuse_segment(self, p, OUT_TARGETS);
     return find_address(self, p) >= 0 ? hg_drop(&self->no_flow) : OUT_OTHER;
@@ -183,19 +198,21 @@ from_target(struct nlb *self, struct hg_packet *p)
 static void
 nlb_batch(struct nlb *self, struct hg_batch *batch)
 {
-    struct choice choice[HG_BATCH_MAX];
+    struct choice choice[AHEAD];
     int16_t verdict[HG_BATCH_MAX];
-    unsigned i;
+    unsigned at, n, i;
 
     hg_flow_find_batch(self, batch);
-    for (i = 0; i < batch->n; i++)
-        choose_ahead(self, batch->p[i], &choice[i]);
-    for (i = 0; i < batch->n; i++) {
-        struct hg_packet *p = batch->p[i];
+    for (at = 0; at < batch->n; at += n) {
+        n = batch->n - at < AHEAD ? batch->n - at : AHEAD;
+        choose_ahead(self, &batch->p[at], n, choice);
+        for (i = 0; i < n; i++) {
+            struct hg_packet *p = batch->p[at + i];
 
-        verdict[i] = (int16_t)(p->in_port == IN_CLIENTS
-                                   ? from_client(self, p, &choice[i])
-                                   : from_target(self, p));
+            verdict[at + i] = (int16_t)(p->in_port == IN_CLIENTS
+                                            ? from_client(self, p, &choice[i])
+                                            : from_target(self, p));
+        }
     }
     hg_route(self, batch, verdict);
 }
@@ -227,7 +244,10 @@ nlb_configure(void *self_)
         ok &= configure_listener(self, i);
     if (hg_option_given(self, "max_flows"))
         hg_flow_limit(self, self->max_flows);
-    return hg_flow_declare(self, sizeof(struct nlb_flow)) && ok;
+    if (!hg_flow_declare(self, sizeof(struct nlb_flow)))
+        return false;
+    hg_flow_declare_seldom(self, sizeof(struct nlb_macs));
+    return ok;
 }
 
 /* Finds the VPC's number, where it has one. */

@@ -95,26 +95,31 @@ struct address {
 
 enum tcp_state { TCP_SYN_SENT, TCP_OPEN, TCP_CLOSED };
 
-/* What is kept for each flow. */
+/* What is kept for each flow: with the flow's own part, a cache line. */
 struct nlb_flow {
     uint16_t group;
     uint16_t target;
-    uint16_t listener;
     uint16_t nat_port; /* Of the address that the client uses; 0: the client's
                         * own address and port are preserved. */
-    uint8_t address;   /* Which of ours the client uses. */
-    uint8_t protocol;
-    uint8_t tcp_state;
-    bool is_active;      /* Counted as such. */
-    bool client_fin;     /* That side has sent its FIN. */
-    bool target_fin;     /* */
-    bool header_sent;    /* The PROXY header, */
-    bool header_acked;   /* and the target has it. */
-    uint32_t isn;        /* The client's first sequence number. */
-    uint32_t client_ack; /* What this side expects next, as it says. */
+    uint8_t listener;
+    uint8_t address; /* Which of ours the client uses. */
+    bool is_tcp : 1;
+    unsigned char tcp_state : 2;
+    bool is_active : 1;    /* Counted as such. */
+    bool client_fin : 1;   /* That side has sent its FIN. */
+    bool target_fin : 1;   /* */
+    bool header_sent : 1;  /* The PROXY header, */
+    bool header_acked : 1; /* and the target has it. */
+    uint32_t isn;          /* The client's first sequence number. */
+    uint32_t client_ack;   /* What this side expects next, as it says. */
     uint32_t target_ack;
-    struct hg_mac client_mac; /* Of the frame that began the flow, */
-    struct hg_mac our_mac;    /* where it came from and went to. */
+};
+
+/* And apart from that for each TCP flow: where the frame that began it came
+ * from, and went to. */
+struct nlb_macs {
+    struct hg_mac client;
+    struct hg_mac ours;
 };
 
 struct nlb {

@@ -3,6 +3,7 @@
 #ifndef NLB_FLOW_H
 #define NLB_FLOW_H 1
 
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "nlb.h"
@@ -10,7 +11,12 @@
 
 #define UDP_IDLE_NS (120 * HG_SEC)
 
-enum { FIRST_NAT_PORT = 1024, NAT_TRIES = 256 };
+enum {
+    FIRST_NAT_PORT = 1024,
+    NAT_TRIES = 256,
+    AHEAD = 32 /* Packets for which targets are chosen at once: few enough that
+                * what was fetched for them is still in the first caches. */
+};
 
 static struct hg_target *
 target_of(const struct nlb *self, const struct nlb_flow *state)
@@ -29,7 +35,7 @@ set_active(struct nlb *self, struct nlb_flow *state, bool active)
         return;
     state->is_active = active;
     self->active_flow_count.n += step;
-    if (state->protocol == HG_PROTO_TCP)
+    if (state->is_tcp)
         self->active_flow_count_tcp.n += step;
     else
         self->active_flow_count_udp.n += step;
@@ -61,25 +67,28 @@ end_flow(struct nlb *self, struct hg_flow *flow, struct nlb_flow *state)
     hg_flow_keep(self, flow, 0);
 }
 
-/* The packet's flow.  A batch is looked up at once, and flows end and begin
- * on the way: a record that is no longer this element's is looked up again.
- */
+/* The packet's flow and what is kept for it.  A batch is looked up at once,
+ * and flows end and begin on the way: a record that is no longer this
+ * element's is looked up again. */
 static struct hg_flow *
-find_flow(struct nlb *self, struct hg_packet *p)
+find_flow(struct nlb *self, struct hg_packet *p, struct nlb_flow **state)
 {
-    struct hg_flow *flow = hg_flow_find(self, p);
+    void *bytes;
+    struct hg_flow *flow = hg_flow_find_state(self, p, &bytes);
 
-    if (flow || !p->flow)
-        return flow;
-    hg_flow_forget(p);
-    return hg_flow_find(self, p);
+    if (!flow && p->flow) {
+        hg_flow_forget(p);
+        flow = hg_flow_find_state(self, p, &bytes);
+    }
+    *state = bytes;
+    return flow;
 }
 
-/* Whether the packet comes from the flow's target. */
+/* Whether the packet, which is of this flow, comes from its target. */
 static bool
-is_answer(struct nlb *self, struct hg_flow *flow, const struct hg_packet *p)
+is_answer(const struct nlb *self, const struct nlb_flow *state,
+          const struct hg_packet *p)
 {
-    const struct nlb_flow *state = hg_flow_state(self, flow, p->time_ns);
     const struct hg_target *target = target_of(self, state);
     struct hg_addr src = hg_packet_src(p);
 
@@ -88,15 +97,16 @@ is_answer(struct nlb *self, struct hg_flow *flow, const struct hg_packet *p)
 }
 
 static struct hg_flow *
-find_answered_flow(struct nlb *self, struct hg_packet *p)
+find_answered_flow(struct nlb *self, struct hg_packet *p,
+                   struct nlb_flow **state)
 {
-    struct hg_flow *flow = find_flow(self, p);
+    struct hg_flow *flow = find_flow(self, p, state);
 
-    if (!flow || is_answer(self, flow, p))
+    if (!flow || is_answer(self, *state, p))
         return flow;
     hg_flow_forget(p);
-    flow = hg_flow_find(self, p);
-    return flow && is_answer(self, flow, p) ? flow : NULL;
+    flow = find_flow(self, p, state);
+    return flow && is_answer(self, *state, p) ? flow : NULL;
 }
 
 /* ---- Whom a packet is for --------------------------------------------- */
@@ -157,41 +167,48 @@ is_opening(const struct hg_tcp *tcp)
 struct choice {
     bool is_made;
     bool fail_open;
+    bool preserved; /* The client's own address and port are. */
     uint8_t address;
-    uint16_t listener;
+    uint8_t listener;
     uint16_t group;
-    uint32_t target; /* HG_TARGET_NONE: there is none for it. */
+    uint32_t target;        /* HG_TARGET_NONE: there is none for it. */
+    struct hg_flow_key key; /* Between client and target, if preserved. */
 };
 
 /* What a flow is hashed by; no padding. */
-struct tuple {
-    uint8_t src[16];
-    uint8_t dst[16];
+struct tuple4 {
+    hg_be32 src;
+    hg_be32 dst;
     uint32_t seq;
-    uint16_t sport;
-    uint16_t dport;
-    uint32_t protocol;
+    uint32_t ports;
+};
+
+struct tuple6 {
+    uint8_t ends[32];
+    uint32_t seq;
+    uint32_t ports;
 };
 
 static uint64_t
 hash_flow(const struct nlb *self, const struct hg_packet *p)
 {
     const struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
-    const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
     const struct hg_tcp *tcp = hg_packet_tcp(p);
-    struct tuple tuple = {.seq = tcp ? hg_get32(tcp->seq) : 0,
-                          .sport = hg_packet_sport(p),
-                          .dport = hg_packet_dport(p),
-                          .protocol = p->protocol};
+    uint32_t seq = tcp ? hg_get32(tcp->seq) : 0;
+    uint32_t ports = hg_load32(hg_packet_l4(p));
+    uint64_t seed = self->seed + p->protocol * XXH_PRIME64_1;
 
     if (ip4) {
-        memcpy(tuple.src, &ip4->src, sizeof ip4->src);
-        memcpy(tuple.dst, &ip4->dst, sizeof ip4->dst);
+        struct tuple4 tuple = {ip4->src, ip4->dst, seq, ports};
+
+        return XXH3_64bits_withSeed(&tuple, sizeof tuple, seed);
     } else {
-        memcpy(tuple.src, &ip6->src, sizeof tuple.src);
-        memcpy(tuple.dst, &ip6->dst, sizeof tuple.dst);
+        struct tuple6 tuple = {.seq = seq, .ports = ports};
+
+        memcpy(tuple.ends, hg_packet_l3(p) + offsetof(struct hg_ipv6, src),
+               sizeof tuple.ends);
+        return XXH3_64bits_withSeed(&tuple, sizeof tuple, seed);
     }
-    return XXH64(&tuple, sizeof tuple, self->seed);
 }
 
 static uint64_t
@@ -220,39 +237,6 @@ crosses_zones(const struct nlb *self, const struct group_row *row)
                                          : row->cross_zone == ALWAYS;
 }
 
-/* Chooses group and target of a new flow. */
-static struct choice
-choose_target(const struct nlb *self, const struct hg_packet *p,
-              uint8_t address, uint16_t listener_number)
-{
-    const struct listener *listener = &self->listeners[listener_number];
-    struct choice c = {.is_made = true,
-                       .address = address,
-                       .listener = listener_number,
-                       .target = HG_TARGET_NONE};
-    unsigned zone = self->addresses[address].node;
-    const struct group *group;
-    uint64_t hash;
-
-    if (!listener->total_weight)
-        return c;
-    hash = hash_flow(self, p);
-    c.group = choose_group(listener, (uint32_t)(hash >> 32));
-    group = &self->groups[c.group];
-    if (group->row->stickiness == STICKINESS_SOURCE_IP) {
-        hash = hash_client(self, p);
-        c.group = choose_group(listener, (uint32_t)(hash >> 32));
-        group = &self->groups[c.group];
-    }
-    if (hg_target_family(group->targets) != (p->flags & HG_PACKET_IP4 ? 4 : 6))
-        return c;
-    if (crosses_zones(self, group->row))
-        zone = HG_ZONE_ANY;
-    c.target =
-        hg_target_choose(group->targets, zone, (uint32_t)hash, &c.fail_open);
-    return c;
-}
-
 static bool
 preserves_client(const struct nlb *self, const struct choice *c)
 {
@@ -279,29 +263,63 @@ key_to_target(const struct nlb *self, const struct hg_packet *p,
     key->dport = target->port;
 }
 
-/* That tuple becomes the flow's second key.  NULL, or why the flow cannot be.
- */
-static hg_counter *
-connect_flow(struct nlb *self, const struct hg_packet *p,
-             const struct choice *c, struct hg_flow *flow, uint16_t *nat_port)
+/* Chooses group and target of a new flow. */
+static void
+choose_target(const struct nlb *self, const struct hg_packet *p,
+              unsigned address, unsigned listener_number, struct choice *c)
 {
-    struct hg_flow_key key;
+    const struct listener *listener = &self->listeners[listener_number];
+    unsigned zone = self->addresses[address].node;
+    const struct group *group;
+    uint64_t hash;
+
+    *c = (struct choice){.is_made = true,
+                         .address = (uint8_t)address,
+                         .listener = (uint8_t)listener_number,
+                         .target = HG_TARGET_NONE};
+    if (!listener->total_weight)
+        return;
+    hash = hash_flow(self, p);
+    c->group = choose_group(listener, (uint32_t)(hash >> 32));
+    group = &self->groups[c->group];
+    if (group->row->stickiness == STICKINESS_SOURCE_IP) {
+        hash = hash_client(self, p);
+        c->group = choose_group(listener, (uint32_t)(hash >> 32));
+        group = &self->groups[c->group];
+    }
+    if (hg_target_family(group->targets) != (p->flags & HG_PACKET_IP4 ? 4 : 6))
+        return;
+    if (crosses_zones(self, group->row))
+        zone = HG_ZONE_ANY;
+    c->target =
+        hg_target_choose(group->targets, zone, (uint32_t)hash, &c->fail_open);
+    c->preserved = preserves_client(self, c);
+    if (c->target != HG_TARGET_NONE)
+        key_to_target(self, p, c, &c->key);
+}
+
+/* The tuple between client and target becomes the flow's second key.  NULL,
+ * or why the flow cannot be. */
+static hg_counter *
+connect_flow(struct nlb *self, const struct hg_packet *p, struct choice *c,
+             struct hg_flow *flow, uint16_t *nat_port)
+{
+    struct hg_flow_key *key = &c->key;
     unsigned i;
 
-    key_to_target(self, p, c, &key);
-    if (preserves_client(self, c))
-        return hg_flow_add_key(self, flow, &key, p->time_ns)
+    if (c->preserved)
+        return hg_flow_add_key(self, flow, key, p->time_ns)
                    ? NULL
                    : &self->socket_reuse;
-    key.src = self->addresses[c->address].addr;
+    key->src = self->addresses[c->address].addr;
     for (i = 0; i < NAT_TRIES; i++) {
         uint64_t n = UINT16_MAX + 1 - FIRST_NAT_PORT;
 
-        key.sport = (uint16_t)(FIRST_NAT_PORT + hg_random(self) % n);
-        if (self->listener_at[key.sport] ||
-            !hg_flow_add_key(self, flow, &key, p->time_ns))
+        key->sport = (uint16_t)(FIRST_NAT_PORT + hg_random(self) % n);
+        if (self->listener_at[key->sport] ||
+            !hg_flow_add_key(self, flow, key, p->time_ns))
             continue;
-        *nat_port = key.sport;
+        *nat_port = key->sport;
         return NULL;
     }
     return &self->port_allocation_error_count;
@@ -309,17 +327,15 @@ connect_flow(struct nlb *self, const struct hg_packet *p,
 
 /* Why this target cannot have the flow, or NULL. */
 static hg_counter *
-refuse_target(struct nlb *self, const struct hg_packet *p,
-              const struct choice *c)
+refuse_target(struct nlb *self, const struct choice *c)
 {
     const struct hg_target *target =
         hg_target_at(self->groups[c->group].targets, c->target);
-    struct hg_addr src = hg_packet_src(p);
-    bool preserved = preserves_client(self, c);
-    uint32_t n = preserved ? target->n_flows
-                           : target->flows[self->addresses[c->address].node];
+    uint32_t n = c->preserved
+                     ? target->n_flows
+                     : target->flows[self->addresses[c->address].node];
 
-    if (preserved && hg_addr_equal(&src, &target->addr))
+    if (c->preserved && hg_addr_equal(&c->key.src, &target->addr))
         return &self->hairpin;
     return n >= self->connections_per_target
                ? &self->port_allocation_error_count
@@ -341,33 +357,34 @@ count_rejected_flow(struct nlb *self, bool is_tcp)
         hg_count(&self->rejected_flow_count_tcp);
 }
 
-/* What is kept for the packet's new flow. */
-static struct nlb_flow
-new_state(const struct hg_packet *p, const struct choice *c, uint16_t nat_port)
+/* Fills what is kept for the packet's new flow, which is zero. */
+static void
+fill_state(struct nlb *self, const struct hg_packet *p, const struct choice *c,
+           const struct hg_flow *flow, struct nlb_flow *state)
 {
     const struct hg_tcp *tcp = hg_packet_tcp(p);
     const struct hg_eth *eth = hg_packet_eth(p);
 
-    return (struct nlb_flow){.group = c->group,
-                             .target = (uint16_t)c->target,
-                             .listener = c->listener,
-                             .nat_port = nat_port,
-                             .address = c->address,
-                             .protocol = p->protocol,
-                             .isn = tcp ? hg_get32(tcp->seq) : 0,
-                             .client_mac = eth->src,
-                             .our_mac = eth->dst};
+    state->group = c->group;
+    state->target = (uint16_t)c->target;
+    state->listener = c->listener;
+    state->address = c->address;
+    if (!tcp)
+        return;
+    state->is_tcp = true;
+    state->isn = hg_get32(tcp->seq);
+    *(struct nlb_macs *)hg_flow_seldom(self, flow) =
+        (struct nlb_macs){eth->src, eth->dst};
 }
 
 /* Begins the packet's flow.  NULL, or why not. */
 static hg_counter *
-begin_flow(struct nlb *self, struct hg_packet *p, const struct choice *c,
-           struct hg_flow **flow)
+begin_flow(struct nlb *self, struct hg_packet *p, struct choice *c,
+           struct hg_flow **flow, struct nlb_flow **state)
 {
     bool is_tcp = p->protocol == HG_PROTO_TCP;
-    uint16_t nat_port = 0;
-    struct nlb_flow *state;
     hg_counter *reason;
+    void *bytes;
 
     if (c->target == HG_TARGET_NONE) {
         count_rejected_flow(self, is_tcp);
@@ -375,50 +392,61 @@ begin_flow(struct nlb *self, struct hg_packet *p, const struct choice *c,
     }
     if (c->fail_open)
         hg_count(&self->unhealthy_routing_flow_count);
-    reason = refuse_target(self, p, c);
+    reason = refuse_target(self, c);
     if (reason)
         return reason;
-    *flow = hg_flow_create(self, p);
+    *flow = hg_flow_create_state(self, p, &bytes);
     if (!*flow)
         return &self->flow_table_full;
-    hg_flow_keep(self, *flow,
-                 p->time_ns +
-                     (is_tcp ? self->answer_timeout.ns : UDP_IDLE_NS));
-    reason = connect_flow(self, p, c, *flow, &nat_port);
+    *state = bytes;
+    reason = connect_flow(self, p, c, *flow, &(*state)->nat_port);
     if (reason) {
         hg_flow_keep(self, *flow, 0);
         return reason;
     }
-    state = hg_flow_state(self, *flow, p->time_ns);
-    *state = new_state(p, c, nat_port);
-    account_flow(self, state, true);
+    fill_state(self, p, c, *flow, *state);
+    hg_flow_keep_state(
+        *state, p->time_ns + (is_tcp ? self->answer_timeout.ns : UDP_IDLE_NS));
+    account_flow(self, *state, true);
     count_new_flow(self, is_tcp);
     return NULL;
 }
 
-/* Chooses for a packet that probably begins a flow, and fetches what its
- * second key will meet: done for a whole batch, so that these misses overlap.
- */
-static void
-choose_ahead(struct nlb *self, const struct hg_packet *p, struct choice *c)
+/* Whether the packet probably begins a flow, at which of our addresses and of
+ * which listener. */
+static bool
+is_first(struct nlb *self, const struct hg_packet *p, int *address,
+         int *listener)
 {
-    struct hg_flow_key key;
-    const struct hg_flow_key *const keys = &key;
-    int address, listener;
-
-    c->is_made = false;
     if (p->flow || p->in_port != IN_CLIENTS || refuse(self, p) ||
         !is_opening(hg_packet_tcp(p)))
-        return;
-    address = find_address(self, p);
-    listener = find_listener(self, p);
-    if (address < 0 || listener < 0)
-        return;
-    *c = choose_target(self, p, (uint8_t)address, (uint16_t)listener);
-    if (c->target == HG_TARGET_NONE || !preserves_client(self, c))
-        return;
-    key_to_target(self, p, c, &key);
-    hg_flow_fetch_keys(self, &keys, 1);
+        return false;
+    *address = find_address(self, p);
+    *listener = find_listener(self, p);
+    return *address >= 0 && *listener >= 0;
+}
+
+/* Chooses for those packets that probably begin a flow, and fetches what their
+ * second keys will meet, so that these misses overlap. */
+static void
+choose_ahead(struct nlb *self, struct hg_packet *const *p, unsigned n,
+             struct choice *choice)
+{
+    const struct hg_flow_key *key[AHEAD];
+    int address, listener;
+    unsigned n_keys = 0, i;
+
+    for (i = 0; i < n; i++) {
+        struct choice *c = &choice[i];
+
+        c->is_made = false;
+        if (!is_first(self, p[i], &address, &listener))
+            continue;
+        choose_target(self, p[i], (unsigned)address, (unsigned)listener, c);
+        if (c->preserved)
+            key[n_keys++] = &c->key;
+    }
+    hg_flow_fetch_keys(self, key, n_keys);
 }
 
 /* ---- Packets of flows ------------------------------------------------- */
@@ -473,8 +501,10 @@ track_tcp(struct nlb *self, const struct hg_packet *p, struct hg_flow *flow,
     if (tcp->flags & HG_TCP_ACK)
         *(from_client ? &state->client_ack : &state->target_ack) =
             hg_get32(tcp->ack);
-    if (tcp->flags & HG_TCP_FIN)
-        *(from_client ? &state->client_fin : &state->target_fin) = true;
+    if (tcp->flags & HG_TCP_FIN) {
+        state->client_fin |= from_client;
+        state->target_fin |= !from_client;
+    }
     if (tcp->flags & HG_TCP_RST)
         hg_count(from_client ? &self->tcp_client_reset_count
                              : &self->tcp_target_reset_count);
@@ -483,7 +513,7 @@ track_tcp(struct nlb *self, const struct hg_packet *p, struct hg_flow *flow,
     if (tcp->flags & HG_TCP_RST || (state->client_fin && state->target_fin)) {
         state->tcp_state = TCP_CLOSED;
         set_active(self, state, false);
-        hg_flow_keep(self, flow, p->time_ns + self->closed_timeout.ns);
+        hg_flow_keep_state(state, p->time_ns + self->closed_timeout.ns);
         return;
     }
     if (!from_client && state->tcp_state == TCP_SYN_SENT) {
@@ -491,8 +521,8 @@ track_tcp(struct nlb *self, const struct hg_packet *p, struct hg_flow *flow,
         hg_flow_confirm(flow);
     }
     if (state->tcp_state == TCP_OPEN)
-        hg_flow_keep(
-            self, flow,
+        hg_flow_keep_state(
+            state,
             p->time_ns +
                 self->listeners[state->listener].row->tcp_idle_timeout.ns);
 }
@@ -508,20 +538,19 @@ track(struct nlb *self, const struct hg_packet *p, struct hg_flow *flow,
     }
     if (!from_client)
         hg_flow_confirm(flow);
-    hg_flow_keep(self, flow, p->time_ns + UDP_IDLE_NS);
+    hg_flow_keep_state(state, p->time_ns + UDP_IDLE_NS);
 }
 
 static bool
 has_proxy_header(const struct nlb *self, const struct nlb_flow *state)
 {
-    return state->protocol == HG_PROTO_TCP &&
-           self->groups[state->group].row->proxy_protocol_v2;
+    return state->is_tcp && self->groups[state->group].row->proxy_protocol_v2;
 }
 
 static int
-forward(struct nlb *self, struct hg_packet *p, struct hg_flow *flow)
+forward(struct nlb *self, struct hg_packet *p, struct hg_flow *flow,
+        struct nlb_flow *state)
 {
-    struct nlb_flow *state = hg_flow_state(self, flow, p->time_ns);
     const struct hg_target *target = target_of(self, state);
     struct hg_flow_key first;
 
@@ -538,9 +567,9 @@ forward(struct nlb *self, struct hg_packet *p, struct hg_flow *flow)
 }
 
 static int
-bring_back(struct nlb *self, struct hg_packet *p, struct hg_flow *flow)
+bring_back(struct nlb *self, struct hg_packet *p, struct hg_flow *flow,
+           struct nlb_flow *state)
 {
-    struct nlb_flow *state = hg_flow_state(self, flow, p->time_ns);
     const struct address *address = &self->addresses[state->address];
     struct hg_flow_key first;
 
