@@ -58,13 +58,23 @@ struct octet {
     uint8_t len;
 };
 
+/* The text of a Unix time; those of a window are few. */
+struct second {
+    uint64_t s;
+    size_t len; /* 0: not made yet. */
+    char text[20];
+};
+
+enum { N_SECONDS = 64 };
+
 struct hg_flow_format {
     struct hg_flow_format_config config;
     unsigned version;
     size_t n;
     uint8_t *field; /* enum field */
     struct octet octet[256];
-    char pair[100][2]; /* "00" to "99" */
+    char pair[100][2];               /* "00" to "99" */
+    struct second second[N_SECONDS]; /* By the lowest bits. */
 };
 
 /* ---- Reading a format ------------------------------------------------- */
@@ -248,6 +258,22 @@ put_number(const struct hg_flow_format *f, struct hg_flow_text *out,
         memcpy(at - 2, f->pair[v % 100], 2);
     else
         at[-1] = (char)('0' + v);
+}
+
+static void
+put_second(struct hg_flow_format *f, struct hg_flow_text *out, uint64_t s)
+{
+    struct second *known = &f->second[s % N_SECONDS];
+
+    if (known->s != s || !known->len) {
+        struct hg_flow_text text = {.s = known->text};
+
+        put_number(f, &text, s);
+        known->s = s;
+        known->len = text.len;
+    }
+    memcpy(out->s + out->len, known->text, sizeof known->text);
+    out->len += known->len;
 }
 
 static void
@@ -453,7 +479,7 @@ status_name(enum hg_flow_status status)
 
 /* 'rest': room that the rest of the line needs. */
 static void
-put_field(const struct hg_flow_format *f, struct hg_flow_text *out,
+put_field(struct hg_flow_format *f, struct hg_flow_text *out,
           const struct hg_flow_line *line, enum field field, size_t rest)
 {
     const struct hg_flow_interface *interface = line->interface;
@@ -470,10 +496,10 @@ put_field(const struct hg_flow_format *f, struct hg_flow_text *out,
         put_string(out, interface->interface, rest);
         break;
     case FIELD_START:
-        put_number(f, out, line->start_s);
+        put_second(f, out, line->start_s);
         break;
     case FIELD_END:
-        put_number(f, out, line->end_s);
+        put_second(f, out, line->end_s);
         break;
     case FIELD_LOG_STATUS:
         put_string(out, status_name(line->status), rest);
@@ -509,8 +535,8 @@ put_field(const struct hg_flow_format *f, struct hg_flow_text *out,
 }
 
 void
-hg_flow_format_line(const struct hg_flow_format *f,
-                    const struct hg_flow_line *line, struct hg_flow_text *out)
+hg_flow_format_line(struct hg_flow_format *f, const struct hg_flow_line *line,
+                    struct hg_flow_text *out)
 {
     size_t room = (f->n + 1) * VALUE_MAX, i;
 

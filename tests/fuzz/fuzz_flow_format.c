@@ -16,7 +16,7 @@ count_words(const struct hg_flow_text *text)
 }
 
 static void
-check_line(const struct hg_flow_format *f, const struct hg_flow_line *line)
+check_line(struct hg_flow_format *f, const struct hg_flow_line *line)
 {
     struct hg_flow_text header = {0}, text = {0};
 

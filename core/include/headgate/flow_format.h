@@ -90,7 +90,7 @@ HG_API void hg_flow_format_destroy(struct hg_flow_format *);
 /* Appends the names of the fields, or a record, as a line with its end. */
 HG_API void hg_flow_format_header(const struct hg_flow_format *,
                                   struct hg_flow_text *out);
-HG_API void hg_flow_format_line(const struct hg_flow_format *,
+HG_API void hg_flow_format_line(struct hg_flow_format *,
                                 const struct hg_flow_line *,
                                 struct hg_flow_text *out);
 
