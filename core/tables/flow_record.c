@@ -1,11 +1,12 @@
 /* flow_record.c: the records of one window (headgate/flow_record.h).
  *
  * Records are cache lines in one array.  An index leads to them: a table of
- * open addressing and linear probing, in whose slots is the number of a record
- * and, in the bits that this leaves free, as much of its hash.  Nothing else
- * needs as little of the cache.  Samples go through in three rounds: hash and
- * prefetch the index, find the candidate and prefetch the record, compare and
- * count. */
+ * open addressing, in whose slots is the number of a record and, in the bits
+ * that this leaves free, as much of its hash.  Nothing else needs as little of
+ * the cache.  Slots are searched four at a time, from the group where a hash
+ * belongs on, which takes no branch for most.  Samples go through in three
+ * rounds: hash and prefetch the index, find the candidate and prefetch the
+ * record, compare and count. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,10 +19,15 @@
 #include "graph_internal.h"
 #include "large.h"
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #define NONE UINT32_MAX
 
 enum { KEY_SIZE = offsetof(struct hg_record_key, tcp_flags) };
 enum { FIRST_BYTES = 64 << 10, FIRST_SLOTS = 1024 };
+enum { GROUP = 4 }; /* Slots; its used ones are the first. */
 
 _Static_assert(sizeof(struct hg_flow_record) == 64, "a cache line");
 
@@ -90,46 +96,86 @@ same_key(const struct hg_record_key *a, const struct hg_record_key *b)
 }
 
 /* Of IPv4 addresses no more than is there; in words, since what was stored in
- * small pieces cannot be loaded in large ones at once. */
-static inline uint32_t
+ * small pieces cannot be loaded in large ones at once.  16 bytes are the
+ * fastest length; the rest goes into the seed. */
+__attribute__((always_inline)) static inline uint32_t
 hash_of(const struct hg_flow_records *r, const struct hg_record_key *key)
 {
-    uint64_t word[3];
+    uint64_t word[2];
 
     if (key->kind & HG_RECORD_IP6)
         return (uint32_t)XXH3_64bits_withSeed(key, KEY_SIZE, r->seed);
     word[0] = (uint64_t)hg_load32(key->src) << 32 | hg_load32(key->dst);
-    word[1] = (uint64_t)key->interface << 32 | (uint32_t)key->sport << 16 |
-              key->dport;
-    word[2] = (uint32_t)key->protocol << 8 | key->kind;
-    return (uint32_t)XXH3_64bits_withSeed(word, sizeof word, r->seed);
+    word[1] = (uint64_t)key->sport << 48 | (uint64_t)key->dport << 32 |
+              key->interface;
+    return (uint32_t)XXH3_64bits_withSeed(
+        word, sizeof word,
+        r->seed + ((uint64_t)key->protocol << 8 | key->kind) * XXH_PRIME64_1);
 }
 
 /* ---- Index ------------------------------------------------------------ */
 
+static inline uint32_t
+first_group(const struct hg_flow_records *r, uint32_t hash)
+{
+    return hash & r->mask & ~(uint32_t)(GROUP - 1);
+}
+
+static inline uint32_t
+next_group(const struct hg_flow_records *r, uint32_t at)
+{
+    return (at + GROUP) & r->mask;
+}
+
 static void
 put(struct hg_flow_records *r, uint32_t i, uint32_t hash)
 {
-    uint32_t at = hash & r->mask;
+    uint32_t at = first_group(r, hash);
 
+    while (r->slot[at + GROUP - 1])
+        at = next_group(r, at);
     while (r->slot[at])
-        at = (at + 1) & r->mask;
+        at++;
     r->slot[at] = (hash & ~r->mask) | (i + 1);
 }
 
-/* The first record at slot *at or behind that may be of this hash, or NONE;
- * *at, which is hash & mask at first, moves behind it. */
-static inline uint32_t
-candidate(const struct hg_flow_records *r, uint32_t hash, uint32_t *at)
+/* Bit k: slot k of the group at 'at' has a record that may be of this hash. */
+static inline unsigned
+candidates(const struct hg_flow_records *r, uint32_t at, uint32_t hash)
 {
-    uint32_t slot;
+    const uint32_t *slot = &r->slot[at];
+#ifdef __SSE2__
+    const __m128i zero = _mm_setzero_si128();
+    __m128i v = _mm_loadu_si128((const __m128i *)(const void *)slot);
+    __m128i other =
+        _mm_and_si128(_mm_xor_si128(v, _mm_set1_epi32((int32_t)hash)),
+                      _mm_set1_epi32((int32_t)~r->mask));
+    __m128i found = _mm_andnot_si128(_mm_cmpeq_epi32(v, zero),
+                                     _mm_cmpeq_epi32(other, zero));
 
-    while ((slot = r->slot[*at]) != 0) {
-        *at = (*at + 1) & r->mask;
-        if (((slot ^ hash) & ~r->mask) == 0)
-            return (slot & r->mask) - 1;
+    return (unsigned)_mm_movemask_ps(_mm_castsi128_ps(found));
+#else
+    unsigned m = 0, k;
+
+    for (k = 0; k < GROUP; k++)
+        m |= (unsigned)(slot[k] && ((slot[k] ^ hash) & ~r->mask) == 0) << k;
+    return m;
+#endif
+}
+
+/* The first record that may be of this hash, or NONE. */
+static inline uint32_t
+candidate(const struct hg_flow_records *r, uint32_t hash)
+{
+    uint32_t at = first_group(r, hash);
+    unsigned m;
+
+    while (!(m = candidates(r, at, hash))) {
+        if (!r->slot[at + GROUP - 1])
+            return NONE;
+        at = next_group(r, at);
     }
-    return NONE;
+    return (r->slot[at + (unsigned)__builtin_ctz(m)] & r->mask) - 1;
 }
 
 /* The record of the key, or NONE. */
@@ -137,12 +183,22 @@ static uint32_t
 find(const struct hg_flow_records *r, const struct hg_record_key *key,
      uint32_t hash)
 {
-    uint32_t at = hash & r->mask, i;
+    uint32_t at = first_group(r, hash);
 
-    while ((i = candidate(r, hash, &at)) != NONE)
-        if (same_key(&record_at(r, i)->key, key))
-            break;
-    return i;
+    for (;;) {
+        unsigned m = candidates(r, at, hash);
+
+        for (; m; m &= m - 1) {
+            uint32_t i =
+                (r->slot[at + (unsigned)__builtin_ctz(m)] & r->mask) - 1;
+
+            if (same_key(&record_at(r, i)->key, key))
+                return i;
+        }
+        if (!r->slot[at + GROUP - 1])
+            return NONE;
+        at = next_group(r, at);
+    }
 }
 
 /* Makes room for one more. */
@@ -200,9 +256,7 @@ guess(const struct hg_flow_records *r, struct probe *p, unsigned n)
     for (i = 0; i < n; i++)
         __builtin_prefetch(&r->slot[p[i].hash & r->mask]);
     for (i = 0; i < n; i++) {
-        uint32_t at = p[i].hash & r->mask;
-
-        p[i].record = candidate(r, p[i].hash, &at);
+        p[i].record = candidate(r, p[i].hash);
         if (p[i].record != NONE)
             __builtin_prefetch(record_at(r, p[i].record), 1);
     }

@@ -135,14 +135,15 @@ log_fixed(struct flow_logger *self, const struct hg_packet *p,
 {
     const struct flow_logger *log = self->log;
     const struct logged *l = &log->interfaces[0];
-    bool leaves = self->direction == EGRESS, comes = !leaves, logged = false;
+    bool leaves = self->direction == EGRESS;
+    bool comes = self->direction == INGRESS, logged = false;
 
-    if (self->direction == BOTH) {
+    if (self->direction == BOTH && log->address.n) {
         leaves = has_address(log, s, s->key.src);
         comes = has_address(log, s, s->key.dst);
-        if (!leaves && !comes)
-            return add_sample(self, p, s, l, 0);
     }
+    if (!leaves && !comes)
+        return add_sample(self, p, s, l, 0);
     if (leaves)
         logged = add_sample(self, p, s, l, HG_RECORD_EGRESS);
     if (logged && comes)
@@ -208,42 +209,41 @@ log_by_identity(struct flow_logger *self, const struct hg_packet *p,
     return logged || !known;
 }
 
-/* The sample to fill for a packet, in the window that it is of, with room for
- * one more behind it; NULL if it is not to be logged. */
-static struct hg_flow_sample *
-begin(struct flow_logger *self, const struct hg_packet *p)
+/* The packet's second since the window began.  Live, a packet's stamp may be
+ * older than the window. */
+static inline uint16_t
+second_of(struct flow_logger *self, const struct hg_packet *p)
+{
+    uint64_t begin_s = self->log->window_s;
+
+    if (p->time_ns - self->now_s * HG_SEC >= HG_SEC)
+        self->now_s = p->time_ns / HG_SEC;
+    return self->now_s > begin_s ? (uint16_t)(self->now_s - begin_s) : 0;
+}
+
+/* Logs a packet; there is room for two samples. */
+static inline void
+log_packet(struct flow_logger *self, const struct hg_packet *p)
 {
     struct flow_logger *log = self->log;
+    bool has_identity = p->src_eni || p->dst_eni || log->inventory;
+    struct hg_flow_sample *s;
 
     if (log->traffic_type == (is_rejected(p) ? TYPE_ACCEPT : TYPE_REJECT))
-        return NULL;
+        return;
     if (!hg_packet_is_ip(p)) {
         hg_count(&self->unlogged);
-        return NULL;
+        return;
     }
     if (p->time_ns >= log->window_end_ns) {
         count_samples(self);
         roll(log, p->time_ns);
     }
-    if (self->n_samples + 2 > HG_FLOW_SAMPLES)
-        count_samples(self);
-    return &self->sample[self->n_samples];
-}
-
-/* Logs a packet whose sample has been filled. */
-static void
-finish(struct flow_logger *self, const struct hg_packet *p,
-       struct hg_flow_sample *s)
-{
-    const struct flow_logger *log = self->log;
-    bool has_identity = p->src_eni || p->dst_eni || log->inventory;
-    uint64_t now_s = p->time_ns / HG_SEC;
-
+    s = &self->sample[self->n_samples];
+    fill_sample(p, s);
+    s->second = second_of(self, p);
     if (log->traffic_path_mark && p->mark <= 8)
         s->key.path = (uint8_t)p->mark;
-    /* Live, a packet's stamp may be older than the window. */
-    if (now_s > log->window_s)
-        s->second = (uint16_t)(now_s - log->window_s);
     if (!(has_identity && !log->interface_id ? log_by_identity(self, p, s)
                                              : log_fixed(self, p, s)))
         hg_count(&self->unlogged);
@@ -256,26 +256,27 @@ fetch(const struct flow_logger *log, const struct hg_eni *eni)
         __builtin_prefetch(&log->interfaces[eni->number]);
 }
 
-static void
+/* Whether one of them was rejected. */
+static bool
 log_packets(struct flow_logger *self, struct hg_packet *const *packets,
             unsigned n)
 {
     const struct flow_logger *log = self->log;
-    unsigned i;
+    unsigned at, end, i, ports = 0;
 
     for (i = 0; !log->interface_id && i < n; i++) {
         fetch(log, packets[i]->src_eni);
         fetch(log, packets[i]->dst_eni);
     }
-    for (i = 0; i < n; i++) {
-        struct hg_flow_sample *s = begin(self, packets[i]);
-
-        if (!s)
-            continue;
-        fill_sample(packets[i], s);
-        finish(self, packets[i], s);
+    for (at = 0; at < n; at = end) {
+        end = n - at < HG_FLOW_SAMPLES / 2 ? n : at + HG_FLOW_SAMPLES / 2;
+        for (i = at; i < end; i++) {
+            ports |= packets[i]->in_port;
+            log_packet(self, packets[i]);
+        }
+        count_samples(self);
     }
-    count_samples(self);
+    return ports != IN;
 }
 
 static void
@@ -283,22 +284,20 @@ logger_batch(struct flow_logger *self, struct hg_batch *batch)
 {
     bool passes = hg_is_wired(self, OUT_REJECTED);
     int16_t verdict[HG_BATCH_MAX];
-    int differs = 0;
     unsigned i;
 
-    log_packets(self, batch->p, batch->n);
+    if (!log_packets(self, batch->p, batch->n)) {
+        hg_pass(self, OUT, batch);
+        return;
+    }
     for (i = 0; i < batch->n; i++) {
-        if (batch->p[i]->in_port == IN)
+        if (!is_rejected(batch->p[i]))
             verdict[i] = OUT;
         else
             verdict[i] =
                 (int16_t)(passes ? OUT_REJECTED : hg_drop(&self->rejected));
-        differs |= verdict[i];
     }
-    if (differs)
-        hg_route(self, batch, verdict);
-    else
-        hg_pass(self, OUT, batch);
+    hg_route(self, batch, verdict);
 }
 
 /* ---- Configuration ---------------------------------------------------- */

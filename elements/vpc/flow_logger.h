@@ -82,7 +82,8 @@ struct flow_logger {
     struct hg_flow_records *table;
     struct hg_flow_sample sample[HG_FLOW_SAMPLES];
     const struct hg_packet *cause[HG_FLOW_SAMPLES];
-    unsigned n_samples; /* Those that wait; room for a packet's two. */
+    unsigned n_samples; /* Those that wait. */
+    uint64_t now_s;     /* The packets' Unix time. */
 
     /* One that reports: of the first packet of each record. */
     struct hg_arrival *arrivals;

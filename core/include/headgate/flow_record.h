@@ -62,8 +62,8 @@ struct hg_flow_sample {
     uint32_t bytes;
 };
 
-/* Two for each packet of a batch of 64, and room for one packet more. */
-enum { HG_FLOW_SAMPLES = 130 };
+/* Two for each of 64 packets. */
+enum { HG_FLOW_SAMPLES = 128 };
 
 struct hg_flow_records;
 
