@@ -645,8 +645,11 @@ TEST(connections_of_an_unhealthy_target_are_reset)
     expect_target(b, "P.");
     bench_write(b, "health", "web t1 unhealthy");
     bench_advance(b, 2 * S);
-    expect_client(b, "R seq 501");
-    expect_target(b, "R seq 101");
+    /* Back to where the connection came from, and on as it went. */
+    expect_client(b, "R seq 501 smac 02:00:00:00:00:02 "
+                     "dmac 02:00:00:00:00:01");
+    expect_target(b, "R seq 101 smac 02:00:00:00:00:01 "
+                     "dmac 02:00:00:00:00:02");
     CHECK_EQ(bench_counter(b, "active_flow_count"), 0);
     CHECK_EQ(bench_counter(b, "tcp_elb_reset_count"), 2);
     bench_destroy(b);
