@@ -87,7 +87,7 @@ find_vacancy(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
 {
     const unsigned first = (unsigned)nat_random(t) % SLOTS;
     struct nat_spot at = {.group = key->group};
-    uint64_t hash = key->bucket_hash;
+    uint64_t hash = nat_bucket_hash(t, key->dest_hash, key->group);
     bool may_be_there = true, found = false;
 
     vacancy->k = t->n_candidates;
@@ -348,17 +348,20 @@ set_seeds(struct hg_nat_compact *t)
 {
     const struct {
         const char *name;
-        uint64_t *seed;
+        struct nat_seed *seed;
     } seeds[] = {{"destination", &t->seed_dest},  {"inside", &t->seed_inside},
-                 {"group", &t->seed_group},       {"bucket", &t->seed_bucket},
-                 {"rotation", &t->seed_rotation}, {"pair", &t->seed_pair},
-                 {"kind", &t->seed_kind},         {"other", &t->seed_other},
-                 {"random", &t->random}};
+                 {"bucket", &t->seed_bucket},     {"pair", &t->seed_pair},
+                 {"rotation", &t->seed_rotation}, {"other", &t->seed_other},
+                 {"random", &t->seed_random}};
     size_t i;
 
-    for (i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++)
-        *seeds[i].seed = XXH3_64bits_withSeed(
-            seeds[i].name, strlen(seeds[i].name), t->config.seed);
+    for (i = 0; i < sizeof(seeds) / sizeof(seeds[0]); i++) {
+        const size_t len = strlen(seeds[i].name);
+        XXH128_hash_t h =
+            XXH3_128bits_withSeed(seeds[i].name, len, t->config.seed);
+
+        *seeds[i].seed = (struct nat_seed){h.low64, h.high64};
+    }
 }
 
 struct hg_nat_compact *

@@ -11,8 +11,8 @@ static uint32_t
 crowd_hash(const struct hg_nat_compact *t,
            const struct hg_nat_compact_key *key)
 {
-    return (uint32_t)nat_mix(key->dest_hash ^ t->seed_rotation,
-                             t->seed_other + (key->tuple.remote & LOW_MASK));
+    return (uint32_t)nat_hash_next(
+        key->dest_hash, key->tuple.remote & LOW_MASK, &t->seed_other);
 }
 
 static struct nat_crowd *

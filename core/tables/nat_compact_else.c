@@ -21,7 +21,7 @@ hash_out(const struct hg_nat_compact *t,
         (uint64_t)inside->port << 48 | (uint64_t)inside->remote_port << 32 |
             (uint64_t)inside->realm << 16 | inside->protocol};
 
-    return (uint32_t)XXH3_64bits_withSeed(what, sizeof(what), t->seed_other);
+    return (uint32_t)XXH3_64bits_withSeed(what, sizeof(what), t->seed_other.a);
 }
 
 static uint32_t
@@ -33,7 +33,7 @@ hash_in(const struct hg_nat_compact *t, uint16_t gateway, uint8_t external,
         (uint64_t)port << 48 | (uint64_t)remote->remote_port << 32 |
             remote->protocol};
 
-    return (uint32_t)XXH3_64bits_withSeed(what, sizeof(what), t->seed_pair);
+    return (uint32_t)XXH3_64bits_withSeed(what, sizeof(what), t->seed_other.b);
 }
 
 static struct hg_nat_compact_tuple

@@ -8,29 +8,26 @@ enum { PREPARED = 64, STAGES = 6, FETCHED = 16 };
 
 /* ---- Keys ------------------------------------------------------------- */
 
+/* No two destinations share these 64 bits, but for those with remote addresses
+ * in one /20. */
 static inline __attribute__((always_inline)) uint64_t
 dest_hash(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key)
 {
-    const uint64_t what[2] = {
-        (uint64_t)(key->tuple.remote & ~LOW_MASK) << 32 |
-            (uint64_t)key->tuple.remote_port << 16 | key->gateway,
-        (uint64_t)key->tuple.protocol << 8 | key->external};
-
-    return XXH3_64bits_withSeed(what, sizeof(what), t->seed_dest);
+    return nat_hash((uint64_t)(key->tuple.remote >> LOW_BITS) << 44 |
+                        (uint64_t)key->gateway << 32 |
+                        (uint64_t)key->tuple.remote_port << 16 |
+                        (uint64_t)key->external << 8 | key->tuple.protocol,
+                    &t->seed_dest);
 }
 
 /* The sequence of groups of an inside endpoint towards a destination. */
 static inline __attribute__((always_inline)) void
-set_groups(const struct hg_nat_compact *t, uint64_t ends, uint16_t tenant,
+set_groups(const struct hg_nat_compact *t, uint64_t flow_hash,
            struct hg_nat_compact_key *key)
 {
-    uint64_t inside = (ends & ~UINT64_C(0xffff)) | tenant, hash;
-
-    hash = XXH3_64bits_withSeed(&inside, sizeof(inside), t->seed_inside);
-    hash = XXH3_avalanche(nat_mix(hash ^ key->dest_hash, t->seed_group));
-    key->group = nat_below(hash, t->n_groups);
+    key->group = nat_below(flow_hash, t->n_groups);
     key->step = t->n_groups > 2 * MAX_CANDIDATES
-                    ? 1 + nat_below(hash << 32, t->n_groups - 1)
+                    ? 1 + nat_below(flow_hash << 32, t->n_groups - 1)
                     : 1;
 }
 
@@ -41,49 +38,79 @@ group_of(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
     return (key->group + k * key->step) % t->n_groups;
 }
 
-static bool
+static inline void
+set_bucket(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
+{
+    uint64_t hash = nat_bucket_hash(t, key->dest_hash, key->near_group);
+
+    key->bucket = (uint32_t)nat_bucket_at(t, hash, key->tuple.remote);
+}
+
+static inline bool
 is_known_protocol(uint8_t protocol)
 {
     return protocol == HG_PROTO_TCP || protocol == HG_PROTO_UDP ||
            protocol == HG_PROTO_ICMP;
 }
 
-static void
+/* Which of a gateway's addresses that is, or HG_NAT_COMPACT_EXTERNAL_MAX; no
+ * branches, since nobody knows. */
+static inline unsigned
+external_of(const struct nat_gateway *gateway, uint32_t addr)
+{
+    unsigned found = 1u << HG_NAT_COMPACT_EXTERNAL_MAX, i;
+
+    for (i = 0; i < HG_NAT_COMPACT_EXTERNAL_MAX; i++)
+        found |= (unsigned)(gateway->external[i] == addr) << i;
+    return (unsigned)__builtin_ctz(found);
+}
+
+static inline __attribute__((always_inline)) void
 prepare_in(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
     const struct nat_gateway *gateway;
     uint32_t place;
-    uint8_t i = 0;
 
     if (key->tuple.realm >= t->n_gateways)
         return;
     gateway = &t->gateways[key->tuple.realm];
-    while (i < gateway->n && gateway->external[i] != key->tuple.addr)
-        i++;
-    if (i == gateway->n)
+    key->external = (uint8_t)external_of(gateway, key->tuple.addr);
+    if (key->external >= gateway->n)
         return;
     key->valid = true;
     key->part = nat_part(t, &key->tuple);
     key->gateway = key->tuple.realm;
-    key->external = i;
     key->dest_hash = dest_hash(t, key);
     place = nat_place_of(t, key, key->tuple.port);
     if (place >= t->n_places) {
         key->group = NOWHERE;
         return;
     }
-    key->group = place / SLOTS;
+    key->group = key->near_group = place / SLOTS;
     key->slot = place % SLOTS;
-    key->bucket_hash = nat_bucket_hash(t, key->dest_hash, key->group);
-    key->near_hash = key->bucket_hash;
+    set_bucket(t, key);
+}
+
+/* What follows from where a packet from inside comes from and goes to. */
+static inline __attribute__((always_inline)) void
+set_sequence(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
+{
+    uint64_t flow_hash;
+
+    key->gateway = t->tenant[key->tuple.realm];
+    key->external = nat_pair(t, key->tuple.realm, key->tuple.addr);
+    key->dest_hash = dest_hash(t, key);
+    flow_hash = nat_flow_hash(t, nat_ends_of(&key->tuple), key->tuple.realm,
+                              key->dest_hash);
+    key->kind = nat_kind(flow_hash);
+    set_groups(t, flow_hash, key);
 }
 
 static inline __attribute__((always_inline)) void
 prepare(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
-    uint64_t ends;
-
     key->valid = false;
+    key->n_buckets = (uint32_t)t->n_buckets;
     if (!is_known_protocol(key->tuple.protocol))
         return;
     if (!key->from_inside) {
@@ -94,16 +121,10 @@ prepare(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
         return;
     key->valid = true;
     key->part = nat_part(t, &key->tuple);
-    key->gateway = t->tenant[key->tuple.realm];
-    key->external = nat_pair(t, key->tuple.realm, key->tuple.addr);
-    key->dest_hash = dest_hash(t, key);
-    ends = nat_ends_of(&key->tuple);
-    key->kind = nat_kind(t, ends, nat_out_bits(&key->tuple) >> TENANT_SHIFT);
-    set_groups(t, ends, key->tuple.realm, key);
-    key->bucket_hash = nat_bucket_hash(t, key->dest_hash, key->group);
+    set_sequence(t, key);
     key->near = key->slot = 0;
     key->near_group = key->group;
-    key->near_hash = key->bucket_hash;
+    set_bucket(t, key);
 }
 
 void
@@ -120,30 +141,13 @@ nat_set_external(const struct hg_nat_compact *t,
     key->dest_hash = dest_hash(t, key);
 }
 
-uint64_t
-nat_hash_of(const struct hg_nat_compact *t, const struct nat_entry *e)
+/* The key of the flow in an entry as if from inside, with its sequence of
+ * groups but without the lower bits of the remote address; returns the hash of
+ * its bucket. */
+static inline uint64_t
+entry_key(const struct hg_nat_compact *t, const struct nat_entry *e,
+          struct hg_nat_compact_key *key)
 {
-    uint16_t tenant = nat_tenant(e->rest);
-    struct hg_nat_compact_key key = {
-        .tuple = {.remote = (uint32_t)(e->rest >> REMOTE_SHIFT) << LOW_BITS,
-                  .remote_port = (uint16_t)e->ends,
-                  .protocol = nat_protocol(nat_code(e->rest))},
-        .gateway = t->tenant[tenant],
-        .external = nat_pair(t, tenant, (uint32_t)(e->ends >> 32))};
-
-    key.dest_hash = dest_hash(t, &key);
-    set_groups(t, e->ends, tenant, &key);
-    return nat_bucket_hash(t, key.dest_hash,
-                           group_of(t, &key, nat_candidate(e->rest)));
-}
-
-uint32_t
-nat_key_of(const struct hg_nat_compact *t, uint64_t b, unsigned slot,
-           struct hg_nat_compact_key *key)
-{
-    const struct nat_entry *e = &t->buckets[b].e[slot];
-    uint32_t group;
-
     key->tuple = (struct hg_nat_compact_tuple){
         .addr = (uint32_t)(e->ends >> 32),
         .remote = (uint32_t)(e->rest >> REMOTE_SHIFT) << LOW_BITS,
@@ -151,14 +155,30 @@ nat_key_of(const struct hg_nat_compact *t, uint64_t b, unsigned slot,
         .remote_port = (uint16_t)e->ends,
         .realm = nat_tenant(e->rest),
         .protocol = nat_protocol(nat_code(e->rest))};
-    key->from_inside = true;
-    nat_prepare(t, key);
-    group = group_of(t, key, nat_candidate(e->rest));
-    if (group != key->group)
-        key->bucket_hash = nat_bucket_hash(t, key->dest_hash, group);
-    key->tuple.remote |= (uint32_t)(key->bucket_hash ^ b) & LOW_MASK;
+    key->valid = key->from_inside = true;
+    set_sequence(t, key);
+    return nat_bucket_hash(t, key->dest_hash,
+                           group_of(t, key, nat_candidate(e->rest)));
+}
+
+uint64_t
+nat_hash_of(const struct hg_nat_compact *t, const struct nat_entry *e)
+{
+    struct hg_nat_compact_key key;
+
+    return entry_key(t, e, &key);
+}
+
+uint32_t
+nat_key_of(const struct hg_nat_compact *t, uint64_t b, unsigned slot,
+           struct hg_nat_compact_key *key)
+{
+    const struct nat_entry *e = &t->buckets[b].e[slot];
+    uint64_t hash = entry_key(t, e, key);
+
+    key->tuple.remote |= (uint32_t)(hash ^ b) & LOW_MASK;
     key->part = nat_part(t, &key->tuple);
-    return group;
+    return group_of(t, key, nat_candidate(e->rest));
 }
 
 /* ---- Entries ---------------------------------------------------------- */
@@ -169,7 +189,7 @@ nat_is_of(const struct hg_nat_compact *t, const struct nat_entry *e,
 {
     const uint8_t protocol = key->tuple.protocol;
     const uint64_t mask = REMOTE_MASK | nat_code_mask(protocol);
-    struct hg_nat_compact_key its = {.dest_hash = key->dest_hash};
+    struct hg_nat_compact_key its;
     uint16_t tenant = nat_tenant(e->rest);
 
     if ((uint16_t)e->ends != key->tuple.remote_port ||
@@ -181,7 +201,7 @@ nat_is_of(const struct hg_nat_compact *t, const struct nat_entry *e,
         nat_pair(t, tenant, (uint32_t)(e->ends >> 32)) != key->external)
         return false;
     /* Its group says that its remote address, too, is the same. */
-    set_groups(t, e->ends, tenant, &its);
+    set_groups(t, nat_flow_hash(t, e->ends, tenant, key->dest_hash), &its);
     return group_of(t, &its, nat_candidate(e->rest)) == group;
 }
 
@@ -245,20 +265,18 @@ static bool
 search(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
        struct nat_spot *at)
 {
-    uint64_t hash = key->bucket_hash;
-
     at->group = key->group;
     for (at->k = 0; at->k < t->n_candidates; at->k++) {
         const struct nat_bucket *bucket;
 
-        at->b = nat_bucket_at(t, hash, key->tuple.remote);
+        at->b = nat_bucket_at(t, nat_bucket_hash(t, key->dest_hash, at->group),
+                              key->tuple.remote);
         bucket = &t->buckets[at->b];
         if (nat_is_at(bucket, key, at))
             return true;
         if (!nat_passed(t, bucket, key))
             return false;
         at->group = nat_next_group(t, at->group, key->step);
-        hash = nat_bucket_hash(t, key->dest_hash, at->group);
     }
     return false;
 }
@@ -269,7 +287,7 @@ find_out(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
 {
     const struct nat_entry *e;
 
-    at->b = nat_bucket_at(t, key->near_hash, key->tuple.remote);
+    at->b = nat_near_bucket(t, key);
     at->k = key->near;
     at->slot = key->slot;
     at->group = key->near_group;
@@ -287,7 +305,7 @@ find_in(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
 {
     if (key->group == NOWHERE)
         return false;
-    at->b = nat_bucket_at(t, key->bucket_hash, key->tuple.remote);
+    at->b = nat_near_bucket(t, key);
     at->slot = key->slot;
     at->group = key->group;
     return nat_is_of(t, &t->buckets[at->b].e[at->slot], key, key->group);
@@ -357,8 +375,7 @@ static inline void
 fetch_near(struct fetch *fetch, const struct hg_nat_compact *t,
            const struct hg_nat_compact_key *key)
 {
-    fetch->line[fetch->n++] =
-        &t->buckets[nat_bucket_at(t, key->near_hash, key->tuple.remote)];
+    fetch->line[fetch->n++] = &t->buckets[key->bucket];
     if (fetch->n == FETCHED)
         fetch_begin(fetch);
 }
@@ -368,13 +385,13 @@ fetch_near(struct fetch *fetch, const struct hg_nat_compact *t,
 static inline bool
 wants_more(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
-    const struct nat_bucket *bucket =
-        &t->buckets[nat_bucket_at(t, key->near_hash, key->tuple.remote)];
+    const struct nat_bucket *bucket = &t->buckets[key->bucket];
     unsigned found = nat_match(
         bucket, nat_ends_of(&key->tuple), nat_out_mask(key->tuple.protocol),
         nat_out_bits(&key->tuple) | (uint64_t)key->near << CANDIDATE_SHIFT);
     unsigned is_full = 1, i;
 
+#pragma GCC unroll 4
     for (i = 0; i < SLOTS; i++)
         is_full &= (bucket->e[i].rest & CODE_MASK) != 0;
     key->slot = (uint8_t)(__builtin_ctz(found | 1u << SLOTS) % SLOTS);
@@ -387,7 +404,7 @@ go_on(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
     key->near++;
     key->near_group = nat_next_group(t, key->near_group, key->step);
-    key->near_hash = nat_bucket_hash(t, key->dest_hash, key->near_group);
+    set_bucket(t, key);
 }
 
 static void

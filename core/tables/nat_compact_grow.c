@@ -20,7 +20,8 @@ nat_grow_init(struct hg_nat_compact *t)
     while (rows > (uint64_t)MOST_ROWS << doublings)
         doublings++;
     t->unit = (uint32_t)((rows + (1u << doublings) - 1) >> doublings);
-    t->n_buckets = (uint64_t)t->unit * ROW;
+    t->n_buckets = t->n_unsplit = (uint64_t)t->unit * ROW;
+    t->copy_mask = 1;
     t->max_buckets = t->n_buckets << doublings;
     if (!area_reserve(&t->area, t->max_buckets * sizeof(*t->buckets)) ||
         !area_grow(&t->area, t->n_buckets * sizeof(*t->buckets)))
@@ -37,13 +38,13 @@ static void
 split_bucket(struct hg_nat_compact *t, uint64_t from, uint64_t to)
 {
     struct nat_bucket *old = &t->buckets[from], *new = &t->buckets[to];
-    const unsigned bit = LOW_BITS + (unsigned)__builtin_ctzll(t->row_mask + 1);
+    const uint64_t bit = (t->copy_mask + 1) / 2 << LOW_BITS;
     uint64_t goes[SLOTS];
     unsigned i;
 
     /* All of them, as nothing else can be foretold. */
     for (i = 0; i < SLOTS; i++)
-        goes[i] = -(nat_hash_of(t, &old->e[i]) >> bit & 1);
+        goes[i] = -(uint64_t)((nat_hash_of(t, &old->e[i]) & bit) != 0);
     for (i = 0; i < SLOTS; i++) {
         struct nat_entry *e = &old->e[i];
 
@@ -57,18 +58,17 @@ split_bucket(struct hg_nat_compact *t, uint64_t from, uint64_t to)
 static bool
 split_one(struct hg_nat_compact *t)
 {
-    uint64_t from = t->split, to = t->n_buckets;
+    uint64_t to = t->n_buckets, from = to - t->n_unsplit;
 
     if (!area_grow(&t->area, (to + 1) * sizeof(*t->buckets)))
         return false;
     __builtin_prefetch(&t->buckets[from + 8]);
     nat_clean(t, from);
     split_bucket(t, from, to);
-    t->n_buckets++;
     t->notes.n_stale += 2;
-    if (++t->split == (t->row_mask + 1) * t->unit * ROW) {
-        t->row_mask = t->row_mask * 2 + 1;
-        t->split = 0;
+    if (++t->n_buckets == 2 * t->n_unsplit) {
+        t->n_unsplit = t->n_buckets;
+        t->copy_mask = t->copy_mask * 2 + 1;
     }
     return true;
 }

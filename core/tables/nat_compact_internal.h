@@ -81,6 +81,11 @@ enum {
 
 enum { CODE_FREE, CODE_ICMP, CODE_UDP, CODE_TCP = 8 }; /* TCP: plus state. */
 
+/* What a hash is keyed by. */
+struct nat_seed {
+    uint64_t a, b;
+};
+
 struct nat_gateway {
     uint32_t external[HG_NAT_COMPACT_EXTERNAL_MAX];
     unsigned n;
@@ -149,16 +154,17 @@ struct nat_notes {
 
 struct hg_nat_compact {
     struct nat_bucket *buckets;
-    uint64_t split;    /* Buckets below this are split already. */
-    uint64_t row_mask; /* Bits of the hash that all buckets use. */
-    uint32_t unit;     /* Rows at the beginning. */
+    uint64_t n_buckets;
+    uint64_t n_unsplit; /* When this doubling began; those beyond are new. */
+    uint64_t copy_mask; /* Bits of the hash that new buckets use. */
+    uint32_t unit;      /* Rows at the beginning. */
     struct hg_port_parts ports;
     uint32_t n_places, n_groups, n_candidates;
     uint64_t clock_ns;
     uint64_t epoch_ns; /* When the present epoch began. */
     uint32_t epoch;
-    uint64_t seed_dest, seed_inside, seed_group, seed_bucket, seed_rotation,
-        seed_pair, seed_kind, seed_other;
+    struct nat_seed seed_dest, seed_inside, seed_bucket, seed_rotation,
+        seed_pair, seed_other, seed_random;
     uint16_t tenant[HG_NAT_COMPACT_TENANTS]; /* Its gateway. */
     unsigned n_tenants, n_gateways;
     struct nat_gateway *gateways;
@@ -168,7 +174,7 @@ struct hg_nat_compact {
     struct nat_others others;
     struct nat_crowds crowds;
 
-    uint64_t n_buckets, max_buckets;
+    uint64_t max_buckets;
     uint64_t hand;
     uint64_t owed;        /* Buckets that it has to go over soon. */
     uint64_t due_ns;      /* No entry runs out before, */
@@ -188,19 +194,47 @@ nat_below(uint64_t hash, uint32_t n) /* Of its upper half. */
     return (uint32_t)((hash >> 32) * n >> 32);
 }
 
+/* The product of two numbers of 64 bits, its halves exclusive-ored: each bit
+ * depends on all of theirs. */
 static inline uint64_t
-nat_mix(uint64_t a, uint64_t b)
+nat_fold(uint64_t a, uint64_t b)
 {
     return XXH3_mul128_fold64(a, b);
 }
 
-/* One of the kinds of flows that pass buckets by: of an entry's first 64 bits
- * and upper 32 bits. */
-static inline uint8_t
-nat_kind(const struct hg_nat_compact *t, uint64_t ends, uint64_t upper)
+/* A keyed hash of 64 bits: the step of wyhash and wyrand (Wang Yi, 2019), a
+ * product of both factors of which the input and a secret are in.  That is not
+ * linear, so that equal distances of inputs are none of hashes, and what
+ * counts further on has been through two such steps or more. */
+static inline uint64_t
+nat_hash(uint64_t what, const struct nat_seed *seed)
 {
-    return (uint8_t)nat_below(
-        nat_mix(ends ^ t->seed_kind, t->seed_group + upper), N_KINDS);
+    return nat_fold(what ^ seed->a, what ^ seed->b);
+}
+
+/* The same of a hash and a small number. */
+static inline uint64_t
+nat_hash_next(uint64_t hash, uint32_t i, const struct nat_seed *seed)
+{
+    return nat_hash(hash + i * UINT64_C(0x9e3779b97f4a7c15), seed);
+}
+
+/* Of an inside endpoint and a destination: where its groups begin, how far
+ * they are apart, of which kind the flow is.  No two of them share bits. */
+static inline uint64_t
+nat_flow_hash(const struct hg_nat_compact *t, uint64_t ends, uint16_t tenant,
+              uint64_t dest_hash)
+{
+    uint64_t inside = (ends & ~UINT64_C(0xffff)) | tenant;
+
+    return nat_fold(nat_hash(inside, &t->seed_inside), dest_hash);
+}
+
+/* One of the kinds of flows that pass buckets by. */
+static inline uint8_t
+nat_kind(uint64_t flow_hash)
+{
+    return flow_hash % N_KINDS;
 }
 
 /* Where four places of a destination are.  The lower bits are exclusive-ored
@@ -209,23 +243,22 @@ static inline uint64_t
 nat_bucket_hash(const struct hg_nat_compact *t, uint64_t dest_hash,
                 uint32_t group)
 {
-    return XXH3_avalanche(
-        nat_mix(dest_hash ^ t->seed_bucket, t->seed_group + group));
+    return nat_hash_next(dest_hash, group, &t->seed_bucket);
 }
 
 /* Linear hashing over rows: bits 44 and up of the hash choose one of 'unit'
- * rows, those from LOW_BITS on which copy of it. */
+ * rows, those from LOW_BITS on which copy of it; the first of these bits does
+ * not count where there is no such bucket yet. */
 static inline uint64_t
 nat_bucket_at(const struct hg_nat_compact *t, uint64_t hash, uint32_t remote)
 {
     uint64_t part = (hash >> 44) * t->unit >> 20;
-    uint64_t low = (hash ^ remote) & LOW_MASK;
-    uint64_t copy = hash >> LOW_BITS;
-    uint64_t b = ((copy & t->row_mask) * t->unit + part) << LOW_BITS | low;
-    uint64_t one_more = copy & (t->row_mask + 1);
+    uint64_t copy = hash >> LOW_BITS & t->copy_mask;
+    uint64_t b =
+        (copy * t->unit + part) << LOW_BITS | ((hash ^ remote) & LOW_MASK);
 
     /* No branch: which it is can't be foretold. */
-    return b + ((one_more & -(uint64_t)(b < t->split)) * t->unit << LOW_BITS);
+    return b - (t->n_unsplit & -(uint64_t)(b >= t->n_buckets));
 }
 
 /* By the gateway and not the tenant, whose number may be another in another
@@ -238,8 +271,8 @@ nat_pair(const struct hg_nat_compact *t, uint16_t tenant, uint32_t inside)
 
     if (n == 1)
         return 0;
-    return (uint8_t)nat_below(
-        nat_mix((gateway << 32 | inside) ^ t->seed_pair, t->seed_group), n);
+    return (uint8_t)nat_below(nat_hash(gateway << 32 | inside, &t->seed_pair),
+                              n);
 }
 
 /* Of the ports, for a flow's whole remote endpoint. */
@@ -264,8 +297,9 @@ static inline uint32_t
 nat_rotation(const struct hg_nat_compact *t,
              const struct hg_nat_compact_key *key)
 {
-    return nat_below(nat_mix(key->dest_hash ^ t->seed_rotation,
-                             t->seed_group + (key->tuple.remote & LOW_MASK)),
+    return nat_below(nat_hash_next(key->dest_hash,
+                                   key->tuple.remote & LOW_MASK,
+                                   &t->seed_rotation),
                      t->ports.n);
 }
 
@@ -291,6 +325,18 @@ nat_place_of(const struct hg_nat_compact *t,
         return NOWHERE;
     at += t->ports.n - nat_rotation(t, key);
     return at >= t->ports.n ? at - t->ports.n : at;
+}
+
+/* The bucket of a prepared key where its flow was last seen. */
+static inline uint64_t
+nat_near_bucket(const struct hg_nat_compact *t,
+                const struct hg_nat_compact_key *key)
+{
+    if (key->n_buckets == t->n_buckets)
+        return key->bucket;
+    return nat_bucket_at(t,
+                         nat_bucket_hash(t, key->dest_hash, key->near_group),
+                         key->tuple.remote);
 }
 
 /* ---- Entries ---------------------------------------------------------- */
@@ -420,6 +466,7 @@ nat_match(const struct nat_bucket *bucket, uint64_t ends, uint64_t mask,
 {
     unsigned found = 0, i;
 
+#pragma GCC unroll 4
     for (i = 0; i < SLOTS; i++)
         found |= (unsigned)(((bucket->e[i].ends ^ ends) |
                              ((bucket->e[i].rest & mask) ^ bits)) == 0)
@@ -455,8 +502,8 @@ void nat_set_external(const struct hg_nat_compact *,
 /* The hash of the bucket of the flow in an entry. */
 uint64_t nat_hash_of(const struct hg_nat_compact *, const struct nat_entry *);
 
-/* The key of the flow in an entry as if from inside, prepared, but with the
- * bucket_hash of its own candidate, whose group is returned. */
+/* The key of the flow in an entry as if from inside, prepared; returns the
+ * group where it is. */
 uint32_t nat_key_of(const struct hg_nat_compact *, uint64_t b, unsigned slot,
                     struct hg_nat_compact_key *);
 
@@ -592,7 +639,7 @@ static inline uint64_t
 nat_random(struct hg_nat_compact *t)
 {
     t->random += UINT64_C(0x9e3779b97f4a7c15);
-    return XXH3_avalanche(nat_mix(t->random, t->seed_other));
+    return nat_hash(t->random, &t->seed_random);
 }
 
 #endif

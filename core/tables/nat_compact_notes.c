@@ -128,13 +128,13 @@ note_anew(struct hg_nat_compact *t, uint64_t b)
     for (i = 0; i < SLOTS; i++) {
         const struct nat_entry *e = &t->buckets[b].e[i];
         unsigned k = nat_candidate(e->rest), column;
-        uint8_t kind = nat_kind(t, e->ends, e->rest >> TENANT_SHIFT);
         struct hg_nat_compact_key key;
 
-        if (!k || !is_renewed(&t->notes, kind, &column))
+        if (!k)
             continue;
         nat_key_of(t, b, i, &key);
-        ask_for_notes(t, &key, k, column);
+        if (is_renewed(&t->notes, key.kind, &column))
+            ask_for_notes(t, &key, k, column);
     }
 }
 

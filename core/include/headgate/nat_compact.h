@@ -80,11 +80,12 @@
  * latest one seen.
  *
  * What an outsider may know.  Rotation, groups, buckets and the entry within
- * a bucket come from hashes (XXH3) and random numbers keyed by 'seed'.  Who
- * can have ports chosen for the same inside endpoint towards two remote ports
- * of one address, or towards two addresses, learns nothing of the second from
- * the first (RFC 6056), but for remote endpoints with the same port within
- * one /20, whose ports differ by the same amount for every inside endpoint.
+ * a bucket come from hashes and random numbers keyed by 'seed': products of 64
+ * by 64 bits folded, as in wyhash, two or more in a row.  Who can have ports
+ * chosen for the same inside endpoint towards two remote ports of one address,
+ * or towards two addresses, learns nothing of the second from the first (RFC
+ * 6056), but for remote endpoints with the same port within one /20, whose
+ * ports differ by the same amount for every inside endpoint.
  *
  * Workers have a table each, with a part of the ports and a share of
  * per_destination of its own.  A reload walks one table (_next) and installs
@@ -127,11 +128,13 @@ struct hg_nat_compact_key {
     uint8_t external; /* Which one of the gateway's. */
     uint8_t part;     /* Of the ports. */
     uint8_t slot;     /* In the bucket where it was last seen. */
-    uint16_t gateway;
     uint8_t kind;
-    uint8_t near; /* Candidate, group and hash of that bucket. */
-    uint32_t group, step, near_group;
-    uint64_t dest_hash, bucket_hash, near_hash;
+    uint8_t near; /* Candidate and group of that bucket, and which it is */
+    uint16_t gateway;
+    uint32_t near_group, bucket;
+    uint32_t n_buckets; /* as long as there are so many. */
+    uint32_t group, step;
+    uint64_t dest_hash;
 };
 
 struct hg_nat_compact_flow {
