@@ -7,7 +7,7 @@
 /* ---- Entries ---------------------------------------------------------- */
 
 /* The time bits of a deadline, which becomes the one that they mean. */
-static uint64_t
+static inline uint64_t
 time_bits(const struct hg_nat_compact *t, uint64_t *deadline_ns)
 {
     uint64_t now = t->clock_ns, left, ticks;
@@ -121,8 +121,8 @@ put(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
 {
     struct nat_entry *e = &t->buckets[at->b].e[at->slot];
 
-    e->ends = nat_ends_of(&key->tuple);
-    e->rest = nat_out_bits(&key->tuple) | (uint64_t)at->k << CANDIDATE_SHIFT |
+    e->ends = key->ends;
+    e->rest = key->bits | (uint64_t)at->k << CANDIDATE_SHIFT |
               nat_code_of(key->tuple.protocol, state) |
               time_bits(t, &deadline_ns) | (e->rest & SHARE_MASK);
     t->n++;

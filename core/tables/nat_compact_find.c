@@ -60,6 +60,7 @@ external_of(const struct nat_gateway *gateway, uint32_t addr)
 {
     unsigned found = 1u << HG_NAT_COMPACT_EXTERNAL_MAX, i;
 
+#pragma GCC unroll 8
     for (i = 0; i < HG_NAT_COMPACT_EXTERNAL_MAX; i++)
         found |= (unsigned)(gateway->external[i] == addr) << i;
     return (unsigned)__builtin_ctz(found);
@@ -82,12 +83,9 @@ prepare_in(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
     key->gateway = key->tuple.realm;
     key->dest_hash = dest_hash(t, key);
     place = nat_place_of(t, key, key->tuple.port);
-    if (place >= t->n_places) {
-        key->group = NOWHERE;
-        return;
-    }
-    key->group = key->near_group = place / SLOTS;
     key->slot = place % SLOTS;
+    key->group = key->near_group =
+        place < t->n_places ? place / SLOTS : NOWHERE;
     set_bucket(t, key);
 }
 
@@ -97,11 +95,13 @@ set_sequence(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
     uint64_t flow_hash;
 
+    key->ends = nat_ends_of(&key->tuple);
+    key->bits = nat_out_bits(&key->tuple);
+    key->mask = nat_out_mask(key->tuple.protocol);
     key->gateway = t->tenant[key->tuple.realm];
     key->external = nat_pair(t, key->tuple.realm, key->tuple.addr);
     key->dest_hash = dest_hash(t, key);
-    flow_hash = nat_flow_hash(t, nat_ends_of(&key->tuple), key->tuple.realm,
-                              key->dest_hash);
+    flow_hash = nat_flow_hash(t, key->ends, key->tuple.realm, key->dest_hash);
     key->kind = nat_kind(flow_hash);
     set_groups(t, flow_hash, key);
 }
@@ -183,9 +183,18 @@ nat_key_of(const struct hg_nat_compact *t, uint64_t b, unsigned slot,
 
 /* ---- Entries ---------------------------------------------------------- */
 
-bool
-nat_is_of(const struct hg_nat_compact *t, const struct nat_entry *e,
-          const struct hg_nat_compact_key *key, uint32_t group)
+/* Whether an entry is the flow of this key as its candidate key->near. */
+static inline bool
+is_seen(const struct nat_entry *e, const struct hg_nat_compact_key *key)
+{
+    return e->ends == key->ends &&
+           (e->rest & key->mask) ==
+               (key->bits | (uint64_t)key->near << CANDIDATE_SHIFT);
+}
+
+static inline bool
+is_of(const struct hg_nat_compact *t, const struct nat_entry *e,
+      const struct hg_nat_compact_key *key, uint32_t group)
 {
     const uint8_t protocol = key->tuple.protocol;
     const uint64_t mask = REMOTE_MASK | nat_code_mask(protocol);
@@ -203,6 +212,13 @@ nat_is_of(const struct hg_nat_compact *t, const struct nat_entry *e,
     /* Its group says that its remote address, too, is the same. */
     set_groups(t, nat_flow_hash(t, e->ends, tenant, key->dest_hash), &its);
     return group_of(t, &its, nat_candidate(e->rest)) == group;
+}
+
+bool
+nat_is_of(const struct hg_nat_compact *t, const struct nat_entry *e,
+          const struct hg_nat_compact_key *key, uint32_t group)
+{
+    return is_of(t, e, key, group);
 }
 
 static inline __attribute__((always_inline)) void
@@ -281,42 +297,29 @@ search(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
     return false;
 }
 
+/* Copies the flow at 'at' if it lives, and takes it out if not. */
 static inline __attribute__((always_inline)) bool
-find_out(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
-         struct nat_spot *at)
+take(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
+     const struct nat_spot *at, struct hg_nat_compact_flow *flow)
 {
-    const struct nat_entry *e;
-
-    at->b = nat_near_bucket(t, key);
-    at->k = key->near;
-    at->slot = key->slot;
-    at->group = key->near_group;
-    e = &t->buckets[at->b].e[at->slot];
-    if (e->ends == nat_ends_of(&key->tuple) &&
-        (e->rest & nat_out_mask(key->tuple.protocol)) ==
-            (nat_out_bits(&key->tuple) | (uint64_t)at->k << CANDIDATE_SHIFT))
+    fill_flow(t, key, at, t->epochs[nat_epoch_of(&t->buckets[at->b])], flow);
+    if (t->clock_ns < flow->deadline_ns)
         return true;
-    return search(t, key, at);
+    nat_run_out(t, at->b, at->slot);
+    return false;
 }
 
-static bool
-find_in(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
-        struct nat_spot *at)
+/* A flow that is not where it was last seen. */
+static __attribute__((noinline)) bool
+look_further(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
+             struct hg_nat_compact_flow *flow)
 {
-    if (key->group == NOWHERE)
-        return false;
-    at->b = nat_near_bucket(t, key);
-    at->slot = key->slot;
-    at->group = key->group;
-    return nat_is_of(t, &t->buckets[at->b].e[at->slot], key, key->group);
-}
+    struct nat_spot at;
+    uint32_t i;
 
-static bool
-find_other(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
-           struct hg_nat_compact_flow *flow)
-{
-    uint32_t i = nat_others_find(t, key);
-
+    if (key->from_inside && search(t, key, &at))
+        return take(t, key, &at, flow);
+    i = nat_others_find(t, key);
     if (i == NOWHERE)
         return false;
     nat_others_flow(t, i, flow);
@@ -329,17 +332,18 @@ hg_nat_compact_lookup(struct hg_nat_compact *t,
                       struct hg_nat_compact_flow *flow)
 {
     struct nat_spot at;
+    const struct nat_entry *e;
 
     nat_set_clock(t, now_ns);
     if (!key->valid)
         return false;
-    if (!(key->from_inside ? find_out(t, key, &at) : find_in(t, key, &at)))
-        return find_other(t, key, flow);
-    fill_flow(t, key, &at, t->epochs[nat_epoch_of(&t->buckets[at.b])], flow);
-    if (t->clock_ns < flow->deadline_ns)
-        return true;
-    nat_run_out(t, at.b, at.slot);
-    return false;
+    at = (struct nat_spot){.b = nat_near_bucket(t, key),
+                           .group = key->near_group,
+                           .slot = key->slot};
+    e = &t->buckets[at.b].e[at.slot];
+    if (key->from_inside ? !is_seen(e, key) : !is_of(t, e, key, key->group))
+        return look_further(t, key, flow);
+    return take(t, key, &at, flow);
 }
 
 bool
@@ -380,22 +384,31 @@ fetch_near(struct fetch *fetch, const struct hg_nat_compact *t,
         fetch_begin(fetch);
 }
 
-/* Looks for a key's flow in the bucket that was fetched; whether it, or a
- * free entry, may be further away.  No branches: nothing can be foretold. */
+/* Looks for a key's flow in the bucket that was fetched.  No branches here and
+ * below: nothing can be foretold. */
 static inline bool
-wants_more(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
+is_near(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
+{
+    unsigned found = nat_match(&t->buckets[key->bucket], key, key->near);
+
+    key->slot = (uint8_t)(__builtin_ctz(found | 1u << SLOTS) % SLOTS);
+    return found;
+}
+
+/* Whether a flow that is not in that bucket, or a free entry for it, may be
+ * further away. */
+static inline bool
+wants_more(const struct hg_nat_compact *t,
+           const struct hg_nat_compact_key *key)
 {
     const struct nat_bucket *bucket = &t->buckets[key->bucket];
-    unsigned found = nat_match(
-        bucket, nat_ends_of(&key->tuple), nat_out_mask(key->tuple.protocol),
-        nat_out_bits(&key->tuple) | (uint64_t)key->near << CANDIDATE_SHIFT);
-    unsigned is_full = 1, i;
+    bool is_full = true;
+    unsigned i;
 
 #pragma GCC unroll 4
     for (i = 0; i < SLOTS; i++)
         is_full &= (bucket->e[i].rest & CODE_MASK) != 0;
-    key->slot = (uint8_t)(__builtin_ctz(found | 1u << SLOTS) % SLOTS);
-    return (found == 0) & (is_full | nat_passed(t, bucket, key)) &
+    return (is_full | nat_passed(t, bucket, key)) &
            (key->near + 1u < t->n_candidates);
 }
 
@@ -407,17 +420,35 @@ go_on(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
     set_bucket(t, key);
 }
 
+/* Keeps those of the keys that want to look further. */
+static inline unsigned
+look_near(const struct hg_nat_compact *t, struct hg_nat_compact_key **key,
+          unsigned n)
+{
+    unsigned i, m = 0, n_left = 0;
+
+    for (i = 0; i < n; i++) {
+        key[m] = key[i];
+        m += !is_near(t, key[i]);
+    }
+    for (i = 0; i < m; i++) {
+        key[n_left] = key[i];
+        n_left += wants_more(t, key[i]);
+    }
+    return n_left;
+}
+
 static void
 prepare_some(const struct hg_nat_compact *t, struct hg_nat_compact_key *key,
              unsigned n)
 {
     struct hg_nat_compact_key *left[PREPARED];
     struct fetch fetch = {.n = 0};
-    unsigned n_left = 0, i, m, stage;
+    unsigned n_left = 0, i, stage;
 
     for (i = 0; i < n; i++) {
         prepare(t, &key[i]);
-        if (!key[i].valid || key[i].group == NOWHERE)
+        if (!key[i].valid)
             continue;
         fetch_near(&fetch, t, &key[i]);
         if (key[i].from_inside)
@@ -425,11 +456,7 @@ prepare_some(const struct hg_nat_compact *t, struct hg_nat_compact_key *key,
     }
     fetch_begin(&fetch);
     for (stage = 0; n_left && stage < STAGES; stage++) {
-        for (i = 0, m = 0; i < n_left; i++) {
-            left[m] = left[i];
-            m += wants_more(t, left[i]);
-        }
-        n_left = m;
+        n_left = look_near(t, left, n_left);
         for (i = 0; i < n_left; i++) {
             go_on(t, left[i]);
             fetch_near(&fetch, t, left[i]);

@@ -459,17 +459,18 @@ nat_out_bits(const struct hg_nat_compact_tuple *inside)
            nat_code_of(inside->protocol, 0);
 }
 
-/* Bit i is set if entry i is the flow of these ends and bits. */
+/* Bit i is set if entry i is the flow of the key, as its candidate 'k'. */
 static inline unsigned
-nat_match(const struct nat_bucket *bucket, uint64_t ends, uint64_t mask,
-          uint64_t bits)
+nat_match(const struct nat_bucket *bucket,
+          const struct hg_nat_compact_key *key, unsigned k)
 {
+    uint64_t bits = key->bits | (uint64_t)k << CANDIDATE_SHIFT;
     unsigned found = 0, i;
 
 #pragma GCC unroll 4
     for (i = 0; i < SLOTS; i++)
-        found |= (unsigned)(((bucket->e[i].ends ^ ends) |
-                             ((bucket->e[i].rest & mask) ^ bits)) == 0)
+        found |= (unsigned)(((bucket->e[i].ends ^ key->ends) |
+                             ((bucket->e[i].rest & key->mask) ^ bits)) == 0)
                  << i;
     return found;
 }
@@ -479,9 +480,7 @@ static inline bool
 nat_is_at(const struct nat_bucket *bucket,
           const struct hg_nat_compact_key *key, struct nat_spot *at)
 {
-    unsigned found = nat_match(
-        bucket, nat_ends_of(&key->tuple), nat_out_mask(key->tuple.protocol),
-        nat_out_bits(&key->tuple) | (uint64_t)at->k << CANDIDATE_SHIFT);
+    unsigned found = nat_match(bucket, key, at->k);
 
     if (found)
         at->slot = (unsigned)__builtin_ctz(found);

@@ -135,6 +135,7 @@ struct hg_nat_compact_key {
     uint32_t n_buckets; /* as long as there are so many. */
     uint32_t group, step;
     uint64_t dest_hash;
+    uint64_t ends, bits, mask; /* What its entry looks like there. */
 };
 
 struct hg_nat_compact_flow {
