@@ -6,23 +6,37 @@
 
 /* ---- Entries ---------------------------------------------------------- */
 
-/* The time bits of a deadline, which becomes the one that they mean. */
+/* The scale for a flow that has so long to live: ticks are told apart over its
+ * range, less an epoch and what rounding adds. */
+static inline unsigned
+scale_of(uint64_t left_ns)
+{
+#define MOST(scale)                                                           \
+    ((UINT64_C(1) << (nat_scale_shift(scale) + TICK_BITS)) - 2 * EPOCH_NS)
+    return left_ns <= MOST(0)   ? 0
+           : left_ns <= MOST(1) ? 1
+           : left_ns <= MOST(2) ? 2
+                                : 3;
+#undef MOST
+}
+
+/* How long that is, at most as long as can be. */
 static inline uint64_t
+time_left(const struct hg_nat_compact *t, uint64_t deadline_ns)
+{
+    uint64_t left = deadline_ns > t->clock_ns ? deadline_ns - t->clock_ns : 0;
+
+    return left < HG_NAT_COMPACT_HORIZON_NS ? left : HG_NAT_COMPACT_HORIZON_NS;
+}
+
+/* The time bits of a deadline, which becomes the one that they mean. */
+static uint64_t
 time_bits(const struct hg_nat_compact *t, uint64_t *deadline_ns)
 {
-    uint64_t now = t->clock_ns, left, ticks;
-    unsigned scale = 0, shift;
+    uint64_t left = time_left(t, *deadline_ns), ticks;
+    unsigned scale = scale_of(left), shift = nat_scale_shift(scale);
 
-    left = *deadline_ns > now ? *deadline_ns - now : 0;
-    if (left > HG_NAT_COMPACT_HORIZON_NS)
-        left = HG_NAT_COMPACT_HORIZON_NS;
-    /* Ticks are told apart over this scale's range, less an epoch and what
-     * rounding adds. */
-    while (left > (UINT64_C(1) << (nat_scale_shift(scale) + TICK_BITS)) -
-                      2 * EPOCH_NS)
-        scale++;
-    shift = nat_scale_shift(scale);
-    ticks = (now + left + (UINT64_C(1) << shift) - 1) >> shift;
+    ticks = (t->clock_ns + left + (UINT64_C(1) << shift) - 1) >> shift;
     *deadline_ns = ticks << shift;
     return ((ticks & ((1u << TICK_BITS) - 1)) | (uint64_t)scale << TICK_BITS)
            << TIME_SHIFT;
@@ -184,7 +198,7 @@ hg_nat_compact_insert(struct hg_nat_compact *t,
     if (at.k == t->n_candidates)
         return insert_elsewhere(t, key, state, deadline_ns, flow);
     put(t, key, seen, &at, state, deadline_ns);
-    nat_fill_flow(t, key, &at, t->epoch_ns, flow);
+    nat_fill_flow(t, key, &at, flow);
     return HG_NAT_COMPACT_OK;
 }
 
@@ -247,7 +261,7 @@ hg_nat_compact_install(struct hg_nat_compact *t,
         nat_set_external(t, &out, in.external);
     } else if (find_place(t, &out, flow->external_port, seen, &at)) {
         put(t, &out, seen, &at, flow->state, flow->deadline_ns);
-        nat_fill_flow(t, &out, &at, t->epoch_ns, flow);
+        nat_fill_flow(t, &out, &at, flow);
         return HG_NAT_COMPACT_OK;
     }
     return put_elsewhere(t, &out, flow->external_port, flow->state,
@@ -256,10 +270,19 @@ hg_nat_compact_install(struct hg_nat_compact *t,
 
 /* ---- Flows that are there --------------------------------------------- */
 
-void
-hg_nat_compact_update(struct hg_nat_compact *t,
-                      struct hg_nat_compact_flow *flow, uint8_t state,
-                      uint64_t deadline_ns)
+/* Whether a flow has this deadline already, as exactly as it can. */
+static inline bool
+is_due(const struct hg_nat_compact *t, const struct hg_nat_compact_flow *flow,
+       uint64_t deadline_ns)
+{
+    unsigned shift = nat_scale_shift(scale_of(time_left(t, deadline_ns)));
+
+    return flow->deadline_ns - deadline_ns < UINT64_C(1) << shift;
+}
+
+static __attribute__((noinline)) void
+update(struct hg_nat_compact *t, struct hg_nat_compact_flow *flow,
+       uint8_t state, uint64_t deadline_ns)
 {
     bool sooner = deadline_ns < flow->deadline_ns;
 
@@ -273,17 +296,26 @@ hg_nat_compact_update(struct hg_nat_compact *t,
     } else {
         uint64_t b = flow->id / SLOTS;
         struct nat_entry *e = &nat_bucket(t, b)->e[flow->id % SLOTS];
-        uint64_t rest = (e->rest & ~STATE_MASK) |
-                        nat_code_of(flow->protocol, state) |
-                        time_bits(t, &flow->deadline_ns);
 
-        if (rest != e->rest)
-            e->rest = rest;
+        e->rest = (e->rest & ~STATE_MASK) |
+                  nat_code_of(flow->protocol, state) |
+                  time_bits(t, &flow->deadline_ns);
         if (sooner)
             nat_note_deadline(t, flow->deadline_ns);
     }
     if (sooner && t->crowds.n)
         nat_crowd_sooner(t, flow);
+}
+
+/* Mostly there is nothing to do: a tick is longer than the time between two
+ * packets of most flows. */
+void
+hg_nat_compact_update(struct hg_nat_compact *t,
+                      struct hg_nat_compact_flow *flow, uint8_t state,
+                      uint64_t deadline_ns)
+{
+    if (state != flow->state || !is_due(t, flow, deadline_ns))
+        update(t, flow, state, deadline_ns);
 }
 
 void

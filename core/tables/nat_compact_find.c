@@ -221,12 +221,14 @@ nat_is_of(const struct hg_nat_compact *t, const struct nat_entry *e,
     return is_of(t, e, key, group);
 }
 
+/* 'out' is what key->from_inside is. */
 static inline __attribute__((always_inline)) void
 fill_flow(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
-          const struct nat_spot *at, uint64_t since_ns,
+          const struct nat_spot *at, bool out,
           struct hg_nat_compact_flow *flow)
 {
-    const struct nat_entry *e = &t->buckets[at->b].e[at->slot];
+    const struct nat_bucket *bucket = &t->buckets[at->b];
+    const struct nat_entry *e = &bucket->e[at->slot];
     uint32_t code = nat_code(e->rest);
 
     flow->inside = (uint32_t)(e->ends >> 32);
@@ -234,22 +236,22 @@ fill_flow(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
     flow->remote = key->tuple.remote;
     flow->inside_port = (uint16_t)(e->ends >> 16);
     flow->external_port =
-        key->from_inside ? nat_port_of(t, key, at->group * SLOTS + at->slot)
-                         : key->tuple.port;
+        out ? nat_port_of(t, key, at->group * SLOTS + at->slot)
+            : key->tuple.port;
     flow->remote_port = key->tuple.remote_port;
     flow->tenant = nat_tenant(e->rest);
     flow->protocol = key->tuple.protocol;
     flow->state = (uint8_t)(code >= CODE_TCP ? code - CODE_TCP : 0);
     flow->id = (uint32_t)(at->b * SLOTS + at->slot);
-    flow->deadline_ns = nat_deadline(e->rest, since_ns);
+    flow->deadline_ns = nat_deadline(e->rest, t->epochs[nat_epoch_of(bucket)]);
 }
 
 void
 nat_fill_flow(const struct hg_nat_compact *t,
               const struct hg_nat_compact_key *key, const struct nat_spot *at,
-              uint64_t since_ns, struct hg_nat_compact_flow *flow)
+              struct hg_nat_compact_flow *flow)
 {
-    fill_flow(t, key, at, since_ns, flow);
+    fill_flow(t, key, at, true, flow);
 }
 
 void
@@ -260,7 +262,7 @@ nat_flow_at(const struct hg_nat_compact *t, uint64_t b, unsigned slot,
     struct nat_spot at = {.b = b, .slot = slot};
 
     at.group = nat_key_of(t, b, slot, &key);
-    nat_fill_flow(t, &key, &at, t->epochs[nat_epoch_of(&t->buckets[b])], flow);
+    fill_flow(t, &key, &at, true, flow);
 }
 
 /* ---- Looking ---------------------------------------------------------- */
@@ -297,15 +299,13 @@ search(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
     return false;
 }
 
-/* Copies the flow at 'at' if it lives, and takes it out if not. */
-static inline __attribute__((always_inline)) bool
-take(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
-     const struct nat_spot *at, struct hg_nat_compact_flow *flow)
+/* Whether a flow that was copied lives; takes it out if not. */
+static inline bool
+is_alive(struct hg_nat_compact *t, const struct hg_nat_compact_flow *flow)
 {
-    fill_flow(t, key, at, t->epochs[nat_epoch_of(&t->buckets[at->b])], flow);
     if (t->clock_ns < flow->deadline_ns)
         return true;
-    nat_run_out(t, at->b, at->slot);
+    nat_run_out(t, flow->id / SLOTS, flow->id % SLOTS);
     return false;
 }
 
@@ -317,8 +317,10 @@ look_further(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
     struct nat_spot at;
     uint32_t i;
 
-    if (key->from_inside && search(t, key, &at))
-        return take(t, key, &at, flow);
+    if (key->from_inside && search(t, key, &at)) {
+        fill_flow(t, key, &at, true, flow);
+        return is_alive(t, flow);
+    }
     i = nat_others_find(t, key);
     if (i == NOWHERE)
         return false;
@@ -326,24 +328,49 @@ look_further(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
     return true;
 }
 
+/* Where a flow was last seen. */
+static inline struct nat_spot
+near_spot(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key)
+{
+    return (struct nat_spot){.b = nat_near_bucket(t, key),
+                             .group = key->near_group,
+                             .slot = key->slot};
+}
+
+static __attribute__((noinline)) bool
+look_up_out(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
+            struct hg_nat_compact_flow *flow)
+{
+    struct nat_spot at = near_spot(t, key);
+
+    if (!is_seen(&t->buckets[at.b].e[at.slot], key))
+        return look_further(t, key, flow);
+    fill_flow(t, key, &at, true, flow);
+    return is_alive(t, flow);
+}
+
+static __attribute__((noinline)) bool
+look_up_in(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
+           struct hg_nat_compact_flow *flow)
+{
+    struct nat_spot at = near_spot(t, key);
+
+    if (!is_of(t, &t->buckets[at.b].e[at.slot], key, key->group))
+        return look_further(t, key, flow);
+    fill_flow(t, key, &at, false, flow);
+    return is_alive(t, flow);
+}
+
 bool
 hg_nat_compact_lookup(struct hg_nat_compact *t,
                       const struct hg_nat_compact_key *key, uint64_t now_ns,
                       struct hg_nat_compact_flow *flow)
 {
-    struct nat_spot at;
-    const struct nat_entry *e;
-
     nat_set_clock(t, now_ns);
     if (!key->valid)
         return false;
-    at = (struct nat_spot){.b = nat_near_bucket(t, key),
-                           .group = key->near_group,
-                           .slot = key->slot};
-    e = &t->buckets[at.b].e[at.slot];
-    if (key->from_inside ? !is_seen(e, key) : !is_of(t, e, key, key->group))
-        return look_further(t, key, flow);
-    return take(t, key, &at, flow);
+    return key->from_inside ? look_up_out(t, key, flow)
+                            : look_up_in(t, key, flow);
 }
 
 bool

@@ -516,11 +516,10 @@ bool nat_is_of(const struct hg_nat_compact *, const struct nat_entry *,
 /* Whether the flow lives; takes it out if not. */
 bool nat_lives(struct hg_nat_compact *, const struct nat_spot *);
 
-/* The flow at 'at', for its key from either side; its bucket was last looked
- * at in an epoch that began at 'since_ns'. */
+/* The flow at 'at', for its key from inside. */
 void nat_fill_flow(const struct hg_nat_compact *,
                    const struct hg_nat_compact_key *, const struct nat_spot *,
-                   uint64_t since_ns, struct hg_nat_compact_flow *);
+                   struct hg_nat_compact_flow *);
 
 /* ---- nat_compact.c ---------------------------------------------------- */
 

@@ -70,22 +70,22 @@ static void
 touch_tcp(struct hyperplane_nat *self, const struct hg_packet *p,
           struct nat_flow *flow, bool from_inside, uint8_t flags)
 {
-    struct gateway *gw = flow->address->gateway;
-    uint8_t state = hg_nat_tcp_next(flow->state, from_inside, flags);
-    uint64_t timeout_ns = tcp_timeout(self, state, state != flow->state,
+    struct gateway *gw = flow->gateway;
+    uint8_t state = hg_nat_tcp_next(flow->f.state, from_inside, flags);
+    uint64_t timeout_ns = tcp_timeout(self, state, state != flow->f.state,
                                       from_inside && flags & HG_TCP_SYN);
 
-    if (flow->state == HG_NAT_INIT && state == HG_NAT_ESTABLISHED)
+    if (flow->f.state == HG_NAT_INIT && state == HG_NAT_ESTABLISHED)
         METRIC(self, gw, connection_established_count, 1);
-    if (state == HG_NAT_INIT && flow->state != HG_NAT_INIT)
+    if (state == HG_NAT_INIT && flow->f.state != HG_NAT_INIT)
         METRIC(self, gw, connection_attempt_count, 1);
-    if (timeout_ns || state != flow->state)
+    if (timeout_ns || state != flow->f.state)
         nat_update(self, flow, state,
-                   timeout_ns ? p->time_ns + timeout_ns : flow->deadline_ns);
+                   timeout_ns ? p->time_ns + timeout_ns : flow->f.deadline_ns);
 }
 
 /* Brings the flow up to date with a packet of it. */
-static inline void
+static inline __attribute__((always_inline)) void
 touch(struct hyperplane_nat *self, const struct hg_packet *p,
       struct nat_flow *flow, bool from_inside)
 {
@@ -94,12 +94,12 @@ touch(struct hyperplane_nat *self, const struct hg_packet *p,
     if (p->protocol == HG_PROTO_TCP) {
         uint8_t flags = ((const struct hg_tcp *)hg_packet_l4(p))->flags;
 
-        if (flow->state != HG_NAT_ESTABLISHED || flags & changing) {
+        if (flow->f.state != HG_NAT_ESTABLISHED || flags & changing) {
             touch_tcp(self, p, flow, from_inside, flags);
             return;
         }
     }
-    nat_update(self, flow, flow->state,
+    nat_update(self, flow, flow->f.state,
                p->time_ns + idle_ns(self, p->protocol));
 }
 
@@ -153,73 +153,121 @@ begin_flow(struct hyperplane_nat *self, struct hg_packet *p,
 
 /* ---- From inside ------------------------------------------------------ */
 
-/* The MTU that the sender is to be told, or 0 if the packet fits. */
-static uint16_t
-too_big_out(const struct hyperplane_nat *self, const struct hg_packet *p)
-{
-    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
-
-    return ip ? too_big4(ip, self->mtu, 0) : too_big6(self, p);
-}
-
 /* The packet's flow by this gateway.  One by another, where it was routed
  * before, ends: this gateway does not know it. */
-static bool
+static inline bool
 find_out(struct hyperplane_nat *self, struct hg_packet *p,
          const struct gateway *gw, struct nat_flow *flow)
 {
     if (!nat_find(self, p, true, flow))
         return false;
-    if (flow->address->gateway == gw)
+    if (flow->gateway == gw)
         return true;
     nat_end(self, flow);
     hg_flow_forget(p);
     return false;
 }
 
-static int
-translate_out(struct hyperplane_nat *self, struct hg_packet *p,
-              struct gateway *gw, uint32_t remote)
+/* Makes a flow for a packet that has none, or drops it; 'mtu' is what its
+ * sender is to be told. */
+static __attribute__((noinline)) int
+begin_out(struct hyperplane_nat *self, struct hg_packet *p, struct gateway *gw,
+          uint32_t remote, uint16_t mtu, struct nat_flow *flow)
 {
-    bool six = (p->flags & HG_PACKET_IP6) != 0;
-    uint16_t mtu = too_big_out(self, p);
-    struct nat_flow flow;
     hg_counter *reason;
 
-    if (!mtu && find_out(self, p, gw, &flow)) {
-        touch(self, p, &flow, true);
-    } else if (find_address(self, p->vpc, remote)) {
+    if (find_address(self, p->vpc, remote))
         return hg_drop(&self->hairpin); /* Which no flow is. */
-    } else if (mtu) {
+    if (mtu) {
         answer_too_big(self, p, gw->source, mtu);
         return hg_drop(&self->too_big);
-    } else {
-        reason = begin_flow(self, p, gw, remote, &flow);
-        if (reason)
-            return hg_drop(reason);
     }
+    reason = begin_flow(self, p, gw, remote, flow);
+    return reason ? hg_drop(reason) : OUTSIDE;
+}
+
+/* What else but its source changes of a packet that is not plain. */
+static hg_counter *
+change_odd_out(struct hyperplane_nat *self, struct hg_packet *p,
+               uint32_t remote, const struct nat_flow *flow)
+{
+    hg_counter *reason = NULL;
+
     if (p->flags & HG_PACKET_FRAGMENT) {
         struct hg_fragment_key datagram = fragment_key(self, p);
-        struct hg_addr addr = hg_addr_from_ip4(flow.address->ip);
+        struct hg_addr addr = hg_addr_from_ip4(flow->f.external);
 
         decide_fragments(self, p, &datagram, OUTSIDE, &addr, 0);
     }
-    if (six) {
-        reason = to_four(self, p, flow.address->ip, remote);
-        if (reason)
-            return hg_drop(reason);
-        hg_packet_set_sport(p, flow.external_port);
+    if (p->flags & HG_PACKET_IP6)
+        reason = to_four(self, p, flow->f.external, remote);
+    return reason;
+}
+
+/* 'plain' is what is_plain() says; known where this is called, so that there
+ * is a way straight through for most packets. */
+static inline __attribute__((always_inline)) int
+translate_out(struct hyperplane_nat *self, struct hg_packet *p,
+              struct gateway *gw, uint32_t remote, bool plain)
+{
+    bool six = !plain && p->flags & HG_PACKET_IP6;
+    uint16_t mtu =
+        six ? too_big6(self, p) : too_big4(hg_packet_ipv4(p), self->mtu, 0);
+    struct nat_flow flow;
+    hg_counter *reason;
+    int verdict;
+
+    if (!mtu && find_out(self, p, gw, &flow)) {
+        touch(self, p, &flow, true);
     } else {
-        hg_end_set(p, HG_END_SRC, flow.address->ip, flow.external_port);
+        verdict = begin_out(self, p, gw, remote, mtu, &flow);
+        if (verdict != OUTSIDE)
+            return verdict;
     }
+    reason = plain ? NULL : change_odd_out(self, p, remote, &flow);
+    if (reason)
+        return hg_drop(reason);
+    if (six)
+        hg_packet_set_sport(p, flow.f.external_port);
+    else
+        hg_end_set(p, HG_END_SRC, flow.f.external, flow.f.external_port);
     clamp_syn(self, p, six);
     return OUTSIDE;
 }
 
 /* ---- From outside ----------------------------------------------------- */
 
-static int
-translate_in(struct hyperplane_nat *self, struct hg_packet *p)
+/* What becomes of the fragments of a datagram whose first one this is. */
+static void
+decide_fragments_in(struct hyperplane_nat *self, const struct hg_packet *p,
+                    const struct nat_flow *flow)
+{
+    struct hg_fragment_key datagram = fragment_key(self, p);
+    struct hg_addr addr = {.family = 6};
+
+    if (flow->is_six)
+        memcpy(addr.byte, flow->inside6, sizeof(addr.byte));
+    else
+        addr = hg_addr_from_ip4(flow->f.inside);
+    decide_fragments(self, p, &datagram, INSIDE, &addr, flow->vpc);
+}
+
+/* Towards an IPv6 host. */
+static __attribute__((noinline)) int
+translate_in_six(struct hyperplane_nat *self, struct hg_packet *p,
+                 const struct nat_flow *flow)
+{
+    hg_counter *reason;
+
+    hg_packet_set_dport(p, flow->f.inside_port);
+    clamp_syn(self, p, true);
+    reason = to_six(self, p, flow->inside6);
+    return reason ? hg_drop(reason) : INSIDE;
+}
+
+/* 'plain' as above. */
+static inline __attribute__((always_inline)) int
+translate_in(struct hyperplane_nat *self, struct hg_packet *p, bool plain)
 {
     const struct hg_ipv4 *ip = hg_packet_ipv4(p);
     struct nat_flow flow;
@@ -235,26 +283,12 @@ translate_in(struct hyperplane_nat *self, struct hg_packet *p)
         return hg_drop(&self->too_big);
     }
     touch(self, p, &flow, false);
-    if (p->flags & HG_PACKET_FRAGMENT) {
-        struct hg_fragment_key datagram = fragment_key(self, p);
-        struct hg_addr addr = {.family = 6};
-
-        if (flow.is_six)
-            memcpy(addr.byte, flow.inside6, sizeof(addr.byte));
-        else
-            addr = hg_addr_from_ip4(flow.inside);
-        decide_fragments(self, p, &datagram, INSIDE, &addr, flow.vpc);
-    }
+    if (!plain && p->flags & HG_PACKET_FRAGMENT)
+        decide_fragments_in(self, p, &flow);
     p->vpc = flow.vpc;
-    if (flow.is_six) {
-        hg_counter *reason;
-
-        hg_packet_set_dport(p, flow.inside_port);
-        clamp_syn(self, p, true);
-        reason = to_six(self, p, flow.inside6);
-        return reason ? hg_drop(reason) : INSIDE;
-    }
-    hg_end_set(p, HG_END_DST, flow.inside, flow.inside_port);
+    if (flow.is_six)
+        return translate_in_six(self, p, &flow);
+    hg_end_set(p, HG_END_DST, flow.f.inside, flow.f.inside_port);
     clamp_syn(self, p, false);
     return INSIDE;
 }
@@ -326,8 +360,9 @@ find_remote(const struct hyperplane_nat *self, const struct hg_packet *p,
                   hg_embedded_ip4(&self->nat64_prefix, ip6->dst, remote));
 }
 
-static int
-from_inside(struct hyperplane_nat *self, struct hg_packet *p)
+/* A packet that is not plain, or for no gateway. */
+static __attribute__((noinline)) int
+odd_from_inside(struct hyperplane_nat *self, struct hg_packet *p)
 {
     struct gateway *gw = self->at_gateway;
     hg_counter *reason;
@@ -335,8 +370,6 @@ from_inside(struct hyperplane_nat *self, struct hg_packet *p)
 
     if (!find_remote(self, p, &remote))
         return hg_drop(&self->not_ipv4);
-    if (gw && is_plain(p))
-        return translate_out(self, p, gw, remote);
     if (find_address(self, p->vpc, remote))
         return hg_drop(&self->hairpin);
     if (!gw)
@@ -348,11 +381,11 @@ from_inside(struct hyperplane_nat *self, struct hg_packet *p)
         return follow_first(self, p, OUTSIDE);
     if (is_icmp_error(p))
         return translate_error(self, p, remote);
-    return translate_out(self, p, gw, remote);
+    return translate_out(self, p, gw, remote, false);
 }
 
-static int
-from_outside(struct hyperplane_nat *self, struct hg_packet *p)
+static __attribute__((noinline)) int
+odd_from_outside(struct hyperplane_nat *self, struct hg_packet *p)
 {
     hg_counter *reason;
 
@@ -360,8 +393,6 @@ from_outside(struct hyperplane_nat *self, struct hg_packet *p)
         return hg_drop(&self->not_ipv4);
     if (!self->at_gateway)
         return hg_drop(&self->wrong_destination);
-    if (is_plain(p))
-        return translate_in(self, p);
     reason = refuse(self, p);
     if (reason)
         return hg_drop(reason);
@@ -369,19 +400,39 @@ from_outside(struct hyperplane_nat *self, struct hg_packet *p)
         return follow_first(self, p, INSIDE);
     if (is_icmp_error(p))
         return translate_error(self, p, 0);
-    return translate_in(self, p);
+    return translate_in(self, p, false);
+}
+
+static inline int
+translate(struct hyperplane_nat *self, struct hg_packet *p)
+{
+    struct gateway *gw = self->at_gateway;
+    bool is_out = p->in_port != OUTSIDE;
+
+    if (!gw || !is_plain(p))
+        return is_out ? odd_from_inside(self, p) : odd_from_outside(self, p);
+    return is_out ? translate_out(self, p, gw,
+                                  hg_get32(hg_packet_ipv4(p)->dst), true)
+                  : translate_in(self, p, true);
 }
 
 /* ---- Batches ---------------------------------------------------------- */
+
+/* When the window of the peaks ends that this time is in. */
+static uint64_t
+window_end(uint64_t now_ns)
+{
+    const uint64_t length = PEAK_SECONDS * HG_SEC;
+
+    return (now_ns / length + 1) * length;
+}
 
 /* Counts 'n' packets within one window. */
 static void
 add_to_peak(struct nat_peak *peak, uint64_t now_ns, unsigned n, uint64_t bytes)
 {
     if (now_ns >= peak->window_end_ns) {
-        uint64_t length = PEAK_SECONDS * HG_SEC;
-
-        peak->window_end_ns = (now_ns / length + 1) * length;
+        peak->window_end_ns = window_end(now_ns);
         peak->bytes = peak->packets = 0;
     }
     peak->bytes += bytes;
@@ -414,12 +465,11 @@ static void
 count_arrivals(struct hyperplane_nat *self, const struct hg_batch *batch,
                struct gateway *const *gateway)
 {
-    const uint64_t window = PEAK_SECONDS * HG_SEC;
     unsigned at = 0, i;
 
     for (i = 0; at < batch->n; at = i) {
         const struct hg_packet *first = batch->p[at];
-        uint64_t end_ns = (first->time_ns / window + 1) * window, bytes = 0;
+        uint64_t end_ns = window_end(first->time_ns), bytes = 0;
 
         for (;
              i < batch->n && gateway[i] == gateway[at] &&
@@ -454,7 +504,7 @@ count_verdicts(struct hyperplane_nat *self, const struct hg_batch *batch,
 
 /* The gateway of a packet.  One from outside that is for a gateway's address
  * gets the VPC in which that address is known: its flow is found by it. */
-static struct gateway *
+static inline struct gateway *
 gateway_of(const struct hyperplane_nat *self, struct hg_packet *p)
 {
     const struct hg_ipv4 *ip;
@@ -471,6 +521,51 @@ gateway_of(const struct hyperplane_nat *self, struct hg_packet *p)
         hg_flow_forget(p);
     }
     return a->gateway;
+}
+
+/* Finds the gateways of a batch and counts what came in.  Returns the bytes of
+ * all if they are of one gateway and side, as mostly, else 0. */
+static uint64_t
+receive(struct hyperplane_nat *self, const struct hg_batch *batch,
+        struct gateway **gateway)
+{
+    struct hg_packet *first = batch->p[0];
+    struct gateway *const gw = gateway_of(self, first);
+    const bool is_in = first->in_port == OUTSIDE;
+    bool alike = batch->p[batch->n - 1]->time_ns < window_end(first->time_ns);
+    uint64_t bytes = 0;
+    unsigned i;
+
+    for (i = 0; i < batch->n; i++) {
+        struct hg_packet *p = batch->p[i];
+
+        gateway[i] = gateway_of(self, p);
+        alike &=
+            (gateway[i] == gateway[0]) & ((p->in_port == OUTSIDE) == is_in);
+        bytes += packet_bytes(p);
+    }
+    if (!alike) {
+        count_arrivals(self, batch, gateway);
+        return 0;
+    }
+    count_in(self, gw, first, batch->n, bytes);
+    return bytes;
+}
+
+/* Counts what became of them; 'bytes' as above. */
+static void
+count_fates(struct hyperplane_nat *self, const struct hg_batch *batch,
+            struct gateway *const *gateway, const int16_t *verdict,
+            uint64_t bytes)
+{
+    bool alike =
+        bytes && verdict[0] >= 0 && !self->has_gone && !self->has_resized &&
+        !memcmp(verdict, verdict + 1, (batch->n - 1u) * sizeof(*verdict));
+
+    if (alike)
+        count_out(self, gateway[0], (unsigned)verdict[0], batch->n, bytes);
+    else
+        count_verdicts(self, batch, gateway, verdict);
 }
 
 /* Takes out of the batch what is no longer in it. */
@@ -495,23 +590,19 @@ nat_batch(struct hyperplane_nat *self, struct hg_batch *batch)
 {
     struct gateway *gateway[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
+    uint64_t bytes = receive(self, batch, gateway);
+    unsigned i;
 
-    for (self->at = 0; self->at < batch->n; self->at++)
-        gateway[self->at] = gateway_of(self, batch->p[self->at]);
-    count_arrivals(self, batch, gateway);
     nat_find_batch(self, batch, gateway);
     self->batch = batch;
     self->verdict = verdict;
     self->has_gone = self->has_resized = false;
-    for (self->at = 0; self->at < batch->n; self->at++) {
-        struct hg_packet *p = batch->p[self->at];
-
-        self->at_gateway = gateway[self->at];
-        verdict[self->at] =
-            (int16_t)(p->in_port != OUTSIDE ? from_inside(self, p)
-                                            : from_outside(self, p));
+    for (i = 0; i < batch->n; i++) {
+        self->at = i;
+        self->at_gateway = gateway[i];
+        verdict[i] = (int16_t)translate(self, batch->p[i]);
     }
-    count_verdicts(self, batch, gateway, verdict);
+    count_fates(self, batch, gateway, verdict, bytes);
     self->active_connection_count.n = self->n_flows;
     self->peak_bytes_per_second.n = self->peak.most_bytes / PEAK_SECONDS;
     self->peak_packets_per_second.n = self->peak.most_packets / PEAK_SECONDS;

@@ -83,8 +83,9 @@ struct gateway {
     size_t n_blocks;
     uint32_t vpc;
     bool has_vpc;
-    uint16_t first; /* Number of its first external address, */
-    uint16_t n;     /* and how many it has. */
+    uint16_t number; /* Of the gateway. */
+    uint16_t first;  /* Number of its first external address, */
+    uint16_t n;      /* and how many it has. */
     uint16_t input;
     uint32_t source; /* Of its own messages to inside. */
     struct nat_metrics metrics;

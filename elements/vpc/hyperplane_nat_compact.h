@@ -37,6 +37,7 @@ struct nat_compact {
     struct hg_nat_compact *table;
     uint64_t moved_ns; /* When the hand moved last. */
     uint32_t n_tenants;
+    uint16_t last; /* That was asked for. */
     struct nat_tenant tenant[HG_NAT_COMPACT_TENANTS];
     uint16_t by_both[TENANT_HEADS];
     uint16_t by_vpc[TENANT_HEADS];
@@ -55,7 +56,7 @@ tenant_hash(uint64_t what)
 /* The number of this VPC behind this gateway; HG_NAT_COMPACT_TENANTS, which
  * the table does not know, if there are too many. */
 static uint16_t
-tenant_of(struct nat_compact *c, uint32_t vpc, uint32_t gateway)
+find_tenant(struct nat_compact *c, uint32_t vpc, uint32_t gateway)
 {
     uint16_t *head = &c->by_both[tenant_hash((uint64_t)gateway << 32 | vpc)];
     uint16_t *head_of_vpc = &c->by_vpc[tenant_hash(vpc)];
@@ -73,39 +74,44 @@ tenant_of(struct nat_compact *c, uint32_t vpc, uint32_t gateway)
     return i - 1;
 }
 
+/* The same; mostly it is the one that was asked for last. */
+static inline uint16_t
+tenant_of(struct nat_compact *c, uint32_t vpc, uint16_t gateway)
+{
+    const struct nat_tenant *last = &c->tenant[c->last];
+    uint16_t i;
+
+    if (last->vpc == vpc && last->gateway == gateway)
+        return c->last;
+    i = find_tenant(c, vpc, gateway);
+    if (i < HG_NAT_COMPACT_TENANTS)
+        c->last = i;
+    return i;
+}
+
 /* ---- Flows as the element sees them ----------------------------------- */
 
-/* 'guess' says which one of its gateway's addresses it probably is: to search
- * them is to be surprised by where it ends. */
-static inline struct address *
+static struct address *
 compact_address(const struct hyperplane_nat *self,
-                const struct hg_nat_compact_flow *f, unsigned guess)
+                const struct hg_nat_compact_flow *f)
 {
     const struct gateway *gw =
         &self->gateways[self->compact->tenant[f->tenant].gateway];
     struct address *a = &self->addresses[gw->first];
 
-    if (guess < gw->n && a[guess].ip == f->external)
-        return a + guess;
     while (a->ip != f->external)
         a++;
     return a;
 }
 
-/* Completes 'out', whose 'compact' the table filled in. */
+/* Completes 'out', whose 'f' the table filled in. */
 static inline void
-compact_view(const struct hyperplane_nat *self, unsigned guess,
-             struct nat_flow *out)
+compact_view(const struct hyperplane_nat *self, struct nat_flow *out)
 {
-    const struct hg_nat_compact_flow *f = &out->compact;
+    const struct nat_tenant *tenant = &self->compact->tenant[out->f.tenant];
 
-    out->address = compact_address(self, f, guess);
-    out->deadline_ns = f->deadline_ns;
-    out->inside = f->inside;
-    out->vpc = self->compact->tenant[f->tenant].vpc;
-    out->inside_port = f->inside_port;
-    out->external_port = f->external_port;
-    out->state = f->state;
+    out->gateway = &self->gateways[tenant->gateway];
+    out->vpc = tenant->vpc;
     out->is_six = false;
 }
 
@@ -120,7 +126,7 @@ static void
 compact_ran_out(void *self_, const struct hg_nat_compact_flow *f)
 {
     struct hyperplane_nat *self = self_;
-    struct address *a = compact_address(self, f, 0);
+    struct address *a = compact_address(self, f);
 
     if (!nat_is_closed(f->state))
         METRIC(self, a->gateway, idle_timeout_count, 1);
@@ -155,38 +161,34 @@ compact_expire(struct hyperplane_nat *self, uint64_t now_ns)
 
 /* What a packet's flow is found by; protocol 0, of which there are no flows,
  * if it can have none. */
-static struct hg_nat_compact_tuple
-compact_tuple(struct hyperplane_nat *self, const struct hg_packet *p,
-              const struct gateway *gw)
+static inline void
+set_key(struct hyperplane_nat *self, const struct hg_packet *p,
+        const struct gateway *gw, struct hg_nat_compact_key *key)
 {
     const struct hg_ipv4 *ip = hg_packet_ipv4(p);
-    bool from_inside = p->in_port != OUTSIDE;
-    struct hg_nat_compact_tuple t = {0};
-    uint16_t sport, dport;
-    uint32_t number;
+    struct hg_nat_compact_tuple *t = &key->tuple;
 
-    if (!gw || !ip || !(p->flags & HG_PACKET_L4))
-        return t;
-    number = (uint32_t)(gw - self->gateways);
-    sport = hg_packet_sport(p);
-    dport = hg_packet_dport(p);
-    t.protocol = p->protocol;
-    if (from_inside) {
-        t.addr = hg_get32(ip->src);
-        t.remote = hg_get32(ip->dst);
-        t.port = sport;
-        t.remote_port = dport;
-        t.realm = tenant_of(self->compact, p->vpc, number);
-    } else {
-        t.addr = hg_get32(ip->dst);
-        t.remote = hg_get32(ip->src);
-        t.port = dport;
-        t.remote_port = sport;
-        t.realm = (uint16_t)number;
+    key->from_inside = p->in_port != OUTSIDE;
+    if (!gw || !ip || !(p->flags & HG_PACKET_L4)) {
+        *t = (struct hg_nat_compact_tuple){0};
+        return;
     }
-    if (t.protocol == HG_PROTO_ICMP)
-        t.remote_port = 0;
-    return t;
+    t->protocol = p->protocol;
+    if (key->from_inside) {
+        t->addr = hg_get32(ip->src);
+        t->remote = hg_get32(ip->dst);
+        t->port = hg_packet_sport(p);
+        t->remote_port = hg_packet_dport(p);
+        t->realm = tenant_of(self->compact, p->vpc, gw->number);
+    } else {
+        t->addr = hg_get32(ip->dst);
+        t->remote = hg_get32(ip->src);
+        t->port = hg_packet_dport(p);
+        t->remote_port = hg_packet_sport(p);
+        t->realm = gw->number;
+    }
+    if (p->protocol == HG_PROTO_ICMP)
+        t->remote_port = 0;
 }
 
 static void
@@ -194,13 +196,11 @@ compact_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
                    struct gateway *const *gateway)
 {
     struct nat_compact *c = self->compact;
-    unsigned i;
+    unsigned n = batch->n, i;
 
-    for (i = 0; i < batch->n; i++) {
-        c->key[i].tuple = compact_tuple(self, batch->p[i], gateway[i]);
-        c->key[i].from_inside = batch->p[i]->in_port != OUTSIDE;
-    }
-    hg_nat_compact_prepare(c->table, c->key, batch->n);
+    for (i = 0; i < n; i++)
+        set_key(self, batch->p[i], gateway[i], &c->key[i]);
+    hg_nat_compact_prepare(c->table, c->key, n);
 }
 
 /* Looks where the inside endpoint's VPC is behind other gateways. */
@@ -226,7 +226,7 @@ find_elsewhere(struct nat_compact *c, const struct hg_nat_compact_tuple *tuple,
 }
 
 /* The packet is the one at self->at of the batch. */
-static bool
+static inline bool
 compact_find(struct hyperplane_nat *self, const struct hg_packet *p,
              bool from_inside, struct nat_flow *out)
 {
@@ -234,11 +234,16 @@ compact_find(struct hyperplane_nat *self, const struct hg_packet *p,
     const struct hg_nat_compact_key *key = &c->key[self->at];
 
     compact_expire(self, p->time_ns);
-    if (!hg_nat_compact_lookup(c->table, key, p->time_ns, &out->compact) &&
-        !(from_inside &&
-          find_elsewhere(c, &key->tuple, p->time_ns, &out->compact)))
-        return false;
-    compact_view(self, key->external, out);
+    if (!hg_nat_compact_lookup(c->table, key, p->time_ns, &out->f)) {
+        if (!from_inside ||
+            !find_elsewhere(c, &key->tuple, p->time_ns, &out->f))
+            return false;
+        compact_view(self, out);
+        return true;
+    }
+    out->gateway = self->at_gateway;
+    out->vpc = from_inside ? p->vpc : c->tenant[out->f.tenant].vpc;
+    out->is_six = false;
     return true;
 }
 
@@ -266,13 +271,13 @@ compact_find_key(struct hyperplane_nat *self, const struct hg_flow_key *key,
             return false;
         gw = a->gateway;
     }
-    t.realm = (uint16_t)(gw - self->gateways);
+    t.realm = gw->number;
     if (is_inside)
         t.realm = tenant_of(c, key->vpc, t.realm);
-    if (!hg_nat_compact_find(c->table, &t, is_inside, now_ns, &out->compact) &&
-        !(is_inside && find_elsewhere(c, &t, now_ns, &out->compact)))
+    if (!hg_nat_compact_find(c->table, &t, is_inside, now_ns, &out->f) &&
+        !(is_inside && find_elsewhere(c, &t, now_ns, &out->f)))
         return false;
-    compact_view(self, 0, out);
+    compact_view(self, out);
     return true;
 }
 
@@ -281,12 +286,12 @@ static bool
 compact_find_again(struct hyperplane_nat *self, struct nat_flow *flow,
                    uint64_t now_ns)
 {
-    const struct hg_nat_compact_flow *f = &flow->compact;
+    const struct hg_nat_compact_flow *f = &flow->f;
     struct hg_nat_compact_tuple t = {f->inside,      f->remote, f->inside_port,
                                      f->remote_port, f->tenant, f->protocol};
 
     return hg_nat_compact_find(self->compact->table, &t, true, now_ns,
-                               &flow->compact);
+                               &flow->f);
 }
 
 /* ---- Beginning and ending --------------------------------------------- */
@@ -312,8 +317,8 @@ compact_added(struct hyperplane_nat *self, enum hg_nat_compact_result result,
               struct nat_flow *out)
 {
     if (result == HG_NAT_COMPACT_OK) {
-        compact_view(self, 0, out);
-        out->address->n_flows++;
+        compact_view(self, out);
+        compact_address(self, &out->f)->n_flows++;
         self->n_flows++;
     }
     return compact_result(result);
@@ -328,7 +333,7 @@ compact_begin(struct hyperplane_nat *self, const struct hg_packet *p,
     return compact_added(self,
                          hg_nat_compact_insert(c->table, &c->key[self->at],
                                                state, p->time_ns, deadline_ns,
-                                               &out->compact),
+                                               &out->f),
                          out);
 }
 
@@ -342,35 +347,33 @@ compact_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
         f->deadline_ns - now_ns > HG_NAT_COMPACT_HORIZON_NS)
         return NAT_NOT_COMPACT;
     compact_expire(self, now_ns);
-    out->compact = (struct hg_nat_compact_flow){
+    out->f = (struct hg_nat_compact_flow){
         .inside = hg_addr_ip4(&f->inside),
         .external = f->external,
         .remote = f->remote,
         .inside_port = f->inside_port,
         .external_port = f->external_port,
         .remote_port = f->remote_port,
-        .tenant =
-            tenant_of(c, f->vpc, (uint32_t)(a->gateway - self->gateways)),
+        .tenant = tenant_of(c, f->vpc, a->gateway->number),
         .protocol = f->protocol,
         .state = f->state,
         .deadline_ns = f->deadline_ns};
     return compact_added(
-        self, hg_nat_compact_install(c->table, &out->compact, now_ns), out);
+        self, hg_nat_compact_install(c->table, &out->f, now_ns), out);
 }
 
 static void
 compact_update(struct hyperplane_nat *self, struct nat_flow *flow,
                uint8_t state, uint64_t deadline_ns)
 {
-    hg_nat_compact_update(self->compact->table, &flow->compact, state,
-                          deadline_ns);
+    hg_nat_compact_update(self->compact->table, &flow->f, state, deadline_ns);
 }
 
 static void
 compact_end(struct hyperplane_nat *self, const struct nat_flow *flow)
 {
-    hg_nat_compact_remove(self->compact->table, &flow->compact);
-    compact_settle(self, flow->address);
+    hg_nat_compact_remove(self->compact->table, &flow->f);
+    compact_settle(self, compact_address(self, &flow->f));
 }
 
 static void
@@ -381,12 +384,12 @@ compact_walk(struct nat_walk *walk, uint64_t now_ns)
     bool goes_on = true;
     uint64_t at = 0;
 
-    while (goes_on && hg_nat_compact_next(self->compact->table, now_ns, &at,
-                                          &flow.compact)) {
-        const struct hg_nat_compact_flow *c = &flow.compact;
+    while (goes_on &&
+           hg_nat_compact_next(self->compact->table, now_ns, &at, &flow.f)) {
+        const struct hg_nat_compact_flow *c = &flow.f;
         struct hg_nat_flow f;
 
-        compact_view(self, 0, &flow);
+        compact_view(self, &flow);
         f = (struct hg_nat_flow){.inside = hg_addr_from_ip4(c->inside),
                                  .external = c->external,
                                  .remote = c->remote,
@@ -397,8 +400,7 @@ compact_walk(struct nat_walk *walk, uint64_t now_ns)
                                  .protocol = c->protocol,
                                  .state = c->state,
                                  .deadline_ns = c->deadline_ns};
-        snprintf(f.gateway, sizeof(f.gateway), "%s",
-                 flow.address->gateway->name);
+        snprintf(f.gateway, sizeof(f.gateway), "%s", flow.gateway->name);
         goes_on = walk->fn(walk->aux, &f, &flow);
     }
 }
@@ -468,6 +470,8 @@ compact_start(struct hyperplane_nat *self, struct hg_error *error)
     bool ok;
 
     self->compact = c;
+    if (c)
+        c->tenant[0].gateway = UINT16_MAX; /* None yet. */
     ok = c && (c->table = hg_nat_compact_create(&config));
     for (i = 0; ok && i < self->n_gateways; i++) {
         const struct gateway *gw = &self->gateways[i];
@@ -477,7 +481,7 @@ compact_start(struct hyperplane_nat *self, struct hg_error *error)
             external[k] = self->addresses[gw->first + k].ip;
         ok = hg_nat_compact_add_gateway(c->table, external, gw->n) >= 0;
         if (ok && gw->has_vpc)
-            tenant_of(c, gw->vpc, i);
+            tenant_of(c, gw->vpc, gw->number);
     }
     return ok || hg_error_set(error,
                               "no memory for a table of %" PRIu32

@@ -46,7 +46,7 @@ error_to_six(struct hyperplane_nat *self, struct hg_packet *p,
 {
     struct hg_translation t = translation(self);
 
-    hg_quote_set(q, HG_END_SRC, flow->address->ip, flow->inside_port);
+    hg_quote_set(q, HG_END_SRC, flow->f.external, flow->f.inside_port);
     hg_embed_ip4(&self->nat64_prefix, hg_get32(hg_packet_ipv4(p)->src),
                  t.to6.ends.src);
     memcpy(t.to6.ends.dst, flow->inside6, sizeof(t.to6.ends.dst));
@@ -73,8 +73,8 @@ error_to_four(struct hyperplane_nat *self, struct hg_packet *p,
         return &self->bad_quote;
     if (!nat_find_key(self, &key, &key.dst, key.dport, true, p->time_ns, flow))
         return &self->icmp_error_unmapped;
-    t.to4.ends = (struct hg_ends4){flow->address->ip, remote};
-    t.to4.quoted.dst = flow->address->ip;
+    t.to4.ends = (struct hg_ends4){flow->f.external, remote};
+    t.to4.quoted.dst = flow->f.external;
     if (!hg_embedded_ip4(&self->nat64_prefix, key.src.byte, &t.to4.quoted.src))
         return &self->icmp_error_unmapped;
     t.to4.id = (uint16_t)hg_random(self);
@@ -82,7 +82,7 @@ error_to_four(struct hyperplane_nat *self, struct hg_packet *p,
     if (reason)
         return reason;
     if (hg_quote_find(p, &q) == HG_QUOTE_OK)
-        hg_quote_set(&q, HG_END_DST, flow->address->ip, flow->external_port);
+        hg_quote_set(&q, HG_END_DST, flow->f.external, flow->f.external_port);
     return NULL;
 }
 
@@ -106,8 +106,8 @@ translate_error(struct hyperplane_nat *self, struct hg_packet *p,
     if (reason)
         return hg_drop(reason);
     if (p->in_port != OUTSIDE) {
-        hg_quote_set(&q, HG_END_DST, flow.address->ip, flow.external_port);
-        hg_end_set_addr(p, HG_END_SRC, flow.address->ip);
+        hg_quote_set(&q, HG_END_DST, flow.f.external, flow.f.external_port);
+        hg_end_set_addr(p, HG_END_SRC, flow.f.external);
         return OUTSIDE;
     }
     p->vpc = flow.vpc;
@@ -115,8 +115,8 @@ translate_error(struct hyperplane_nat *self, struct hg_packet *p,
         reason = error_to_six(self, p, &q, &flow);
         return reason ? hg_drop(reason) : INSIDE;
     }
-    hg_quote_set(&q, HG_END_SRC, flow.inside, flow.inside_port);
-    hg_end_set_addr(p, HG_END_DST, flow.inside);
+    hg_quote_set(&q, HG_END_SRC, flow.f.inside, flow.f.inside_port);
+    hg_end_set_addr(p, HG_END_DST, flow.f.inside);
     return INSIDE;
 }
 

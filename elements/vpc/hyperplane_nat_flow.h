@@ -11,26 +11,21 @@
 
 struct nat_state;
 
-/* A copy; the first members are for the table. */
+/* A copy. */
 struct nat_flow {
-    union {
-        struct {
-            struct hg_flow *record;
-            struct nat_state *stored;
-        };
-        struct hg_nat_compact_flow compact;
-    };
-    struct address *address;
-    uint64_t deadline_ns;
-    uint32_t inside; /* Host order, if is_six is not set. */
-    uint16_t inside_port;
-    uint16_t external_port;
-    uint8_t state;
+    /* Of a flow in the service without remote endpoint, tenant, protocol and
+     * id; the inside address if is_six is not set. */
+    struct hg_nat_compact_flow f;
+    struct gateway *gateway;
+    bool is_six;
 
     /* The rest of the inside endpoint; not for a packet from there. */
-    bool is_six;
     uint32_t vpc;
     uint8_t inside6[16];
+
+    /* In the service: */
+    struct hg_flow *record;
+    struct nat_state *stored;
 };
 
 /* What nearly every packet is: TCP or UDP over IPv4 with its header, and no

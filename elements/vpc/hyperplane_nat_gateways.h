@@ -129,20 +129,24 @@ search_gateway(const struct hyperplane_nat *self, const struct hg_packet *p)
     return NULL;
 }
 
-/* The gateway of a packet from inside, or NULL. */
 static struct gateway *
-choose_gateway(const struct hyperplane_nat *self, const struct hg_packet *p)
+choose_among(const struct hyperplane_nat *self, const struct hg_packet *p)
 {
     uint32_t i;
 
-    if (self->one_for_all)
-        return self->gateways;
     if (p->in_port < FIRST_OWN_INPUT)
         return search_gateway(self, p);
     for (i = 0; i < self->n_gateways; i++)
         if (self->gateways[i].input == p->in_port)
             return fits(&self->gateways[i], p) ? &self->gateways[i] : NULL;
     return NULL;
+}
+
+/* The gateway of a packet from inside, or NULL. */
+static inline struct gateway *
+choose_gateway(const struct hyperplane_nat *self, const struct hg_packet *p)
+{
+    return self->one_for_all ? self->gateways : choose_among(self, p);
 }
 
 /* ---- Declaring -------------------------------------------------------- */
@@ -332,6 +336,7 @@ configure_gateways(struct hyperplane_nat *self)
     for (i = 0; i < n; i++) {
         struct gateway *gw = &self->gateways[i];
 
+        gw->number = (uint16_t)i;
         gw->row = self->gateway.n ? &self->gateway.row[i] : &self->only;
         gw->name = gw->row->name;
         if (strlen(gw->name) >= HG_NAT_NAME_SIZE)

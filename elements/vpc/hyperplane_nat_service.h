@@ -123,15 +123,18 @@ static inline void
 view(const struct hyperplane_nat *self, struct hg_flow *record,
      struct nat_state *s, bool from_inside, struct nat_flow *out)
 {
+    const struct address *a = &self->addresses[s->address];
+
     out->record = record;
     out->stored = s;
-    out->address = &self->addresses[s->address];
-    out->deadline_ns = s->deadline_ns;
-    out->inside = s->inside;
+    out->gateway = a->gateway;
+    out->f.external = a->ip;
+    out->f.deadline_ns = s->deadline_ns;
+    out->f.inside = s->inside;
     out->vpc = 0;
-    out->inside_port = s->inside_port;
-    out->external_port = s->external_port;
-    out->state = s->state;
+    out->f.inside_port = s->inside_port;
+    out->f.external_port = s->external_port;
+    out->f.state = s->state;
     out->is_six = false;
     if (s->whole && !from_inside)
         view_whole(record, s, out);
@@ -258,12 +261,12 @@ find_key_in(struct hyperplane_nat *self, const struct hg_flow_key *key,
         return false;
     view(self, record, s, false, out);
     if (!is_inside)
-        return port == out->external_port && ours->family == 4 &&
-               hg_addr_ip4(ours) == out->address->ip;
-    if (port != out->inside_port || (ours->family == 6) != out->is_six)
+        return port == out->f.external_port && ours->family == 4 &&
+               hg_addr_ip4(ours) == out->f.external;
+    if (port != out->f.inside_port || (ours->family == 6) != out->is_six)
         return false;
     return out->is_six ? !memcmp(ours->byte, out->inside6, 16)
-                       : hg_addr_ip4(ours) == out->inside;
+                       : hg_addr_ip4(ours) == out->f.inside;
 }
 
 /* The flow of a packet that an ICMP error quotes; 'ours' is the end of 'key'
@@ -453,22 +456,21 @@ describe(const struct hyperplane_nat *self, const struct nat_flow *flow,
     const struct hg_nat_dest_key *dest =
         hg_nat_dest_key(self->ports_used, flow->stored->dest);
 
-    *f = (struct hg_nat_flow){.inside = hg_addr_from_ip4(flow->inside),
-                              .external = flow->address->ip,
+    *f = (struct hg_nat_flow){.inside = hg_addr_from_ip4(flow->f.inside),
+                              .external = flow->f.external,
                               .remote = dest->remote,
                               .vpc = flow->vpc,
-                              .inside_port = flow->inside_port,
-                              .external_port = flow->external_port,
+                              .inside_port = flow->f.inside_port,
+                              .external_port = flow->f.external_port,
                               .remote_port = dest->remote_port,
                               .protocol = dest->protocol,
-                              .state = flow->state,
-                              .deadline_ns = flow->deadline_ns};
+                              .state = flow->f.state,
+                              .deadline_ns = flow->f.deadline_ns};
     if (flow->is_six) {
         f->inside.family = 6;
         memcpy(f->inside.byte, flow->inside6, sizeof(flow->inside6));
     }
-    snprintf(f->gateway, sizeof(f->gateway), "%s",
-             flow->address->gateway->name);
+    snprintf(f->gateway, sizeof(f->gateway), "%s", flow->gateway->name);
 }
 
 /* Writes the packet from inside that would have begun the flow into 'frame'

@@ -26,7 +26,7 @@ nat_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
 }
 
 /* The flow of the packet at self->at of a batch that was looked up. */
-static bool
+static inline bool
 nat_find(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
          struct nat_flow *out)
 {

@@ -24,9 +24,8 @@ HG_API uint32_t hg_checksum_add(uint32_t sum, const void *data, size_t len);
 static inline uint16_t
 hg_checksum_fold(uint32_t sum)
 {
-    sum = (sum & 0xffff) + (sum >> 16);
-    sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)~sum;
+    sum += sum << 16 | sum >> 16; /* The carry of the lower half goes round. */
+    return (uint16_t) ~(sum >> 16);
 }
 
 /* Whether the sum over an IPv4 header of 'len' bytes, a multiple of four and

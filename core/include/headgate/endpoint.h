@@ -20,7 +20,8 @@ extern "C" {
 
 enum hg_end { HG_END_SRC, HG_END_DST };
 
-/* What a change from 'from' to 'to' adds to the complement of a checksum. */
+/* What a change from 'from' to 'to' adds to the complement of a checksum; in
+ * whatever byte order all of them are (RFC 1071 2 B). */
 static inline uint32_t
 hg_delta16(uint16_t from, uint16_t to)
 {
@@ -30,8 +31,9 @@ hg_delta16(uint16_t from, uint16_t to)
 static inline uint32_t
 hg_delta32(uint32_t from, uint32_t to)
 {
-    return hg_delta16((uint16_t)(from >> 16), (uint16_t)(to >> 16)) +
-           hg_delta16((uint16_t)from, (uint16_t)to);
+    uint64_t delta = (uint64_t)~from + to;
+
+    return (uint16_t)delta + (uint32_t)(delta >> 16);
 }
 
 /* 'checksum' after that change. */
@@ -75,19 +77,45 @@ hg_l4_checksum_changed(uint8_t protocol, uint16_t checksum,
     return protocol == HG_PROTO_UDP && !checksum ? 0xffff : checksum;
 }
 
+/* Puts a number (host order) into a header; returns the delta, in network
+ * order. */
+static inline uint32_t
+hg_exchange16(void *at, uint16_t to)
+{
+    uint16_t from;
+
+    to = hg_swap16(to);
+    memcpy(&from, at, sizeof(from));
+    memcpy(at, &to, sizeof(to));
+    return hg_delta16(from, to);
+}
+
+static inline uint32_t
+hg_exchange32(void *at, uint32_t to)
+{
+    uint32_t from;
+
+    to = hg_swap32(to);
+    memcpy(&from, at, sizeof(from));
+    memcpy(at, &to, sizeof(to));
+    return hg_delta32(from, to);
+}
+
 /* Gives an IPv4 packet another address at one end, and nothing else but the
- * header checksum; returns the delta.  For those whose transport header is
- * elsewhere (later fragments) or does not cover addresses. */
+ * header checksum; returns the delta, in network order.  For those whose
+ * transport header is elsewhere (later fragments) or does not cover
+ * addresses. */
 static inline uint32_t
 hg_end_set_addr(struct hg_packet *p, enum hg_end end, uint32_t addr)
 {
     struct hg_ipv4 *ip = (struct hg_ipv4 *)hg_packet_l3(p);
-    hg_be32 *at = end == HG_END_SRC ? &ip->src : &ip->dst;
-    uint32_t delta = hg_delta32(hg_get32(*at), addr);
+    uint32_t delta =
+        hg_exchange32(end == HG_END_SRC ? &ip->src : &ip->dst, addr);
+    uint16_t checksum;
 
-    *at = hg_be32_of(addr);
-    ip->checksum =
-        hg_be16_of(hg_checksum_changed(hg_get16(ip->checksum), delta));
+    memcpy(&checksum, &ip->checksum, sizeof(checksum));
+    checksum = hg_checksum_changed(checksum, delta);
+    memcpy(&ip->checksum, &checksum, sizeof(checksum));
     hg_packet_rewritten(p);
     return delta;
 }
@@ -97,16 +125,18 @@ hg_end_set_addr(struct hg_packet *p, enum hg_end end, uint32_t addr)
 static inline void
 hg_end_set(struct hg_packet *p, enum hg_end end, uint32_t addr, uint16_t port)
 {
+    const uint8_t protocol = p->protocol;
     uint8_t *l4 = hg_packet_l4(p);
-    uint8_t *at = l4 + hg_port_offset(p->protocol, end);
-    uint8_t *checksum = l4 + hg_checksum_offset(p->protocol);
+    uint8_t *at = l4 + hg_checksum_offset(protocol);
     uint32_t addr_delta = hg_end_set_addr(p, end, addr);
-    uint32_t port_delta = hg_delta16(hg_load16(at), port);
+    uint32_t port_delta =
+        hg_exchange16(l4 + hg_port_offset(protocol, end), port);
+    uint16_t checksum;
 
-    hg_store16(at, port);
-    hg_store16(checksum,
-               hg_l4_checksum_changed(p->protocol, hg_load16(checksum),
-                                      addr_delta, port_delta));
+    memcpy(&checksum, at, sizeof(checksum));
+    checksum =
+        hg_l4_checksum_changed(protocol, checksum, addr_delta, port_delta);
+    memcpy(at, &checksum, sizeof(checksum));
 }
 
 /* ---- What ICMP errors quote ------------------------------------------- */

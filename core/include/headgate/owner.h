@@ -66,10 +66,12 @@ HG_API struct hg_port_parts hg_port_parts(struct hg_port_range,
 static inline uint16_t
 hg_port_at(const struct hg_port_parts *parts, unsigned part, uint32_t i)
 {
-    uint32_t group = part >= parts->first
-                         ? part - parts->first
-                         : part + parts->workers - parts->first;
+    uint32_t group;
 
+    if (parts->workers == 1)
+        return (uint16_t)(parts->low + i);
+    group = part >= parts->first ? part - parts->first
+                                 : part + parts->workers - parts->first;
     group += i / 4 * parts->workers;
     return (uint16_t)(parts->low + group * 4 + i % 4);
 }
