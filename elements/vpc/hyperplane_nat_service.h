@@ -144,7 +144,7 @@ view(const struct hyperplane_nat *self, struct hg_flow *record,
 
 /* Whether the packet travels in this flow as this side sees it, and not only
  * in one that has or had a key like it. */
-static bool
+static inline bool
 is_of_flow(const struct hyperplane_nat *self, const struct nat_state *s,
            const struct hg_packet *p, bool from_inside)
 {
@@ -202,7 +202,7 @@ service_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
     hg_flow_fetch_keys(self, fetched, n);
 }
 
-static bool
+static inline __attribute__((always_inline)) bool
 find_in(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
         struct nat_flow *out)
 {
@@ -226,15 +226,14 @@ as_reversed(const struct hg_packet *p)
     return q;
 }
 
-/* The flow of a packet, of a batch that was looked up at once. */
-static bool
-service_find(struct hyperplane_nat *self, struct hg_packet *p,
-             bool from_inside, struct nat_flow *out)
+/* The flow of a packet that is not the one which the batch's lookup found, if
+ * it found any. */
+static __attribute__((noinline)) bool
+find_again(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
+           struct nat_flow *out)
 {
     struct hg_packet q;
 
-    if (find_in(self, p, from_inside, out))
-        return true;
     if (p->flow) {
         hg_flow_forget(p); /* Flows begin and end in a batch: look again. */
         if (find_in(self, p, from_inside, out))
@@ -244,6 +243,15 @@ service_find(struct hyperplane_nat *self, struct hg_packet *p,
         return false;
     q = as_reversed(p);
     return find_in(self, &q, true, out);
+}
+
+/* The flow of a packet, of a batch that was looked up at once. */
+static inline bool
+service_find(struct hyperplane_nat *self, struct hg_packet *p,
+             bool from_inside, struct nat_flow *out)
+{
+    return find_in(self, p, from_inside, out) ||
+           find_again(self, p, from_inside, out);
 }
 
 static bool
@@ -423,7 +431,7 @@ service_begin(struct hyperplane_nat *self, struct hg_packet *p,
 }
 
 /* Gives a flow a state and a deadline. */
-static void
+static inline void
 service_update(struct hyperplane_nat *self, struct nat_flow *flow,
                uint8_t state, uint64_t deadline_ns)
 {

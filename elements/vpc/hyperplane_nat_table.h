@@ -26,7 +26,7 @@ nat_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
 }
 
 /* The flow of the packet at self->at of a batch that was looked up. */
-static inline bool
+static inline __attribute__((always_inline)) bool
 nat_find(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
          struct nat_flow *out)
 {
@@ -87,7 +87,7 @@ nat_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
 }
 
 /* Gives a flow a state and a deadline. */
-static void
+static inline __attribute__((always_inline)) void
 nat_update(struct hyperplane_nat *self, struct nat_flow *flow, uint8_t state,
            uint64_t deadline_ns)
 {
