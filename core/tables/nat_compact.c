@@ -438,11 +438,33 @@ hg_nat_compact_destroy(struct hg_nat_compact *t)
     free(t);
 }
 
+/* Whether this factor sends no two of the addresses to one place. */
+static bool
+try_factor(struct nat_gateway *gateway, uint32_t factor)
+{
+    unsigned i;
+
+    gateway->factor = factor;
+    memset(gateway->which, 0, sizeof(gateway->which));
+    for (i = gateway->n; i-- > 0;)
+        gateway->which[nat_external_place(gateway, gateway->external[i])] =
+            (uint8_t)i;
+    for (i = 0; i < gateway->n; i++) {
+        uint32_t addr = gateway->external[i];
+
+        if (gateway->external[gateway->which[nat_external_place(
+                gateway, addr)]] != addr)
+            return false;
+    }
+    return true;
+}
+
 int
 hg_nat_compact_add_gateway(struct hg_nat_compact *t, const uint32_t *external,
                            unsigned n)
 {
     struct nat_gateway *more;
+    uint32_t factor = 1;
 
     if (!n || n > HG_NAT_COMPACT_EXTERNAL_MAX ||
         t->n_gateways == HG_NAT_COMPACT_TENANTS)
@@ -453,6 +475,8 @@ hg_nat_compact_add_gateway(struct hg_nat_compact *t, const uint32_t *external,
     t->gateways = more;
     more[t->n_gateways].n = n;
     memcpy(more[t->n_gateways].external, external, n * sizeof(*external));
+    while (!try_factor(&more[t->n_gateways], factor))
+        factor = factor * 5 + 0x9e3779b8; /* Odd ones, two of three will do. */
     return (int)t->n_gateways++;
 }
 

@@ -46,38 +46,24 @@ set_bucket(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
     key->bucket = (uint32_t)nat_bucket_at(t, hash, key->tuple.remote);
 }
 
-static inline bool
-is_known_protocol(uint8_t protocol)
-{
-    return protocol == HG_PROTO_TCP || protocol == HG_PROTO_UDP ||
-           protocol == HG_PROTO_ICMP;
-}
+/* Codes of the protocols that may have flows. */
+static const uint8_t CODES[256] = {[HG_PROTO_ICMP] = CODE_ICMP,
+                                   [HG_PROTO_UDP] = CODE_UDP,
+                                   [HG_PROTO_TCP] = CODE_TCP};
 
-/* Which of a gateway's addresses that is, or HG_NAT_COMPACT_EXTERNAL_MAX; no
- * branches, since nobody knows. */
-static inline unsigned
-external_of(const struct nat_gateway *gateway, uint32_t addr)
-{
-    unsigned found = 1u << HG_NAT_COMPACT_EXTERNAL_MAX, i;
-
-#pragma GCC unroll 8
-    for (i = 0; i < HG_NAT_COMPACT_EXTERNAL_MAX; i++)
-        found |= (unsigned)(gateway->external[i] == addr) << i;
-    return (unsigned)__builtin_ctz(found);
-}
-
-static inline __attribute__((always_inline)) void
+static inline __attribute__((always_inline)) bool
 prepare_in(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
     const struct nat_gateway *gateway;
     uint32_t place;
 
     if (key->tuple.realm >= t->n_gateways)
-        return;
+        return false;
     gateway = &t->gateways[key->tuple.realm];
-    key->external = (uint8_t)external_of(gateway, key->tuple.addr);
-    if (key->external >= gateway->n)
-        return;
+    key->external =
+        gateway->which[nat_external_place(gateway, key->tuple.addr)];
+    if (gateway->external[key->external] != key->tuple.addr)
+        return false;
     key->valid = true;
     key->part = nat_part(t, &key->tuple);
     key->gateway = key->tuple.realm;
@@ -87,6 +73,22 @@ prepare_in(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
     key->group = key->near_group =
         place < t->n_places ? place / SLOTS : NOWHERE;
     set_bucket(t, key);
+    return true;
+}
+
+/* What the entry of a flow from inside looks like. */
+static inline void
+set_look(struct hg_nat_compact_key *key)
+{
+    const struct hg_nat_compact_tuple *tuple = &key->tuple;
+    const uint64_t code = CODES[tuple->protocol];
+
+    key->ends = (uint64_t)tuple->addr << 32 | (uint64_t)tuple->port << 16 |
+                tuple->remote_port;
+    key->bits = (uint64_t)(tuple->remote >> LOW_BITS) << REMOTE_SHIFT |
+                (uint64_t)tuple->realm << TENANT_SHIFT | code << CODE_SHIFT;
+    key->mask =
+        REMOTE_MASK | TENANT_MASK | CANDIDATE_MASK | nat_code_mask(code);
 }
 
 /* What follows from where a packet from inside comes from and goes to. */
@@ -95,9 +97,7 @@ set_sequence(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
     uint64_t flow_hash;
 
-    key->ends = nat_ends_of(&key->tuple);
-    key->bits = nat_out_bits(&key->tuple);
-    key->mask = nat_out_mask(key->tuple.protocol);
+    set_look(key);
     key->gateway = t->tenant[key->tuple.realm];
     key->external = nat_pair(t, key->tuple.realm, key->tuple.addr);
     key->dest_hash = dest_hash(t, key);
@@ -106,25 +106,25 @@ set_sequence(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
     set_groups(t, flow_hash, key);
 }
 
-static inline __attribute__((always_inline)) void
+/* Whether there may be such a flow. */
+static inline __attribute__((always_inline)) bool
 prepare(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
     key->valid = false;
     key->n_buckets = (uint32_t)t->n_buckets;
-    if (!is_known_protocol(key->tuple.protocol))
-        return;
-    if (!key->from_inside) {
-        prepare_in(t, key);
-        return;
-    }
+    if (!CODES[key->tuple.protocol])
+        return false;
+    if (!key->from_inside)
+        return prepare_in(t, key);
     if (key->tuple.realm >= t->n_tenants)
-        return;
+        return false;
     key->valid = true;
     key->part = nat_part(t, &key->tuple);
     set_sequence(t, key);
     key->near = key->slot = 0;
     key->near_group = key->group;
     set_bucket(t, key);
+    return true;
 }
 
 void
@@ -196,15 +196,15 @@ static inline bool
 is_of(const struct hg_nat_compact *t, const struct nat_entry *e,
       const struct hg_nat_compact_key *key, uint32_t group)
 {
-    const uint8_t protocol = key->tuple.protocol;
-    const uint64_t mask = REMOTE_MASK | nat_code_mask(protocol);
+    const uint64_t code = CODES[key->tuple.protocol];
+    const uint64_t mask = REMOTE_MASK | nat_code_mask(code);
     struct hg_nat_compact_key its;
     uint16_t tenant = nat_tenant(e->rest);
 
     if ((uint16_t)e->ends != key->tuple.remote_port ||
         (e->rest & mask) !=
             ((uint64_t)(key->tuple.remote >> LOW_BITS) << REMOTE_SHIFT |
-             nat_code_of(protocol, 0)))
+             code << CODE_SHIFT))
         return false;
     if (t->tenant[tenant] != key->gateway ||
         nat_pair(t, tenant, (uint32_t)(e->ends >> 32)) != key->external)
@@ -385,30 +385,18 @@ hg_nat_compact_find(struct hg_nat_compact *t,
     return hg_nat_compact_lookup(t, &key, now_ns, flow);
 }
 
-/* Lines to fetch.  A prefetch waits until its address is translated, so they
- * are begun in groups, which wait together. */
-struct fetch {
-    const struct nat_bucket *line[FETCHED];
-    unsigned n;
-};
-
-static inline void
-fetch_begin(struct fetch *fetch)
+/* Begins the misses of some keys.  A prefetch waits until its address is
+ * translated, so some stand in a row, and wait together; not too many, for
+ * then they wait for each other.  (Always inline: gcc 12 drops calls of
+ * functions that do nothing else.) */
+static inline __attribute__((always_inline)) void
+fetch(const struct hg_nat_compact *t, struct hg_nat_compact_key *const *key,
+      unsigned n)
 {
     unsigned i;
 
-    for (i = 0; i < fetch->n; i++)
-        __builtin_prefetch(fetch->line[i]);
-    fetch->n = 0;
-}
-
-static inline void
-fetch_near(struct fetch *fetch, const struct hg_nat_compact *t,
-           const struct hg_nat_compact_key *key)
-{
-    fetch->line[fetch->n++] = &t->buckets[key->bucket];
-    if (fetch->n == FETCHED)
-        fetch_begin(fetch);
+    for (i = 0; i < n; i++)
+        __builtin_prefetch(&t->buckets[key[i]->bucket]);
 }
 
 /* Looks for a key's flow in the bucket that was fetched.  No branches here and
@@ -470,25 +458,26 @@ prepare_some(const struct hg_nat_compact *t, struct hg_nat_compact_key *key,
              unsigned n)
 {
     struct hg_nat_compact_key *left[PREPARED];
-    struct fetch fetch = {.n = 0};
-    unsigned n_left = 0, i, stage;
+    unsigned n_left = 0, n_fetched = 0, stage, i;
 
     for (i = 0; i < n; i++) {
-        prepare(t, &key[i]);
-        if (!key[i].valid)
+        left[n_left] = &key[i];
+        n_left += prepare(t, &key[i]);
+        if (n_left < n_fetched + FETCHED)
             continue;
-        fetch_near(&fetch, t, &key[i]);
-        if (key[i].from_inside)
-            left[n_left++] = &key[i];
+        fetch(t, left + n_fetched, FETCHED);
+        n_fetched = n_left;
     }
-    fetch_begin(&fetch);
+    fetch(t, left + n_fetched, n_left - n_fetched);
+    for (i = 0, n = n_left, n_left = 0; i < n; i++) {
+        left[n_left] = left[i];
+        n_left += left[i]->from_inside;
+    }
     for (stage = 0; n_left && stage < STAGES; stage++) {
         n_left = look_near(t, left, n_left);
-        for (i = 0; i < n_left; i++) {
+        for (i = 0; i < n_left; i++)
             go_on(t, left[i]);
-            fetch_near(&fetch, t, left[i]);
-        }
-        fetch_begin(&fetch);
+        fetch(t, left, n_left);
     }
 }
 

@@ -27,6 +27,7 @@ enum {
     SLOTS = 4,     /* Entries of a bucket, and places of a group. */
     LOW_BITS = 12, /* Of a remote address, found from the bucket's number. */
     ROW = 1 << LOW_BITS, /* Buckets with the same hash but for these. */
+    EXTERNAL_BITS = 6,   /* Of a perfect hash of external addresses. */
     MAX_CANDIDATES = 31, /* Groups that an inside endpoint tries. */
     N_EPOCHS = 1 << 12,  /* Tags of buckets. */
     EPOCH_SECONDS = 32,
@@ -89,6 +90,8 @@ struct nat_seed {
 struct nat_gateway {
     uint32_t external[HG_NAT_COMPACT_EXTERNAL_MAX];
     unsigned n;
+    uint32_t factor; /* Sends each to a place of its own among these: */
+    uint8_t which[1 << EXTERNAL_BITS];
 };
 
 /* A flow of the second table. */
@@ -261,6 +264,12 @@ nat_bucket_at(const struct hg_nat_compact *t, uint64_t hash, uint32_t remote)
     return b - (t->n_unsplit & -(uint64_t)(b >= t->n_buckets));
 }
 
+static inline uint32_t
+nat_external_place(const struct nat_gateway *gateway, uint32_t addr)
+{
+    return addr * gateway->factor >> (32 - EXTERNAL_BITS);
+}
+
 /* By the gateway and not the tenant, whose number may be another in another
  * worker's table. */
 static inline uint8_t
@@ -419,19 +428,11 @@ struct nat_spot {
 
 /* ---- Keys and entries ------------------------------------------------- */
 
+/* Which bits of a code tell the protocol; TCP has its state in the others. */
 static inline uint64_t
-nat_ends_of(const struct hg_nat_compact_tuple *inside)
+nat_code_mask(uint64_t code)
 {
-    return (uint64_t)inside->addr << 32 | (uint64_t)inside->port << 16 |
-           inside->remote_port;
-}
-
-/* What 'rest' of the flow with this key has where the mask is set; the code
- * of TCP has its state beside it. */
-static inline uint64_t
-nat_code_mask(uint8_t protocol)
-{
-    return (uint64_t)(protocol == HG_PROTO_TCP ? CODE_TCP : 15) << CODE_SHIFT;
+    return (code == CODE_TCP ? code : UINT64_C(15)) << CODE_SHIFT;
 }
 
 static inline uint64_t
@@ -442,21 +443,6 @@ nat_code_of(uint8_t protocol, uint8_t state)
                                                : CODE_ICMP;
 
     return code << CODE_SHIFT;
-}
-
-static inline uint64_t
-nat_out_mask(uint8_t protocol)
-{
-    return REMOTE_MASK | TENANT_MASK | CANDIDATE_MASK |
-           nat_code_mask(protocol);
-}
-
-static inline uint64_t
-nat_out_bits(const struct hg_nat_compact_tuple *inside)
-{
-    return (uint64_t)(inside->remote >> LOW_BITS) << REMOTE_SHIFT |
-           (uint64_t)inside->realm << TENANT_SHIFT |
-           nat_code_of(inside->protocol, 0);
 }
 
 /* Bit i is set if entry i is the flow of the key, as its candidate 'k'. */

@@ -532,16 +532,17 @@ receive(struct hyperplane_nat *self, const struct hg_batch *batch,
     struct hg_packet *first = batch->p[0];
     struct gateway *const gw = gateway_of(self, first);
     const bool is_in = first->in_port == OUTSIDE;
-    bool alike = batch->p[batch->n - 1]->time_ns < window_end(first->time_ns);
+    const unsigned n = batch->n;
+    bool alike = batch->p[n - 1]->time_ns < window_end(first->time_ns);
     uint64_t bytes = 0;
     unsigned i;
 
-    for (i = 0; i < batch->n; i++) {
+    for (i = 0; i < n; i++) {
         struct hg_packet *p = batch->p[i];
 
         gateway[i] = gateway_of(self, p);
         alike &=
-            (gateway[i] == gateway[0]) & ((p->in_port == OUTSIDE) == is_in);
+            (gateway[i] == gw) & ((p->in_port == OUTSIDE) == is_in);
         bytes += packet_bytes(p);
     }
     if (!alike) {
@@ -590,14 +591,15 @@ nat_batch(struct hyperplane_nat *self, struct hg_batch *batch)
 {
     struct gateway *gateway[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
-    uint64_t bytes = receive(self, batch, gateway);
+    const uint64_t bytes = receive(self, batch, gateway);
+    const unsigned n = batch->n;
     unsigned i;
 
     nat_find_batch(self, batch, gateway);
     self->batch = batch;
     self->verdict = verdict;
     self->has_gone = self->has_resized = false;
-    for (i = 0; i < batch->n; i++) {
+    for (i = 0; i < n; i++) {
         self->at = i;
         self->at_gateway = gateway[i];
         verdict[i] = (int16_t)translate(self, batch->p[i]);

@@ -165,30 +165,30 @@ static inline void
 set_key(struct hyperplane_nat *self, const struct hg_packet *p,
         const struct gateway *gw, struct hg_nat_compact_key *key)
 {
-    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+    const struct hg_ipv4 *ip = (const struct hg_ipv4 *)hg_packet_l3(p);
     struct hg_nat_compact_tuple *t = &key->tuple;
+    const bool is_out = p->in_port != OUTSIDE;
+    uint16_t sport, dport;
 
-    key->from_inside = p->in_port != OUTSIDE;
-    if (!gw || !ip || !(p->flags & HG_PACKET_L4)) {
+    key->from_inside = is_out;
+    if (!gw || !(p->flags & HG_PACKET_IP4) || !(p->flags & HG_PACKET_L4)) {
         *t = (struct hg_nat_compact_tuple){0};
         return;
     }
-    t->protocol = p->protocol;
-    if (key->from_inside) {
-        t->addr = hg_get32(ip->src);
-        t->remote = hg_get32(ip->dst);
-        t->port = hg_packet_sport(p);
-        t->remote_port = hg_packet_dport(p);
-        t->realm = tenant_of(self->compact, p->vpc, gw->number);
+    if (hg_packet_has_ports(p)) {
+        sport = hg_load16(hg_packet_l4(p));
+        dport = hg_load16(hg_packet_l4(p) + 2);
     } else {
-        t->addr = hg_get32(ip->dst);
-        t->remote = hg_get32(ip->src);
-        t->port = hg_packet_dport(p);
-        t->remote_port = hg_packet_sport(p);
-        t->realm = gw->number;
+        sport = is_out ? hg_packet_echo_id(p) : 0;
+        dport = is_out ? 0 : hg_packet_echo_id(p);
     }
-    if (p->protocol == HG_PROTO_ICMP)
-        t->remote_port = 0;
+    t->protocol = p->protocol;
+    t->addr = hg_get32(is_out ? ip->src : ip->dst);
+    t->remote = hg_get32(is_out ? ip->dst : ip->src);
+    t->port = is_out ? sport : dport;
+    t->remote_port = is_out ? dport : sport;
+    t->realm =
+        is_out ? tenant_of(self->compact, p->vpc, gw->number) : gw->number;
 }
 
 static void
