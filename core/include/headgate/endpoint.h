@@ -134,6 +134,8 @@ hg_end_set(struct hg_packet *p, enum hg_end end, uint32_t addr, uint16_t port)
     uint16_t checksum;
 
     memcpy(&checksum, at, sizeof(checksum));
+    if (protocol == HG_PROTO_UDP && !checksum)
+        return; /* None (RFC 768). */
     checksum =
         hg_l4_checksum_changed(protocol, checksum, addr_delta, port_delta);
     memcpy(at, &checksum, sizeof(checksum));
