@@ -155,7 +155,7 @@ begin_flow(struct hyperplane_nat *self, struct hg_packet *p,
 
 /* The packet's flow by this gateway.  One by another, where it was routed
  * before, ends: this gateway does not know it. */
-static inline bool
+static inline __attribute__((always_inline)) bool
 find_out(struct hyperplane_nat *self, struct hg_packet *p,
          const struct gateway *gw, struct nat_flow *flow)
 {
@@ -541,8 +541,7 @@ receive(struct hyperplane_nat *self, const struct hg_batch *batch,
         struct hg_packet *p = batch->p[i];
 
         gateway[i] = gateway_of(self, p);
-        alike &=
-            (gateway[i] == gw) & ((p->in_port == OUTSIDE) == is_in);
+        alike &= (gateway[i] == gw) & ((p->in_port == OUTSIDE) == is_in);
         bytes += packet_bytes(p);
     }
     if (!alike) {

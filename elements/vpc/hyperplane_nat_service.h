@@ -246,7 +246,7 @@ find_again(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
 }
 
 /* The flow of a packet, of a batch that was looked up at once. */
-static inline bool
+static inline __attribute__((always_inline)) bool
 service_find(struct hyperplane_nat *self, struct hg_packet *p,
              bool from_inside, struct nat_flow *out)
 {
