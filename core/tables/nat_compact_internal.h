@@ -223,7 +223,8 @@ nat_hash_next(uint64_t hash, uint32_t i, const struct nat_seed *seed)
 }
 
 /* Of an inside endpoint and a destination: where its groups begin, how far
- * they are apart, of which kind the flow is.  No two of them share bits. */
+ * they are apart (its upper and lower half), of which kind the flow is (its
+ * last bits, which hardly count there). */
 static inline uint64_t
 nat_flow_hash(const struct hg_nat_compact *t, uint64_t ends, uint16_t tenant,
               uint64_t dest_hash)

@@ -120,6 +120,40 @@ TEST(a_flow_is_found_from_both_sides)
     hg_nat_compact_destroy(t);
 }
 
+/* One flow by each address, as there is but one port. */
+TEST(any_eight_addresses_of_a_gateway_are_told_apart)
+{
+    struct hg_nat_compact_config c = config(7000, 7000);
+    struct hg_nat_compact *t = hg_nat_compact_create(&c);
+    struct hg_nat_compact_flow flow, found;
+    uint16_t gateway;
+    uint32_t i;
+
+    for (gateway = 0; gateway < 500; gateway++) {
+        uint32_t external[8];
+
+        for (i = 0; i < 8; i++)
+            external[i] = PUBLIC_A + i * (gateway * gateway * 4099u + 1);
+        CHECK_EQ(hg_nat_compact_add_gateway(t, external, 8), gateway);
+        CHECK_EQ(hg_nat_compact_add_tenant(t, gateway), gateway);
+        for (i = 0; i < 8; i++) {
+            struct hg_nat_compact_tuple out =
+                tcp(CLIENT + i, 40000, SERVER, 443);
+
+            out.realm = gateway;
+            REQUIRE(insert(t, out, START, HG_MINUTE, &flow) ==
+                    HG_NAT_COMPACT_OK);
+            out = in_of(&flow);
+            out.realm = gateway;
+            REQUIRE(find_in(t, out, START, &found));
+            CHECK_EQ(found.inside, CLIENT + i);
+            out.addr = PUBLIC_A - 1 - i;
+            CHECK(!find_in(t, out, START, &found));
+        }
+    }
+    hg_nat_compact_destroy(t);
+}
+
 /* ---- Ports ------------------------------------------------------------ */
 
 /* Fills one destination; every port must be given once. */
