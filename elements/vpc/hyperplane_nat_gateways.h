@@ -9,6 +9,7 @@
 #ifndef HYPERPLANE_NAT_GATEWAYS_H
 #define HYPERPLANE_NAT_GATEWAYS_H 1
 
+#include <headgate/flow.h>
 #include <headgate/inventory.h>
 #include <headgate/owner.h>
 
@@ -147,6 +148,27 @@ static inline struct gateway *
 choose_gateway(const struct hyperplane_nat *self, const struct hg_packet *p)
 {
     return self->one_for_all ? self->gateways : choose_among(self, p);
+}
+
+/* The gateway of a packet.  One from outside that is for a gateway's address
+ * gets the VPC in which that address is known: its flow is found by it. */
+static inline struct gateway *
+gateway_of(const struct hyperplane_nat *self, struct hg_packet *p)
+{
+    const struct hg_ipv4 *ip;
+    const struct address *a;
+
+    if (p->in_port != OUTSIDE)
+        return choose_gateway(self, p);
+    ip = hg_packet_ipv4(p);
+    a = ip ? find_address(self, p->vpc, hg_get32(ip->dst)) : NULL;
+    if (!a)
+        return NULL;
+    if (p->vpc != a->vpc) {
+        p->vpc = a->vpc;
+        hg_flow_forget(p);
+    }
+    return a->gateway;
 }
 
 /* ---- Declaring -------------------------------------------------------- */
