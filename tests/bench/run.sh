@@ -12,7 +12,7 @@ element and whole graphs from memory, captures against libpcap reading and
 writing, start-up and memory of large tables, workers, and other programs on
 the same packets.  Takes 10 minutes at most.
 
-  --quick         fewer packets and no figures that take long: 2 minutes
+  --quick         fewer packets and no figures that take long: 1 minute
   --only NAME     what has NAME in its name or group (from memory), or in its
                   group (pcap to pcap, workers, peers), or in the name of a
                   measuring program of its own
