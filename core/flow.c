@@ -40,12 +40,6 @@ user_of(const void *self)
 /* ---- Finding -------------------------------------------------------------
  */
 
-void
-hg_flow_forget(struct hg_packet *p)
-{
-    hg_packet_forget_flow(p);
-}
-
 /* Looks up and remembers a packet's record; 'guess' is a link that is probably
  * right, or 0. */
 static inline struct hg_flow *

@@ -79,7 +79,7 @@ feed_uninit(struct feed *f)
 struct feed_entry
 feed_entry(struct hg_packet *p, size_t element)
 {
-    hg_flow_forget(p); /* The next instance has flows of its own. */
+    hg_packet_forget_flow(p); /* The next instance has flows of its own. */
     return (struct feed_entry){.packet = p,
                                .time_ns = p->time_ns,
                                .seq = p->seq,

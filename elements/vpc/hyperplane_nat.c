@@ -165,7 +165,7 @@ find_out(struct hyperplane_nat *self, struct hg_packet *p,
     if (flow->gateway == gw)
         return true;
     nat_end(self, flow);
-    hg_flow_forget(p);
+    hg_packet_forget_flow(p);
     return false;
 }
 

@@ -166,7 +166,7 @@ gateway_of(const struct hyperplane_nat *self, struct hg_packet *p)
         return NULL;
     if (p->vpc != a->vpc) {
         p->vpc = a->vpc;
-        hg_flow_forget(p);
+        hg_packet_forget_flow(p);
     }
     return a->gateway;
 }

@@ -222,7 +222,7 @@ as_reversed(const struct hg_packet *p)
     struct hg_packet q = *p;
 
     q.vpc ^= REVERSED_VPC;
-    hg_flow_forget(&q);
+    hg_packet_forget_flow(&q);
     return q;
 }
 
@@ -235,7 +235,8 @@ find_again(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
     struct hg_packet q;
 
     if (p->flow) {
-        hg_flow_forget(p); /* Flows begin and end in a batch: look again. */
+        hg_packet_forget_flow(
+            p); /* Flows begin and end in a batch: look again. */
         if (find_in(self, p, from_inside, out))
             return true;
     }

@@ -77,7 +77,7 @@ find_flow(struct nlb *self, struct hg_packet *p, struct nlb_flow **state)
     struct hg_flow *flow = hg_flow_find_state(self, p, &bytes);
 
     if (!flow && p->flow) {
-        hg_flow_forget(p);
+        hg_packet_forget_flow(p);
         flow = hg_flow_find_state(self, p, &bytes);
     }
     *state = bytes;
@@ -104,7 +104,7 @@ find_answered_flow(struct nlb *self, struct hg_packet *p,
 
     if (!flow || is_answer(self, *state, p))
         return flow;
-    hg_flow_forget(p);
+    hg_packet_forget_flow(p);
     flow = find_flow(self, p, state);
     return flow && is_answer(self, *state, p) ? flow : NULL;
 }

@@ -113,7 +113,7 @@ set_flow(struct hg_packet *p, uint32_t i)
     hg_store32(ip + 16, 0x0a800000 + i % 40009);
     hg_store16(ip + 20, (uint16_t)(i >> 16));
     hg_store16(ip + 22, 443);
-    hg_flow_forget(p);
+    hg_packet_forget_flow(p);
 }
 
 static uint32_t

@@ -421,7 +421,7 @@ look_ahead(struct rig *r, struct hg_packet *const *packets)
     for (b->n = 0; b->n < N_PACKETS; b->n++) {
         b->p[b->n] = packets[b->n];
         b->p[b->n]->time_ns = r->now;
-        hg_flow_forget(b->p[b->n]);
+        hg_packet_forget_flow(b->p[b->n]);
     }
     hg_flow_find_batch(r->keeper[0], b);
     free(b);
@@ -437,7 +437,7 @@ step(struct rig *r, struct hg_packet *const *packets)
         look_ahead(r, packets);
     p->time_ns = r->now;
     if (p->flow || rand() % 4 == 0)
-        hg_flow_forget(p);
+        hg_packet_forget_flow(p);
     switch (rand() % 16) {
     case 0:
         check_walk(r, user);
@@ -747,7 +747,7 @@ set_flow(struct hg_packet *p, uint32_t i)
 
     hg_store32(at, 0x0a000000 + (i & 0xffffff));
     hg_store16(hg_packet_l4(p), (uint16_t)(1 + i % 60000));
-    hg_flow_forget(p);
+    hg_packet_forget_flow(p);
 }
 
 static struct hg_flow *
@@ -1141,7 +1141,7 @@ TEST(a_remembered_verdict_ends_with_tables_rewriting_and_flow)
     CHECK(!hg_flow_verdict(r.judge, p));
 
     /* The record is used again, by another flow. */
-    hg_flow_forget(p);
+    hg_packet_forget_flow(p);
     r.now = p->time_ns += 2 * HG_SEC;
     CHECK(hg_flow_create(r.keeper[0], p) == flow);
     CHECK(!hg_flow_verdict(r.judge, p));

@@ -76,7 +76,7 @@ HG_API void hg_flow_limit(void *self, uint64_t max_flows);
 
 /* The record of the packet's flow, or NULL if this element has no interest in
  * it.  Remembered in the packet until its flow key changes (call
- * hg_flow_forget then). */
+ * hg_packet_forget_flow then). */
 HG_API struct hg_flow *hg_flow_find(void *self, struct hg_packet *p);
 
 /* hg_flow_find() and hg_flow_state() in one; '*state' is NULL without a
@@ -98,7 +98,6 @@ HG_API struct hg_flow *hg_flow_create_state(void *self, struct hg_packet *p,
 /* Looks up a whole batch with prefetch and remembers in the packets their
  * records, or that they have none; hg_flow_find is free afterwards. */
 HG_API void hg_flow_find_batch(void *self, struct hg_batch *batch);
-HG_API void hg_flow_forget(struct hg_packet *p);
 
 /* A second key of the same record: 'key' as seen in the direction of this
  * element's first packet of the flow.  False if another live flow has it.
