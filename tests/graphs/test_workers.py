@@ -262,7 +262,10 @@ class Workers(support.InFolder):
 
     def test_what_each_worker_reads_itself_comes_together_in_order(self):
         self.run_json(1, self.graph(COPY), "in=" + SENT, "out=:in.pcap")
-        for source in SENT, "in.pcap":
+        support.write_pcap("ties.pcap", [
+            (i // 500, frame) for i, (_, frame) in
+            enumerate(support.read_pcap("in.pcap"))])
+        for source in SENT, "in.pcap", "ties.pcap":
             results = []
             for n in 1, 2, 3:
                 summary = self.run_json(n, self.graph(WATCHED),
