@@ -60,7 +60,7 @@ look_up(const struct flow_table *t, struct hg_packet *p,
 }
 
 /* The packet's record for a user that is interested in it. */
-static struct hg_flow *
+FLOW_INLINE struct hg_flow *
 for_user(const struct flow_table *t, struct hg_packet *p, unsigned user)
 {
     struct hg_flow *flow = p->flow;
@@ -68,6 +68,12 @@ for_user(const struct flow_table *t, struct hg_packet *p, unsigned user)
 
     if (*flow_table_deadline(t, flow, user) <= p->time_ns)
         return NULL;
+    /* It is as the first key says, whatever became of second ones. */
+    if (__builtin_expect(
+            ((p->flow_generation ^ flow->generation) & SECONDS_MASK) != 0,
+            0) &&
+        !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN)))
+        p->flow_generation = flow->generation | against;
     p->flags &= ~(uint32_t)HG_PACKET_REPLY;
     if (against != (flow->against >> user & 1))
         p->flags |= HG_PACKET_REPLY;

@@ -31,7 +31,7 @@ _Static_assert(sizeof(struct flow_bucket) == 64, "a cache line");
 
 /* Additions are counted, and of the last one with a hash like this it is known
  * which it was: so whoever looked in vain need not look again. */
-enum { RECENT = 512, CLOCK_BITS = 30 };
+enum { RECENT = 512, CLOCK_BITS = 29 };
 
 struct flow_index {
     struct flow_bucket *buckets;

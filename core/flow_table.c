@@ -76,9 +76,12 @@ remove_key(struct flow_table *t, const struct hg_flow *flow, unsigned k)
 void
 flow_table_drop_second(struct flow_table *t, struct hg_flow *flow)
 {
-    if (flow->has_second)
-        remove_key(t, flow, 1);
+    if (!flow->has_second)
+        return;
+    remove_key(t, flow, 1);
     flow->has_second = false;
+    flow_count_second(flow);
+    flow_verdicts_clear(t, flow);
 }
 
 void
@@ -109,7 +112,7 @@ flow_table_release(struct flow_table *t, struct hg_flow *flow, uint64_t now_ns)
     remove_key(t, flow, 0);
     flow_table_drop_second(t, flow);
     flow->used = false;
-    flow->generation++;
+    flow_use_anew(flow);
     flow->ends.low = t->free;
     t->free = flow->number + 1;
     t->n_used--;

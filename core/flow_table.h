@@ -25,7 +25,7 @@ struct hg_flow {
     bool confirmed : 1;
     bool queued : 1; /* Is in the queue of unconfirmed flows. */
     bool used : 1;
-    uint32_t generation; /* Advances when the record is used anew. */
+    uint32_t generation; /* As packets have it (flow_remember()). */
     uint32_t number;
     uint32_t against; /* Bit u: the first packet of user u travelled against
                        * the one that made the record. */
@@ -112,14 +112,38 @@ flow_table_swapped(const struct hg_flow *flow, unsigned k)
     return k ? flow->swapped2 : flow->swapped;
 }
 
-/* A packet remembers its record, its generation, and in the lowest bits of
- * that by which key, and whether it travels against the record's direction. */
+/* A packet remembers its record and its generation, in which are the times
+ * that it was used anew, the second keys that it has had since, and, of the
+ * packet, by which key it is known and whether it travels against the record's
+ * direction.  Of second keys there are few but in flows that are made to have
+ * many, and they matter only among packets that are here at the same time. */
+enum {
+    SECONDS_BITS = 4,
+    SECONDS_MASK = ((1 << SECONDS_BITS) - 1) << HG_FLOW_BITS,
+    USES_SHIFT = HG_FLOW_BITS + SECONDS_BITS
+};
+
+static inline void
+flow_use_anew(struct hg_flow *flow)
+{
+    flow->generation += UINT32_C(1) << USES_SHIFT;
+}
+
+static inline void
+flow_count_second(struct hg_flow *flow)
+{
+    uint32_t seconds = flow->generation + (1u << HG_FLOW_BITS);
+
+    flow->generation = (flow->generation & ~(uint32_t)SECONDS_MASK) |
+                       (seconds & SECONDS_MASK);
+}
+
 static inline void
 flow_remember(struct hg_packet *p, struct hg_flow *flow, unsigned k,
               bool against)
 {
     p->flow = flow;
-    p->flow_generation = flow->generation << 2 | (k ? HG_FLOW_NOT_FIRST : 0) |
+    p->flow_generation = flow->generation | (k ? HG_FLOW_SECOND : 0) |
                          (against ? HG_FLOW_AGAINST : 0);
 }
 
@@ -129,7 +153,7 @@ flow_remember_none(struct hg_packet *p, const struct flow_index *x,
                    uint32_t hash)
 {
     p->flow = NULL;
-    p->flow_generation = x->clock << 2;
+    p->flow_generation = x->clock << HG_FLOW_BITS;
     p->flow_hash = hash;
 }
 
@@ -138,15 +162,16 @@ static inline bool
 flow_is_known_to_be_none(const struct hg_packet *p, const struct flow_index *x)
 {
     return !p->flow && p->flow_generation &&
-           !(p->flow_generation & HG_FLOW_NOT_FIRST) &&
-           flow_index_is_as_of(x, p->flow_hash, p->flow_generation >> 2);
+           !(p->flow_generation & HG_FLOW_REWRITTEN) &&
+           flow_index_is_as_of(x, p->flow_hash,
+                               p->flow_generation >> HG_FLOW_BITS);
 }
 
 static inline bool
 flow_is_remembered(const struct hg_packet *p)
 {
     return p->flow && p->flow->used &&
-           p->flow_generation >> 2 == (p->flow->generation & UINT32_MAX >> 2);
+           (p->flow_generation ^ p->flow->generation) >> USES_SHIFT == 0;
 }
 
 static inline void
@@ -224,16 +249,18 @@ flow_table_fetch_link(const struct flow_table *t, uint32_t link,
 {
     uint32_t number = (link - 1) / 2, k = (link - 1) & 1;
     const struct hg_flow *flow = flow_table_record(t, number);
-    const uint8_t *area = (const uint8_t *)flow + t->verdict_offset +
-                          key->swapped * t->verdict_size;
+    const uint8_t *areas = (const uint8_t *)flow + t->verdict_offset;
+    const uint8_t *area = areas + key->swapped * t->verdict_size;
 
     flow_table_fetch(t, flow, user);
     if (t->verdict_size) {
         __builtin_prefetch(area);
         __builtin_prefetch(area + t->verdict_size - 1);
     }
-    if (k)
+    if (k) { /* How its ends lie in the first key the record will say. */
         __builtin_prefetch(&t->second[number]);
+        __builtin_prefetch(areas + !key->swapped * t->verdict_size);
+    }
     if (key->family == 6)
         __builtin_prefetch(&t->wide[k][number]);
 }

@@ -4,8 +4,10 @@
  * Behind the users' blocks a record has an area for either direction, by which
  * end of the ordered key the packet comes from, so that what a packet will
  * need can be fetched before its record is here.  An area has a slot for each
- * input port of each element: the epoch of the element's tables, and the
- * verdict.  Epoch 0 is never current. */
+ * input port of each element: a stamp, and the verdict.  The stamp is the
+ * epoch of the element's tables and, if the packet was as the flow's second
+ * key says, the key's number: packets of an earlier key may still be on their
+ * way. Epoch 0 is never current. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,9 +16,10 @@
 struct flow_verdict {
     struct hg_element *element;
     uint32_t epoch;
-    size_t size;   /* Of a verdict. */
-    size_t stride; /* Of a slot. */
-    size_t offset; /* Of the first slot in an area. */
+    uint32_t n_inputs; /* As far as packets come in. */
+    size_t size;       /* Of a verdict. */
+    size_t stride;     /* Of a slot. */
+    size_t offset;     /* Of the first slot in an area. */
 };
 
 void
@@ -35,6 +38,24 @@ hg_flow_declare_verdict(void *self, size_t size)
     e->flow_verdict = (uint32_t)t->n_verdicts;
 }
 
+/* Inputs up to the last one that something leads to. */
+static uint32_t
+inputs_in_use(const struct hg_element *e)
+{
+    const struct hg_graph *g = e->graph;
+    uint32_t n = 1;
+    size_t i, k;
+
+    for (i = 0; i < g->n_elements; i++)
+        for (k = 0; k < g->elements[i]->n_outputs; k++) {
+            const struct output *o = &g->elements[i]->outputs[k];
+
+            if (o->peer == e && o->peer_port >= n)
+                n = o->peer_port + 1u;
+        }
+    return n;
+}
+
 size_t
 flow_verdicts_lay_out(struct flow_table *t)
 {
@@ -43,43 +64,76 @@ flow_verdicts_lay_out(struct flow_table *t)
     for (i = 0; i < t->n_verdicts; i++) {
         struct flow_verdict *v = &t->verdicts[i];
 
+        v->n_inputs = inputs_in_use(v->element);
         v->offset = size;
-        size += v->stride * v->element->n_inputs;
+        size += v->stride * v->n_inputs;
     }
     return size;
 }
 
+enum {
+    KEY_SHIFT = HG_FLOW_BITS - 1, /* Where HG_FLOW_SECOND is. */
+    KEY_BITS = SECONDS_BITS + 1,
+    EPOCH_BITS = 32 - KEY_BITS
+};
+
+_Static_assert(HG_FLOW_SECOND == 1 << KEY_SHIFT, "seconds follow it");
+
+/* What a slot says that holds a verdict for packets like this one. */
+static inline uint32_t
+stamp_of(const struct flow_verdict *v, const struct hg_packet *p)
+{
+    uint32_t key = p->flow_generation >> KEY_SHIFT & ((1u << KEY_BITS) - 1);
+
+    return v->epoch << KEY_BITS | (key & 1 ? key : 0);
+}
+
 /* The slot for this packet; NULL if there is none. */
-static void *
+static inline uint32_t *
 slot_of(const struct flow_table *t, const struct flow_verdict *v,
         const struct hg_packet *p)
 {
     enum { USES = HG_PACKET_L4 | HG_PACKET_FRAGMENT };
     bool against = p->flow_generation & HG_FLOW_AGAINST;
+    /* Packets say where they came in only where there is a choice. */
+    uint32_t port = v->element->n_inputs > 1 ? p->in_port : 0;
     bool high;
 
     /* ICMP is judged by its type, fragments by more than they have. */
     if ((p->flags & USES) != HG_PACKET_L4 ||
         (p->protocol != HG_PROTO_TCP && p->protocol != HG_PROTO_UDP) ||
-        !flow_is_remembered(p) || p->flow_generation & HG_FLOW_NOT_FIRST)
+        !flow_is_remembered(p) || p->flow_generation & HG_FLOW_REWRITTEN ||
+        port >= v->n_inputs)
         return NULL;
     high = against != p->flow->swapped;
-    return (uint8_t *)p->flow + t->verdict_offset + high * t->verdict_size +
-           v->offset + p->in_port * v->stride;
+    return (uint32_t *)(void *)((uint8_t *)p->flow + t->verdict_offset +
+                                high * t->verdict_size + v->offset +
+                                port * v->stride);
 }
 
-const void *
-hg_flow_known_verdict(void *self, const struct hg_packet *p)
+unsigned
+hg_flow_verdicts(void *self, struct hg_packet *const *packets, unsigned n,
+                 const void **verdict)
 {
     struct hg_element *e = hg_element_of(self);
+    const struct flow_table *t = e->graph->flows;
     const struct flow_verdict *v;
-    const uint32_t *slot;
+    unsigned known = 0, i;
 
+    memset(verdict, 0, n * sizeof *verdict);
     if (!e->flow_verdict)
-        return NULL;
-    v = &e->graph->flows->verdicts[e->flow_verdict - 1];
-    slot = slot_of(e->graph->flows, v, p);
-    return slot && *slot == v->epoch ? slot + 1 : NULL;
+        return 0;
+    v = &t->verdicts[e->flow_verdict - 1];
+    for (i = 0; i < n; i++) {
+        const struct hg_packet *p = packets[i];
+        const uint32_t *slot = p->flow ? slot_of(t, v, p) : NULL;
+
+        if (!slot || *slot != stamp_of(v, p))
+            continue;
+        verdict[i] = slot + 1;
+        known++;
+    }
+    return known;
 }
 
 void
@@ -96,11 +150,11 @@ hg_flow_know_verdict(void *self, const struct hg_packet *p,
     slot = slot_of(e->graph->flows, v, p);
     if (!slot)
         return;
-    *slot = v->epoch;
+    *slot = stamp_of(v, p);
     memcpy(slot + 1, verdict, v->size);
 }
 
-/* Once in 2^32 changes what is remembered has to go for good. */
+/* Once in 2^EPOCH_BITS changes what is remembered has to go for good. */
 static void
 forget_all(struct flow_table *t)
 {
@@ -116,8 +170,13 @@ hg_tables_changed(void *self)
     struct hg_element *e = hg_element_of(self);
     struct flow_table *t = e->graph->flows;
 
-    if (!e->flow_verdict || ++t->verdicts[e->flow_verdict - 1].epoch)
+    struct flow_verdict *v;
+
+    if (!e->flow_verdict)
         return;
-    t->verdicts[e->flow_verdict - 1].epoch = 1;
+    v = &t->verdicts[e->flow_verdict - 1];
+    if (!(++v->epoch >> EPOCH_BITS))
+        return;
+    v->epoch = 1;
     forget_all(t);
 }

@@ -77,7 +77,7 @@ hg_flow_records_destroy(struct hg_flow_records *r)
     free(r);
 }
 
-static struct hg_flow_record *
+static inline struct hg_flow_record *
 record_at(const struct hg_flow_records *r, uint32_t i)
 {
     return (struct hg_flow_record *)r->records.at + i;
@@ -229,7 +229,7 @@ insert(struct hg_flow_records *r, const struct hg_record_key *key,
     put(r, r->n, hash);
     record = record_at(r, r->n++);
     record->key = *key;
-    record->start_s = second;
+    record->start_s = record->end_s = second;
     record->packets = record->bytes = 0;
     return record;
 }
@@ -294,10 +294,9 @@ hg_flow_records_add(struct hg_flow_records *r, struct hg_flow_sample *s,
         }
         if (!record)
             record = insert(r, &s[i].key, probe[i].hash, s[i].second);
-        record->packets++;
-        record->bytes += s[i].bytes;
-        record->key.tcp_flags |= s[i].key.tcp_flags;
-        record->end_s = s[i].second;
+        s[i].record = (uint32_t)(record - record_at(r, 0));
+        hg_flow_record_count(record, s[i].bytes, s[i].key.tcp_flags,
+                             s[i].second);
     }
     return n_refused;
 }
@@ -333,6 +332,12 @@ hg_flow_records_all(const struct hg_flow_records *r, uint32_t *n)
 {
     *n = r->n;
     return r->records.at;
+}
+
+struct hg_flow_record *
+hg_flow_records_at(struct hg_flow_records *r, uint32_t number)
+{
+    return record_at(r, number);
 }
 
 void

@@ -11,10 +11,24 @@
  * A timer stands at the end of each window, so that no batch reaches across
  * it.  Loggers at several places of a graph share one log: the others hand
  * their records to it ("into"). */
+#include <headgate/flow.h>
+
 #include "flow_logger_reserved.h"
 #include "flow_logger_window.h"
 
 /* ---- Packets ---------------------------------------------------------- */
+
+/* Lets the flow of sample i remember the record, if the packet had no other
+ * sample and was accepted. */
+static inline void
+remember_record(struct flow_logger *self, unsigned i)
+{
+    const struct hg_packet *p = self->cause[i];
+
+    if (p->in_port == IN && (!i || self->cause[i - 1] != p) &&
+        (i + 1 == self->n_samples || self->cause[i + 1] != p))
+        hg_flow_remember(self, p, &self->sample[i].record);
+}
 
 /* Counts the samples that wait. */
 static void
@@ -26,9 +40,11 @@ count_samples(struct flow_logger *self)
 
     n = hg_flow_records_add(self->table, self->sample, self->n_samples);
     self->skipped.n += n;
-    for (i = 0; n && i < self->n_samples; i++)
+    for (i = 0; i < self->n_samples; i++)
         if (self->sample[i].refused)
             log->interfaces[self->sample[i].key.interface].skipped = true;
+        else if (self->cause[i]->flow)
+            remember_record(self, i);
     if (hg_reports(self) && n_records(self) > n_before)
         note_arrivals(self);
     self->n_samples = 0;
@@ -128,13 +144,19 @@ has_address(const struct flow_logger *log, const struct hg_flow_sample *s,
     return false;
 }
 
-/* All packets are of the one interface that the options describe. */
+/* Whether the packet is of the one interface that the options describe. */
+static inline bool
+is_fixed(const struct flow_logger *log, const struct hg_packet *p)
+{
+    return log->interface_id || !(p->src_eni || p->dst_eni || log->inventory);
+}
+
 static inline bool
 log_fixed(struct flow_logger *self, const struct hg_packet *p,
           struct hg_flow_sample *s)
 {
     const struct flow_logger *log = self->log;
-    const struct logged *l = &log->interfaces[0];
+    const struct logged *l = &log->interfaces[FIXED];
     bool leaves = self->direction == EGRESS;
     bool comes = self->direction == INGRESS, logged = false;
 
@@ -226,7 +248,6 @@ static inline void
 log_packet(struct flow_logger *self, const struct hg_packet *p)
 {
     struct flow_logger *log = self->log;
-    bool has_identity = p->src_eni || p->dst_eni || log->inventory;
     struct hg_flow_sample *s;
 
     if (log->traffic_type == (is_rejected(p) ? TYPE_ACCEPT : TYPE_REJECT))
@@ -244,10 +265,65 @@ log_packet(struct flow_logger *self, const struct hg_packet *p)
     s->second = second_of(self, p);
     if (log->traffic_path_mark && p->mark <= 8)
         s->key.path = (uint8_t)p->mark;
-    if (!(has_identity && !log->interface_id ? log_by_identity(self, p, s)
-                                             : log_fixed(self, p, s)))
+    if (!(is_fixed(log, p) ? log_fixed(self, p, s)
+                           : log_by_identity(self, p, s)))
         hg_count(&self->unlogged);
 }
+
+/* ---- Known flows ------------------------------------------------------ */
+
+/* The records that flows remember, which are fetched; NULL for the others. */
+static void
+recall_records(struct flow_logger *self, struct hg_packet *const *packets,
+               struct hg_flow_record **record, unsigned n)
+{
+    struct hg_flow_record *first = hg_flow_records_at(self->table, 0);
+    const void *verdict[HG_BATCH_MAX];
+    unsigned i;
+
+    memset(record, 0, n * sizeof(record[0]));
+    /* Live, a batch may reach into the next window. */
+    if (packets[n - 1]->time_ns >= self->log->window_end_ns ||
+        !hg_flow_verdicts(self, packets, n, verdict))
+        return;
+    for (i = 0; i < n; i++)
+        if (verdict[i])
+            record[i] = first + *(const uint32_t *)verdict[i];
+    for (i = 0; i < n; i++)
+        __builtin_prefetch(record[i], 1);
+}
+
+/* Whether the record that the packet's flow remembers is that of the only
+ * sample that the packet would have: flow, direction and verdict are. */
+static inline bool
+is_record_of(const struct flow_logger *self, const struct hg_packet *p,
+             const struct hg_flow_record *r)
+{
+    const struct flow_logger *log = self->log;
+    bool leaves = p->src_eni && self->direction != INGRESS;
+    bool comes = p->dst_eni && self->direction != EGRESS;
+    const struct hg_eni *eni = leaves ? p->src_eni : p->dst_eni;
+
+    if (is_fixed(log, p))
+        return r->key.interface == FIXED;
+    return leaves != comes && r->key.interface == eni->number &&
+           log->interfaces[eni->number].eni == eni &&
+           r->key.kind & (leaves ? HG_RECORD_EGRESS : HG_RECORD_INGRESS);
+}
+
+/* Counts a packet in a record that its flow remembers. */
+static inline void
+count_known(struct flow_logger *self, const struct hg_packet *p,
+            struct hg_flow_record *r)
+{
+    const struct hg_tcp *tcp = hg_packet_tcp(p);
+
+    hg_flow_record_count(r, ip_bytes(p),
+                         tcp ? hg_flow_tcp_flags(tcp->flags) : 0,
+                         second_of(self, p));
+}
+
+/* ---- Batches ---------------------------------------------------------- */
 
 static void
 fetch(const struct flow_logger *log, const struct hg_eni *eni)
@@ -261,9 +337,11 @@ static bool
 log_packets(struct flow_logger *self, struct hg_packet *const *packets,
             unsigned n)
 {
+    struct hg_flow_record *known[HG_BATCH_MAX];
     const struct flow_logger *log = self->log;
     unsigned at, end, i, ports = 0;
 
+    recall_records(self, packets, known, n);
     for (i = 0; !log->interface_id && i < n; i++) {
         fetch(log, packets[i]->src_eni);
         fetch(log, packets[i]->dst_eni);
@@ -272,7 +350,10 @@ log_packets(struct flow_logger *self, struct hg_packet *const *packets,
         end = n - at < HG_FLOW_SAMPLES / 2 ? n : at + HG_FLOW_SAMPLES / 2;
         for (i = at; i < end; i++) {
             ports |= packets[i]->in_port;
-            log_packet(self, packets[i]);
+            if (known[i] && is_record_of(self, packets[i], known[i]))
+                count_known(self, packets[i], known[i]);
+            else
+                log_packet(self, packets[i]);
         }
         count_samples(self);
     }
@@ -420,6 +501,7 @@ logger_configure(void *self_)
     self->denied_side = hg_metadata(self, HG_DENIED_META, 1);
     if (self->denied_side < 0)
         return false;
+    hg_flow_declare_verdict(self, sizeof(uint32_t)); /* A record's number. */
     if (self->into)
         return given_together(self);
     ok = configure_destination(self);

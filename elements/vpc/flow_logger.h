@@ -12,6 +12,7 @@ enum { OUT, OUT_REJECTED };
 enum direction { BOTH, EGRESS, INGRESS };
 enum traffic_type { TYPE_ALL, TYPE_ACCEPT, TYPE_REJECT };
 enum { MAX_SHARED = 16 };
+enum { FIXED = 0 }; /* Number of the interface that the options describe. */
 enum { WRITE_SIZE = 1 << 20 }; /* Text is written at least in such pieces. */
 
 /* An interface that is logged; by its number, 0 is the one of the options.

@@ -110,6 +110,16 @@ make_room(struct flow_logger *log, uint32_t number)
     return true;
 }
 
+/* What flows remember of their packets' records is not true any more. */
+static void
+forget_records(const struct flow_logger *log)
+{
+    unsigned i;
+
+    for (i = 0; i < log->n_shared; i++)
+        hg_tables_changed(log->shared[i]);
+}
+
 /* The interface of a record of the inventory; NULL if it is not logged. */
 static struct logged *
 interface_of(struct flow_logger *log, const struct hg_eni *eni)
@@ -119,8 +129,11 @@ interface_of(struct flow_logger *log, const struct hg_eni *eni)
     if (eni->number >= log->n_interfaces && !make_room(log, eni->number))
         return NULL;
     l = &log->interfaces[eni->number];
-    if (l->eni != eni)
+    if (l->eni != eni) {
+        if (l->eni) /* It is not what it was. */
+            forget_records(log);
         learn(log, l, eni);
+    }
     return l->monitored ? l : NULL;
 }
 

@@ -94,6 +94,7 @@ report_window(struct flow_logger *log)
         report_records(log->shared[i]);
         n_skipped += log->shared[i]->skipped.n;
     }
+    forget_records(log);
     if (n_skipped)
         report_skipped(log);
 }
@@ -163,6 +164,7 @@ write_window(struct flow_logger *log, uint64_t end_s)
         hg_flow_records_clear(log->shared[i]->table);
         log->shared[i]->flows.n = 0;
     }
+    forget_records(log);
 }
 
 static void

@@ -231,7 +231,8 @@ translate_out(struct hyperplane_nat *self, struct hg_packet *p,
     if (six)
         hg_packet_set_sport(p, flow.f.external_port);
     else
-        hg_end_set(p, HG_END_SRC, flow.f.external, flow.f.external_port);
+        nat_set_end(self, &flow, p, HG_END_SRC, flow.f.external,
+                    flow.f.external_port);
     clamp_syn(self, p, six);
     return OUTSIDE;
 }
@@ -289,7 +290,7 @@ translate_in(struct hyperplane_nat *self, struct hg_packet *p, bool plain)
     p->vpc = flow.vpc;
     if (flow.is_six)
         return translate_in_six(self, p, &flow);
-    hg_end_set(p, HG_END_DST, flow.f.inside, flow.f.inside_port);
+    nat_set_end(self, &flow, p, HG_END_DST, flow.f.inside, flow.f.inside_port);
     clamp_syn(self, p, false);
     return INSIDE;
 }

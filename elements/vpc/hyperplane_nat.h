@@ -30,8 +30,8 @@ enum {
     TICK_SHIFT = 20,     /* Of the calendar: 1 ms. */
     TICK_BITS = 8,
     N_TICKS = 1 << TICK_BITS, /* A slot has 268 ms. */
-    SLOT_BITS = 12,
-    N_SLOTS = 1 << SLOT_BITS /* What is later than 18 minutes waits in the
+    SLOT_BITS = 11,
+    N_SLOTS = 1 << SLOT_BITS /* What is later than 9 minutes waits in the
                               * last. */
 };
 

@@ -29,6 +29,7 @@ struct nat_state {
     uint16_t state : 3;
     uint16_t whole : 1; /* The rest of the inside endpoint is in the key: it
                          * is IPv6, or in another VPC than 0. */
+    uint16_t keyed : 1; /* The record's keys are its two sides. */
 };
 _Static_assert(sizeof(struct nat_state) == 24, "what a flow costs");
 

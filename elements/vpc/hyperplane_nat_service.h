@@ -333,18 +333,21 @@ take_port(struct hyperplane_nat *self, struct hg_flow *record,
     return true;
 }
 
-/* Completes a flow that took a port. */
+/* Completes a flow that took a port, for its first packet. */
 static void
-begin_life(struct hyperplane_nat *self, struct hg_flow *record, uint8_t state,
-           uint64_t now_ns, uint64_t deadline_ns, struct nat_flow *out)
+begin_life(struct hyperplane_nat *self, struct hg_flow *record,
+           struct hg_packet *p, uint8_t state, uint64_t deadline_ns,
+           struct nat_flow *out)
 {
-    struct nat_state *s = hg_flow_state(self, record, now_ns);
+    struct nat_state *s = hg_flow_state(self, record, p->time_ns);
 
     self->n_flows++;
     s->state = state & 7u;
     s->deadline_ns = deadline_ns;
     hg_flow_keep(self, record, deadline_ns);
     hg_flow_confirm(record); /* RFC 6888 REQ-11: nobody is pushed out. */
+    s->keyed = hg_flow_find(self, p) == record && /* By its keys of now. */
+               !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN));
     calendar_note(&self->calendar, s);
     view(self, record, s, true, out);
 }
@@ -425,7 +428,7 @@ service_begin(struct hyperplane_nat *self, struct hg_packet *p,
         }
         if (!choose_port(self, record, &inside, dest, p->time_ns))
             continue;
-        begin_life(self, record, state, p->time_ns, deadline_ns, out);
+        begin_life(self, record, p, state, deadline_ns, out);
         return NAT_OK;
     }
     return NAT_NO_PORT;
@@ -548,7 +551,7 @@ service_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
     record = new_record(self, &p);
     if (record &&
         take_port(self, record, &inside, dest, f->external_port, now_ns)) {
-        begin_life(self, record, f->state, now_ns, f->deadline_ns, out);
+        begin_life(self, record, &p, f->state, f->deadline_ns, out);
         return NAT_OK;
     }
     hg_nat_dest_close(self->ports_used, dest);

@@ -55,6 +55,20 @@ nat_find_again(struct hyperplane_nat *self, struct nat_flow *flow,
     return !self->compact || compact_find_again(self, flow, now_ns);
 }
 
+/* Gives one end of a packet of the flow, an IPv4 packet with ports, what the
+ * other side sees there. */
+static inline __attribute__((always_inline)) void
+nat_set_end(const struct hyperplane_nat *self, const struct nat_flow *flow,
+            struct hg_packet *p, enum hg_end end, uint32_t addr, uint16_t port)
+{
+    const uint32_t before = p->flow_generation;
+
+    hg_end_set(p, end, addr, port);
+    if (!self->compact && flow->stored->keyed &&
+        !(before & HG_FLOW_SECOND) == (end == HG_END_SRC))
+        hg_flow_translated(p, before);
+}
+
 /* ---- Beginning and ending --------------------------------------------- */
 
 /* Makes a flow for the packet at self->at, from inside and without one,

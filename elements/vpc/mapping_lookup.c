@@ -278,7 +278,7 @@ struct remembered {
 };
 
 static const struct hg_eni *
-recall(struct mapping_lookup *self, const struct hg_packet *p)
+recall(struct mapping_lookup *self, struct hg_packet *p)
 {
     const struct remembered *r = hg_flow_verdict(self, p);
     const struct hg_eni *eni;
@@ -511,9 +511,10 @@ recall_batch(struct mapping_lookup *self, const struct hg_batch *batch,
     forget_old(self);
     for (i = 0; i < batch->n; i++) {
         eni[i] = recall(self, batch->p[i]);
-        __builtin_prefetch(eni[i]);
         n += eni[i] != NULL;
     }
+    for (i = 0; n && i < batch->n; i++)
+        __builtin_prefetch(eni[i]);
     return n;
 }
 

@@ -210,18 +210,20 @@ static void
 route_table_batch(struct route_table *self, struct hg_batch *batch)
 {
     const struct route_table *base = self->base;
+    const void *remembered[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
     struct lookups l;
     unsigned i;
 
     if (base == self && is_stale(self))
         follow_inventory(self);
+    if (self->remembers)
+        hg_flow_verdicts(self, batch->p, batch->n, remembered);
     l.n = 0;
     l.differ = false;
     for (i = 0; i < batch->n; i++) {
         uint32_t t = table_of(base, batch->p[i]);
-        const struct remembered *r =
-            self->remembers ? hg_flow_verdict(self, batch->p[i]) : NULL;
+        const struct remembered *r = self->remembers ? remembered[i] : NULL;
 
         if (r && r->table == t) {
             verdict[i] =

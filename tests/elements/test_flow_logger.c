@@ -571,3 +571,95 @@ TEST(interfaces_of_the_inventory_are_logged_as_monitored)
     for (i = 0; i < sizeof rows / sizeof rows[0]; i++)
         CHECK_STR(mapped_log(rows[i][0]), rows[i][1]);
 }
+
+/* ---- Packets of flows that are known ----------------------------------- */
+
+/* Packets come to the log when a security group knows their flows. */
+#define BEHIND_A_GROUP(options)                                               \
+    "TestSource in {}  TestSource back {}  TestSource other {}\n"             \
+    "TestSink out {}  TestSink home {}\n"                                     \
+    "SecurityGroup sg { group web { inbound { source = 10.9.0.0/16 } } }\n"   \
+    "FlowLogger dut { log-destination = '@'\n" options "\n}\n"                \
+    "connect(\"in -> [egress]sg[egress] -> dut -> out\")\n"                   \
+    "connect(\"back -> [ingress]sg[ingress] -> home\")\n"                     \
+    "connect(\"other -> dut\")"
+
+TEST(packets_of_a_known_flow_are_counted_in_their_record)
+{
+    struct bench *b =
+        logging(BEHIND_A_GROUP("max-aggregation-interval = 60s "
+                               "\n" ID SHORT(TUPLE " ${bytes} "
+                                                   "${tcp-flags} "
+                                                   "${end}")));
+
+    bench_push(b, "in", "tcp 10.1.0.9:1 > 10.1.0.10:2 S", 30 * HG_SEC);
+    bench_push(b, "in", "tcp 10.1.0.9:1 > 10.1.0.10:2 . len 100", 32 * HG_SEC);
+    bench_push(b, "in", "tcp 10.1.0.9:1 > 10.1.0.10:2 F. len 10", 33 * HG_SEC);
+    bench_push(b, "in", "udp [fd00::1]:1 > [fd00::2]:2 len 8", 33 * HG_SEC);
+    bench_push(b, "in", "udp [fd00::1]:1 > [fd00::2]:2 len 8", 34 * HG_SEC);
+    /* The same tuple where no flow is known. */
+    bench_push(b, "other", "tcp 10.1.0.9:1 > 10.1.0.10:2 .", 35 * HG_SEC);
+    CHECK_EQ(bench_counter(b, "flows"), 2);
+    bench_advance(b, 40 * HG_SEC); /* The next window. */
+    bench_push(b, "in", "udp [fd00::1]:1 > [fd00::2]:2 len 8", 41 * HG_SEC);
+    bench_push(b, "in", "tcp 10.1.0.9:1 > 10.1.0.10:2 .", 42 * HG_SEC);
+    CHECK_EQ(bench_counter(b, "flows"), 2);
+    CHECK_STR(log_of(b), "10.1.0.9 10.1.0.10 1 2 6 4 270 3 1700000035\n"
+                         "fd00::1 fd00::2 1 2 17 2 112 0 1700000034\n"
+                         "fd00::1 fd00::2 1 2 17 1 56 0 1700000041\n"
+                         "10.1.0.9 10.1.0.10 1 2 6 1 40 0 1700000042\n");
+}
+
+TEST(a_known_flow_has_other_records_at_other_interfaces)
+{
+    const char *const text = "udp 10.0.1.5:1 > 10.0.1.6:2";
+    struct bench *b = logging(
+        BEHIND_A_GROUP(SHORT("${interface-id} ${flow-direction} ${packets}")));
+    struct world w;
+    unsigned i;
+
+    make_world(&w);
+    for (i = 0; i < 2; i++) {
+        push_from_to(b, "in", text, w.a, NULL);
+        push_from_to(b, "in", text, w.a, NULL);
+        push_from_to(b, "in", text, w.a, w.b);
+        push_from_to(b, "in", text, w.nat, NULL);
+        push_from_to(b, "in", text, NULL, w.a);
+    }
+    CHECK_STR(log_of(b), "eni-a egress 6\n"
+                         "eni-b ingress 2\n"
+                         "eni-nat egress 2\n"
+                         "eni-a ingress 2\n");
+    hg_inventory_destroy(w.inventory);
+}
+
+TEST(an_interface_that_moved_is_asked_anew)
+{
+    const char *const text = "udp 10.0.1.5:1 > 10.2.0.1:2";
+    struct bench *b = logging(BEHIND_A_GROUP(""));
+    struct hg_prefix cidr;
+    struct hg_vpc vpc = {.id = "vpc-c", .vni = 3, .cidr = {1, &cidr}};
+    struct hg_subnet subnet = {.id = "subnet-c", .cidr = {1, &cidr}};
+    const struct hg_subnet *c;
+    const struct hg_eni *eni;
+    struct hg_error error;
+    struct world w;
+    uint32_t number;
+
+    make_world(&w);
+    REQUIRE(hg_prefix_parse("10.2.0.0/16", &cidr));
+    subnet.vpc = hg_inventory_add_vpc(w.inventory, &vpc, &error);
+    c = hg_inventory_add_subnet(w.inventory, &subnet, &error);
+    REQUIRE(c != NULL);
+    number = w.nat->number;
+    push_from_to(b, "in", text, w.nat, NULL);
+    push_from_to(b, "in", text, w.nat, NULL);
+    CHECK_EQ(bench_counter(b, "unlogged"), 0);
+    eni = add_eni(&w, c, "eni-nat", "10.2.0.7", NULL);
+    REQUIRE(eni->number == number);
+    push_from_to(b, "in", text, eni, NULL);
+    push_from_to(b, "in", text, eni, NULL);
+    CHECK_EQ(bench_counter(b, "unlogged"), 2); /* To its subnet's router. */
+    log_of(b);
+    hg_inventory_destroy(w.inventory);
+}

@@ -56,13 +56,39 @@ static const struct hg_class judge_class = {.magic = HG_MAGIC,
                                             .self_size = sizeof(uint64_t),
                                             .batch = judge_batch};
 
+static const struct hg_class narrow_class = {.magic = HG_MAGIC,
+                                             .abi = HG_ABI,
+                                             .class_size =
+                                                 sizeof(struct hg_class),
+                                             .name = "Narrow",
+                                             .inputs = "in",
+                                             .outputs = "out?",
+                                             .self_size = sizeof(uint64_t),
+                                             .batch = judge_batch};
+
 struct rig {
     struct hg_plugins *plugins;
     struct hg_graph *graph;
     struct keeper *keeper[MAX_KEEPERS];
-    void *judge; /* Lets flows remember a word for either of its inputs. */
+    void *judge;  /* Lets flows remember a word for either of its inputs, */
+    void *narrow; /* ... and this one for its only input. */
     uint64_t now;
 };
+
+static void
+add_judges(struct rig *r)
+{
+    struct hg_element *judge = hg_graph_add(r->graph, &judge_class, "judge");
+    struct hg_element *other = hg_graph_add(r->graph, &judge_class, "other");
+    struct hg_element *narrow =
+        hg_graph_add(r->graph, &narrow_class, "narrow");
+
+    REQUIRE(hg_graph_connect(r->graph, other, 0, judge, 1, NULL));
+    r->judge = hg_element_self(judge);
+    r->narrow = hg_element_self(narrow);
+    hg_flow_declare_verdict(r->judge, sizeof(uint32_t));
+    hg_flow_declare_verdict(r->narrow, sizeof(uint32_t));
+}
 
 /* Each keeper declares two words for each flow. */
 static void
@@ -82,8 +108,7 @@ build(struct rig *r, unsigned n_keepers)
         r->keeper[i] = hg_element_self(e);
         REQUIRE(hg_flow_declare(r->keeper[i], 2 * sizeof(uint64_t)));
     }
-    r->judge = hg_element_self(hg_graph_add(r->graph, &judge_class, "judge"));
-    hg_flow_declare_verdict(r->judge, sizeof(uint32_t));
+    add_judges(r);
 }
 
 static void
@@ -862,11 +887,11 @@ TEST(a_flow_costs_little_memory)
     struct hg_packet *p;
     uint32_t i;
 
-    rig_init(&r, 1, 0); /* Keeps 16 bytes, and 4 words of verdicts. */
+    rig_init(&r, 1, 0); /* Keeps 16 bytes, and 6 verdicts of two words. */
     p = packet(&r, "udp 10.0.0.1:1 > 10.0.0.2:80");
     for (i = 0; i < N; i++)
         REQUIRE(open_number(&r, p, i));
-    CHECK(stats(&r).bytes / N <= 96 + 4 + 18);
+    CHECK(stats(&r).bytes / N <= 128 + 4 + 18);
     hg_packet_free(p);
     rig_uninit(&r);
 }
@@ -1062,7 +1087,7 @@ struct verdict_case {
 };
 
 static bool
-remembers(void *self, const struct hg_packet *p, uint32_t value)
+remembers(void *self, struct hg_packet *p, uint32_t value)
 {
     const uint32_t *v = hg_flow_verdict(self, p);
 
@@ -1116,6 +1141,108 @@ TEST(a_flow_remembers_a_verdict_for_each_direction_and_input)
         hg_packet_free(then);
         rig_uninit(&r);
     }
+}
+
+TEST(only_elements_of_several_inputs_look_at_where_a_packet_came_in)
+{
+    const uint32_t seven = 7, eight = 8, nine = 9;
+    struct hg_packet *go, *back;
+    struct hg_flow *flow;
+    struct rig r;
+
+    rig_init(&r, 1, 0);
+    go = packet(&r, GO);
+    flow = hg_flow_create(r.keeper[0], go);
+    REQUIRE(flow);
+    hg_flow_keep(r.keeper[0], flow, r.now + HG_SEC);
+    back = packet(&r, BACK);
+    hg_flow_find(r.keeper[0], back);
+    hg_flow_remember(r.judge, go, &seven);
+    hg_flow_remember(r.judge, back, &eight);
+    go->in_port = 3; /* Of an element that was there before. */
+    hg_flow_remember(r.narrow, go, &nine);
+    CHECK(remembers(r.narrow, go, 9));
+    CHECK(!hg_flow_verdict(r.judge, go));
+    go->in_port = 0;
+    CHECK(remembers(r.narrow, go, 9));
+    CHECK(remembers(r.judge, go, 7));
+    CHECK(remembers(r.judge, back, 8));
+    hg_packet_free(go);
+    hg_packet_free(back);
+    rig_uninit(&r);
+}
+
+/* GO, translated by the keeper, which sees 'source' in place of port 1. */
+static struct hg_packet *
+translated(struct rig *r, struct hg_flow *flow, uint16_t source)
+{
+    struct hg_packet *p = packet(r, GO);
+    uint32_t before;
+
+    CHECK(hg_flow_find(r->keeper[0], p) == flow);
+    before = p->flow_generation;
+    hg_packet_set_sport(p, source);
+    CHECK(!hg_flow_verdict(r->judge, p));
+    hg_flow_translated(p, before);
+    return p;
+}
+
+static void
+translate(struct rig *r, struct hg_flow *flow, uint16_t source)
+{
+    const struct hg_flow_key key = {.src = hg_addr_from_ip4(0x0a000001),
+                                    .dst = hg_addr_from_ip4(0x0a000002),
+                                    .sport = source,
+                                    .dport = 2,
+                                    .protocol = HG_PROTO_UDP};
+
+    REQUIRE(hg_flow_add_key(r->keeper[0], flow, &key, r->now));
+}
+
+TEST(a_translated_packet_has_verdicts_of_its_own)
+{
+    const uint32_t seven = 7, eight = 8, nine = 9;
+    struct hg_packet *go, *out, *late, *back;
+    struct hg_flow *flow;
+    uint32_t before;
+    struct rig r;
+
+    rig_init(&r, 1, 0);
+    go = packet(&r, GO);
+    flow = hg_flow_create(r.keeper[0], go);
+    REQUIRE(flow);
+    hg_flow_keep(r.keeper[0], flow, r.now + HG_SEC);
+    translate(&r, flow, 99);
+    out = translated(&r, flow, 99);
+    hg_flow_remember(r.judge, go, &seven);
+    CHECK(remembers(r.judge, go, 7));
+    CHECK(!hg_flow_verdict(r.judge, out));
+    hg_flow_remember(r.judge, out, &eight);
+    CHECK(remembers(r.judge, out, 8));
+    CHECK(!hg_flow_verdict(r.judge, go)); /* There is room for one. */
+
+    back = packet(&r, "udp 10.0.0.2:2 > 10.0.0.1:99");
+    CHECK(hg_flow_find(r.keeper[0], back) == flow);
+    CHECK(!hg_flow_verdict(r.judge, back));
+    hg_flow_remember(r.judge, back, &nine);
+    CHECK(remembers(r.judge, back, 9));
+    before = back->flow_generation;
+    hg_packet_set_dport(back, 1);
+    hg_flow_translated(back, before);
+    CHECK(!hg_flow_verdict(r.judge, back));
+    CHECK(remembers(r.judge, out, 8));
+
+    /* Another second key, while packets of the first are on their way. */
+    translate(&r, flow, 100);
+    late = translated(&r, flow, 100);
+    CHECK(!hg_flow_verdict(r.judge, out));
+    hg_flow_remember(r.judge, out, &eight);
+    CHECK(!hg_flow_verdict(r.judge, late));
+    hg_packet_free(go);
+    hg_packet_free(out);
+    hg_packet_free(late);
+    hg_packet_free(back);
+    rig_uninit(&r);
 }
 
 TEST(a_remembered_verdict_ends_with_tables_rewriting_and_flow)

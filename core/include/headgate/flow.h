@@ -111,6 +111,15 @@ HG_API void hg_flow_fetch_keys(void *self,
                                const struct hg_flow_key *const *key,
                                unsigned n);
 
+/* After an element that adds second keys has rewritten a packet, whose
+ * 'flow_generation' was 'before' when hg_flow_find() had found its flow: it
+ * was as one of the flow's keys says, and is as the other one says now. */
+static inline void
+hg_flow_translated(struct hg_packet *p, uint32_t before)
+{
+    p->flow_generation = before ^ HG_FLOW_SECOND;
+}
+
 /* Whether a packet travels against the flow's first packet: the first that
  * this element saw, if it found or made 'flow' by this packet. */
 HG_API bool hg_flow_is_reply(const struct hg_flow *, const struct hg_packet *);
@@ -165,33 +174,40 @@ HG_API void hg_flow_foreach(void *self, uint64_t now_ns,
  * where a stateful element before it has made the packet's flow known:
  *
  *     configure:  hg_flow_declare_verdict(self, sizeof(struct my_verdict))
- *     packet:     v = hg_flow_verdict(self, p)      NULL: decide yourself
+ *     batch:      hg_flow_verdicts(self, p, n, v)   NULL: decide yourself
  *                 hg_flow_remember(self, p, &my_verdict)
  *     a change:   hg_tables_changed(self)
  *
  * What it also depends on (the ENI that the packet came from) belongs into
  * the verdict and is compared.  Flows are neither looked up nor made for this:
- * where no flow is known both calls do nothing.  Fragments, ICMP, packets that
- * are known by the second key of a flow and such as were rewritten since their
- * flow became known (hg_packet_rewritten) have no verdict. */
+ * where no flow is known both calls do nothing.  A translated packet has other
+ * verdicts than one that is not, and there is room for one of them. Fragments,
+ * ICMP and what was rewritten in any other way since its flow became known
+ * (hg_packet_rewritten) have none. */
 
 /* In configure: this element remembers 'size' bytes, aligned to 4, for either
  * direction of a flow and each of its inputs. */
 HG_API void hg_flow_declare_verdict(void *self, size_t size);
 
-/* Of a packet whose flow is known. */
-HG_API const void *hg_flow_known_verdict(void *self,
-                                         const struct hg_packet *p);
+/* What was remembered for packets like each of these since the tables changed,
+ * or NULL; returns for how many there is something.  It belongs to the
+ * service; it holds until the next other call of it. */
+HG_API unsigned hg_flow_verdicts(void *self, struct hg_packet *const *packets,
+                                 unsigned n, const void **verdict);
+
+/* The same for one packet. */
+static inline const void *
+hg_flow_verdict(void *self, struct hg_packet *p)
+{
+    const void *verdict = NULL;
+
+    if (p->flow)
+        hg_flow_verdicts(self, &p, 1, &verdict);
+    return verdict;
+}
+
 HG_API void hg_flow_know_verdict(void *self, const struct hg_packet *p,
                                  const void *verdict);
-
-/* What was remembered for packets like this one since the tables changed, or
- * NULL.  It belongs to the service; it holds until the next call of it. */
-static inline const void *
-hg_flow_verdict(void *self, const struct hg_packet *p)
-{
-    return p->flow ? hg_flow_known_verdict(self, p) : NULL;
-}
 
 static inline void
 hg_flow_remember(void *self, const struct hg_packet *p, const void *verdict)

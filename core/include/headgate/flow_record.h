@@ -60,6 +60,7 @@ struct hg_flow_sample {
     bool refused;    /* Out: no room for its record. */
     bool is_first;   /* Out: of its record. */
     uint32_t bytes;
+    uint32_t record; /* Out, if it was not refused: its record's number. */
 };
 
 /* Two for each of 64 packets. */
@@ -88,6 +89,22 @@ HG_API void hg_flow_records_merge(struct hg_flow_records *,
 /* All records, in the order of their first packets. */
 HG_API const struct hg_flow_record *
 hg_flow_records_all(const struct hg_flow_records *, uint32_t *n);
+
+/* The record of this number, until they are cleared. */
+HG_API struct hg_flow_record *hg_flow_records_at(struct hg_flow_records *,
+                                                 uint32_t number);
+
+/* Counts one more packet of a record: who knows it need not add a sample. */
+static inline void
+hg_flow_record_count(struct hg_flow_record *r, uint32_t bytes,
+                     uint8_t tcp_flags, uint16_t second)
+{
+    r->packets++;
+    r->bytes += bytes;
+    r->key.tcp_flags |= tcp_flags;
+    if (r->end_s < second)
+        r->end_s = second;
+}
 
 /* Forgets all records, for the next window. */
 HG_API void hg_flow_records_clear(struct hg_flow_records *);

@@ -44,8 +44,10 @@ enum {
 
 /* The lowest bits of hg_packet.flow_generation. */
 enum {
-    HG_FLOW_AGAINST = 1 << 0,  /* Against the direction of the record. */
-    HG_FLOW_NOT_FIRST = 1 << 1 /* Known by the second key, or rewritten. */
+    HG_FLOW_AGAINST = 1 << 0,   /* Against the direction of the record. */
+    HG_FLOW_REWRITTEN = 1 << 1, /* It may be as neither of its keys says. */
+    HG_FLOW_SECOND = 1 << 2,    /* It is as the second says, not the first. */
+    HG_FLOW_BITS = 3
 };
 
 struct hg_packet {
@@ -199,7 +201,7 @@ static inline void
 hg_packet_rewritten(struct hg_packet *p)
 {
     p->flags &= ~(uint32_t)HG_PACKET_HASHED;
-    p->flow_generation |= HG_FLOW_NOT_FIRST;
+    p->flow_generation |= HG_FLOW_REWRITTEN;
 }
 
 static inline bool
