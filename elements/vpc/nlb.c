@@ -127,6 +127,15 @@ is_for_listener(struct nlb *self, struct hg_packet *p, int *address,
     return false;
 }
 
+/* Whether the packet is like the first of its flow, which was for a listener:
+ * then it is, too. */
+static bool
+is_like_first(const struct hg_packet *p, const struct hg_flow *flow)
+{
+    return flow && !(p->flags & (HG_PACKET_REPLY | HG_PACKET_FRAGMENT)) &&
+           !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN));
+}
+
 /* 'c' is the target if its flow begins, if that was chosen already. */
 static int
 from_client(struct nlb *self, struct hg_packet *p, struct choice *c)
@@ -137,11 +146,13 @@ from_client(struct nlb *self, struct hg_packet *p, struct choice *c)
     struct nlb_flow *state;
     struct hg_flow *flow;
 
-    if (!c->is_made &&
+    flow = find_flow(self, p, &state);
+    if (!c->is_made && !is_like_first(p, flow) &&
         !is_for_listener(self, p, &address, &listener, &verdict))
         return verdict;
-    flow = find_flow(self, p, &state);
     if (flow && tcp && is_opening(tcp) && state->tcp_state == TCP_CLOSED) {
+        address = state->address;
+        listener = state->listener;
         end_flow(self, flow, state);
         flow = NULL;
     }
@@ -214,6 +225,7 @@ nlb_batch(struct nlb *self, struct hg_batch *batch)
                                             : from_target(self, p));
         }
     }
+    note_peaks(self);
     hg_route(self, batch, verdict);
 }
 

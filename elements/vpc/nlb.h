@@ -175,9 +175,10 @@ struct nlb {
     uint8_t *listener_at; /* By port: number of the listener plus one. */
     struct address addresses[ADDRESSES_MAX];
     unsigned n_addresses;
-    uint64_t second; /* The one that is being counted for the peaks. */
-    uint64_t bytes_this_second;
-    uint64_t packets_this_second;
+    uint64_t second_ns; /* When the packets' second began, and the counters of
+                         * what was processed before. */
+    uint64_t bytes_before;
+    uint64_t packets_before;
     struct hg_timer ending; /* For targets whose draining ends. */
     struct hg_timer probing;
     struct event_base *base; /* Of the probes; NULL if there are none. */

@@ -451,31 +451,44 @@ choose_ahead(struct nlb *self, struct hg_packet *const *p, unsigned n,
 
 /* ---- Packets of flows ------------------------------------------------- */
 
+/* At the end of a second and of each batch. */
 static void
+note_peaks(struct nlb *self)
+{
+    uint64_t bytes = self->processed_bytes.n - self->bytes_before;
+    uint64_t packets = self->processed_packets.n - self->packets_before;
+
+    if (self->peak_bytes_per_second.n < bytes)
+        self->peak_bytes_per_second.n = bytes;
+    if (self->peak_packets_per_second.n < packets)
+        self->peak_packets_per_second.n = packets;
+}
+
+static void
+begin_second(struct nlb *self, uint64_t now_ns)
+{
+    note_peaks(self);
+    self->second_ns = now_ns - now_ns % HG_SEC;
+    self->bytes_before = self->processed_bytes.n;
+    self->packets_before = self->processed_packets.n;
+}
+
+static inline void
 count_packet(struct nlb *self, const struct hg_packet *p)
 {
     uint64_t bytes = p->wire_len - p->l3_offset;
-    uint64_t second = p->time_ns / HG_SEC;
 
+    if (p->time_ns - self->second_ns >= HG_SEC)
+        begin_second(self, p->time_ns);
     hg_count(&self->processed_packets);
     self->processed_bytes.n += bytes;
     if (p->protocol == HG_PROTO_TCP)
         self->processed_bytes_tcp.n += bytes;
     else if (p->protocol == HG_PROTO_UDP)
         self->processed_bytes_udp.n += bytes;
-    if (second != self->second) {
-        self->second = second;
-        self->bytes_this_second = self->packets_this_second = 0;
-    }
-    self->bytes_this_second += bytes;
-    self->packets_this_second++;
-    if (self->bytes_this_second > self->peak_bytes_per_second.n)
-        self->peak_bytes_per_second.n = self->bytes_this_second;
-    if (self->packets_this_second > self->peak_packets_per_second.n)
-        self->peak_packets_per_second.n = self->packets_this_second;
 }
 
-static void
+static inline void
 set_end(struct hg_packet *p, enum hg_end end, const struct hg_addr *addr,
         uint16_t port)
 {
