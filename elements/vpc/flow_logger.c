@@ -277,8 +277,8 @@ static void
 recall_records(struct flow_logger *self, struct hg_packet *const *packets,
                struct hg_flow_record **record, unsigned n)
 {
-    struct hg_flow_record *first = hg_flow_records_at(self->table, 0);
     const void *verdict[HG_BATCH_MAX];
+    struct hg_flow_record *first;
     unsigned i;
 
     memset(record, 0, n * sizeof(record[0]));
@@ -286,6 +286,7 @@ recall_records(struct flow_logger *self, struct hg_packet *const *packets,
     if (packets[n - 1]->time_ns >= self->log->window_end_ns ||
         !hg_flow_verdicts(self, packets, n, verdict))
         return;
+    first = hg_flow_records_at(self->table, 0);
     for (i = 0; i < n; i++)
         if (verdict[i])
             record[i] = first + *(const uint32_t *)verdict[i];
