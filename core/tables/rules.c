@@ -6,16 +6,13 @@
 #include "../graph_internal.h"
 #include "rules_internal.h"
 
-/* A scan is the faster form up to here. */
-enum { SCAN_MAX = 64, SCAN_PLAIN_MAX = 32 };
-
 /* The rules of one family, in order, in one of the forms. */
 struct family {
-    uint32_t n;
+    uint32_t n; /* Boxes. */
     struct forest *forest;
     struct bit_group **group; /* Bit vectors, one for each HG_RULES_GROUP. */
     uint32_t n_groups;
-    uint32_t *index; /* Of bit vectors: their rules' places in the array. */
+    uint32_t *index; /* Of bit vectors: their boxes' rules. */
 };
 
 struct hg_rules {
@@ -80,27 +77,46 @@ all_ports(const struct hg_port_range *range)
 }
 
 static void
-box_service(const struct hg_rule *rule, struct box *box)
+set_service(struct box *box, uint32_t protocol, uint32_t low, uint32_t high)
 {
-    uint32_t *low = &box->low[HG_RULE_SERVICE];
-    uint32_t *high = &box->high[HG_RULE_SERVICE];
-
-    *low = 0;
-    *high = HG_RULE_NO_SERVICE;
-    if (rule->icmp_type >= 0) {
-        *low = HG_RULE_ICMP + (uint32_t)rule->icmp_type * 256;
-        *high = *low + 255;
-        if (rule->icmp_code >= 0)
-            *low = *high = *low + (uint8_t)rule->icmp_code;
-    } else if (!all_ports(&rule->dport)) {
-        *low = rule->dport.low;
-        *high = rule->dport.high;
-    }
+    box->low[HG_RULE_SERVICE] = protocol * HG_RULE_PROTOCOL + low;
+    box->high[HG_RULE_SERVICE] = protocol * HG_RULE_PROTOCOL + high;
 }
 
-/* The rule as a box for a family; false if it matches nothing of it. */
-static bool
-make_box(const struct hg_rule *rule, bool six, struct box *box)
+/* The service of the first box; how many boxes it takes: destination ports of
+ * any protocol are those of TCP and those of UDP. */
+static unsigned
+box_service(const struct hg_rule *rule, bool six, struct box *box)
+{
+    uint32_t protocol = (uint8_t)rule->protocol, low, high;
+
+    if (rule->icmp_type >= 0) {
+        low = HG_RULE_ICMP + (uint32_t)rule->icmp_type * 256;
+        high = low + 255;
+        if (rule->icmp_code >= 0)
+            low = high = low + (uint8_t)rule->icmp_code;
+        if (rule->protocol < 0)
+            protocol = six ? HG_PROTO_ICMP6 : HG_PROTO_ICMP;
+        set_service(box, protocol, low, high);
+    } else if (all_ports(&rule->dport)) {
+        set_service(box, protocol, 0, HG_RULE_PROTOCOL - 1);
+        if (rule->protocol < 0)
+            box->low[HG_RULE_SERVICE] = 0;
+    } else if (rule->protocol >= 0) {
+        set_service(box, protocol, rule->dport.low, rule->dport.high);
+    } else {
+        box[1] = box[0];
+        set_service(&box[0], HG_PROTO_TCP, rule->dport.low, rule->dport.high);
+        set_service(&box[1], HG_PROTO_UDP, rule->dport.low, rule->dport.high);
+        return 2;
+    }
+    return 1;
+}
+
+/* The rule as boxes for a family, at most two; how many: none if it matches
+ * nothing of it. */
+static unsigned
+make_boxes(const struct hg_rule *rule, bool six, struct box *box)
 {
     bool ports = !all_ports(&rule->sport) || !all_ports(&rule->dport);
 
@@ -110,15 +126,25 @@ make_box(const struct hg_rule *rule, bool six, struct box *box)
         rule->dport.low > rule->dport.high ||
         !box_address(&rule->src, six, HG_RULE_SRC, box) ||
         !box_address(&rule->dst, six, HG_RULE_DST, box))
-        return false;
+        return 0;
     box->low[HG_RULE_SPORT] = rule->sport.low;
     box->high[HG_RULE_SPORT] =
         all_ports(&rule->sport) ? HG_RULE_NO_PORT : rule->sport.high;
-    box_service(rule, box);
-    box->low[HG_RULE_PROTOCOL] =
-        rule->protocol < 0 ? 0 : (uint8_t)rule->protocol;
-    box->high[HG_RULE_PROTOCOL] =
-        rule->protocol < 0 ? UINT8_MAX : (uint8_t)rule->protocol;
+    return box_service(rule, six, box);
+}
+
+static bool
+is_in_box(const struct hg_rule_key *key, const struct box *box)
+{
+    bool six = key->family == 6;
+    unsigned d;
+
+    for (d = 0; d < n_words(six); d++) {
+        unsigned word = rules_words[six][d];
+
+        if (key->at[word] < box->low[word] || key->at[word] > box->high[word])
+            return false;
+    }
     return true;
 }
 
@@ -134,35 +160,44 @@ hg_rule_key_init(struct hg_rule_key *key, const struct hg_addr *src,
         key->at[HG_RULE_DST + i] = hg_load32(dst->byte + 4 * i);
     }
     key->at[HG_RULE_SPORT] = HG_RULE_NO_PORT;
-    key->at[HG_RULE_SERVICE] = HG_RULE_NO_SERVICE;
-    key->at[HG_RULE_PROTOCOL] = protocol;
+    key->at[HG_RULE_SERVICE] =
+        protocol * (uint32_t)HG_RULE_PROTOCOL + HG_RULE_NO_SERVICE;
 }
 
-/* All bits, or none. */
-static inline uint32_t
-mask_if(bool yes)
-{
-    return -(uint32_t)yes;
-}
+/* What a key takes from the four bytes with which a transport header begins:
+ * source port and service, or what stands there instead. */
+struct reading {
+    uint32_t offset; /* All bits if those bytes are read at all. */
+    uint32_t sport, no_sport;
+    uint32_t service, no_service;
+    uint8_t shift; /* Of the bytes, to the service. */
+};
 
-/* What the transport header of an IP packet says, whose ICMP is protocol
- * 'icmp'; by masks and not by branches, for protocols come mixed. */
+enum { NOTHING, PORTS, TYPE };
+
+static const struct reading readings[] = {
+    [NOTHING] = {0, 0, HG_RULE_NO_PORT, 0, HG_RULE_NO_SERVICE, 0},
+    [PORTS] = {UINT32_MAX, 0xffff, 0, 0xffff, 0, 0},
+    [TYPE] = {UINT32_MAX, 0, HG_RULE_NO_PORT, 0xffff, HG_RULE_ICMP, 16},
+};
+
+static const uint8_t reading_of[2][256] = {
+    {[HG_PROTO_TCP] = PORTS, [HG_PROTO_UDP] = PORTS, [HG_PROTO_ICMP] = TYPE},
+    {[HG_PROTO_TCP] = PORTS, [HG_PROTO_UDP] = PORTS, [HG_PROTO_ICMP6] = TYPE}};
+
+/* What the transport header of an IP packet says; by a table and not by
+ * branches, for protocols come mixed. */
 static inline void
-read_service(const struct hg_packet *p, uint8_t icmp, struct hg_rule_key *key)
+read_service(const struct hg_packet *p, bool six, struct hg_rule_key *key)
 {
-    uint8_t protocol = p->protocol;
-    bool whole = p->flags & HG_PACKET_L4;
-    uint32_t ports = mask_if(
-        whole & ((protocol == HG_PROTO_TCP) | (protocol == HG_PROTO_UDP)));
-    uint32_t type = mask_if(whole & (protocol == icmp));
-    uint32_t word = hg_load32(p->data + (p->l4_offset & (ports | type)));
-    uint32_t first = word >> 16, second = word & 0xffff;
+    uint32_t is_whole = (p->flags & HG_PACKET_L4) / HG_PACKET_L4;
+    uint32_t protocol = p->protocol;
+    const struct reading *r = &readings[reading_of[six][protocol] & -is_whole];
+    uint32_t word = hg_load32(p->data + (p->l4_offset & r->offset));
 
-    key->at[HG_RULE_PROTOCOL] = protocol;
-    key->at[HG_RULE_SPORT] = (first & ports) | (HG_RULE_NO_PORT & ~ports);
-    key->at[HG_RULE_SERVICE] = (second & ports) |
-                               ((HG_RULE_ICMP | first) & type) |
-                               (HG_RULE_NO_SERVICE & ~(ports | type));
+    key->at[HG_RULE_SPORT] = (word >> 16 & r->sport) | r->no_sport;
+    key->at[HG_RULE_SERVICE] = (word >> r->shift & r->service) |
+                               r->no_service | protocol * HG_RULE_PROTOCOL;
 }
 
 static inline __attribute__((always_inline)) void
@@ -172,18 +207,20 @@ key_of(const struct hg_packet *p, struct hg_rule_key *key)
     uint32_t flags = p->flags;
     unsigned i;
 
-    memset(key, 0, sizeof *key);
     if (flags & HG_PACKET_IP4) {
-        key->family = 4;
-        key->at[HG_RULE_SRC] = hg_load32(l3 + offsetof(struct hg_ipv4, src));
-        key->at[HG_RULE_DST] = hg_load32(l3 + offsetof(struct hg_ipv4, dst));
-        read_service(p, HG_PROTO_ICMP, key);
+        *key = (struct hg_rule_key){
+            {[HG_RULE_SRC] = hg_load32(l3 + offsetof(struct hg_ipv4, src)),
+             [HG_RULE_DST] = hg_load32(l3 + offsetof(struct hg_ipv4, dst))},
+            4};
+        read_service(p, false, key);
     } else if (flags & HG_PACKET_IP6) {
         key->family = 6;
         for (i = 0; i < 8; i++) /* The destination follows the source. */
             key->at[HG_RULE_SRC + i] =
                 hg_load32(l3 + offsetof(struct hg_ipv6, src) + 4 * i);
-        read_service(p, HG_PROTO_ICMP6, key);
+        read_service(p, true, key);
+    } else {
+        *key = (struct hg_rule_key){.family = 0};
     }
 }
 
@@ -210,29 +247,20 @@ hg_rule_key_reversed(const struct hg_rule_key *key)
 
     memcpy(r.at + HG_RULE_SRC, key->at + HG_RULE_DST, 4 * sizeof *r.at);
     memcpy(r.at + HG_RULE_DST, key->at + HG_RULE_SRC, 4 * sizeof *r.at);
-    if (key->at[HG_RULE_SPORT] < HG_RULE_NO_PORT) {
-        r.at[HG_RULE_SPORT] = key->at[HG_RULE_SERVICE];
-        r.at[HG_RULE_SERVICE] = key->at[HG_RULE_SPORT];
-    }
+    if (key->at[HG_RULE_SPORT] < HG_RULE_NO_PORT)
+        hg_rule_key_set_service(&r, (uint16_t)key->at[HG_RULE_SERVICE],
+                                key->at[HG_RULE_SPORT]);
     return r;
 }
 
 bool
 hg_rule_matches(const struct hg_rule *rule, const struct hg_rule_key *key)
 {
-    bool six = key->family == 6;
-    struct box box;
-    unsigned d;
+    struct box box[2];
+    unsigned n = key->family ? make_boxes(rule, key->family == 6, box) : 0;
 
-    if (!key->family || !make_box(rule, six, &box))
-        return false;
-    for (d = 0; d < n_words(six); d++) {
-        unsigned word = rules_words[six][d];
-
-        if (key->at[word] < box.low[word] || key->at[word] > box.high[word])
-            return false;
-    }
-    return true;
+    return (n > 0 && is_in_box(key, &box[0])) ||
+           (n > 1 && is_in_box(key, &box[1]));
 }
 
 /* ---- Tables ----------------------------------------------------------- */
@@ -272,7 +300,9 @@ static void
 build_family(struct family *f, const struct box *boxes, bool six,
              enum hg_rules_form form, uint32_t scan_max)
 {
-    if (form == HG_RULES_SCAN || (form == HG_RULES_AUTO && f->n <= scan_max))
+    if (form == HG_RULES_SCAN ||
+        (form == HG_RULES_AUTO &&
+         f->n * forest_n_rows(boxes, f->n, six) <= scan_max))
         f->forest = forest_scan(boxes, f->index, f->n, six);
     else if (form != HG_RULES_BITS)
         f->forest = choose_trees(f, boxes, six, form);
@@ -288,8 +318,8 @@ struct hg_rules *
 hg_rules_create(const struct hg_rule *rules, size_t n, enum hg_rules_form form)
 {
     struct hg_rules *t = xcalloc(1, sizeof *t);
-    struct box *boxes = xcalloc(n + 1, sizeof *boxes);
-    unsigned six;
+    struct box *boxes = xcalloc(2 * n + 1, sizeof *boxes);
+    unsigned six, n_boxes;
     size_t i;
 
     t->n = n;
@@ -297,13 +327,12 @@ hg_rules_create(const struct hg_rule *rules, size_t n, enum hg_rules_form form)
     for (six = 0; six < 2; six++) {
         struct family *f = &t->family[six];
 
-        f->index = xcalloc(n + 1, sizeof *f->index);
+        f->index = xcalloc(2 * n + 1, sizeof *f->index);
         for (i = 0; i < n; i++)
-            if (make_box(&rules[i], six, &boxes[f->n]))
+            for (n_boxes = make_boxes(&rules[i], six, &boxes[f->n]); n_boxes;
+                 n_boxes--)
                 f->index[f->n++] = (uint32_t)i;
-        build_family(f, boxes, six, form,
-                     rules_kernel_is_plain(t->kernel) ? SCAN_PLAIN_MAX
-                                                      : SCAN_MAX);
+        build_family(f, boxes, six, form, t->kernel->scan_max);
     }
     free(boxes);
     return t;
@@ -449,14 +478,31 @@ bits_find(const struct hg_rules *t, const struct family *f, bool six,
     }
 }
 
+/* Whether all keys are of the first one's family. */
+static bool
+are_alike(const struct hg_rule_key *keys, unsigned n)
+{
+    unsigned difference = 0, i;
+
+    for (i = 1; i < n; i++)
+        difference |= keys[i].family ^ keys[0].family;
+    return !difference;
+}
+
 static void
 find_chunk(const struct hg_rules *t, unsigned n,
            const struct hg_rule_key *keys, uint32_t *index)
 {
+    const struct forest *first = t->family[keys[0].family == 6].forest;
     uint8_t which[2][KEYS_MAX];
     unsigned size[2] = {0, 0}, i;
     bool six;
 
+    if (n >= t->kernel->wide && keys[0].family && first && is_scan(first) &&
+        are_alike(keys, n)) {
+        t->kernel->scan(first, n, keys, index);
+        return;
+    }
     for (i = 0; i < n; i++) {
         six = keys[i].family == 6;
         which[six][size[six]] = (uint8_t)i;
@@ -481,5 +527,6 @@ hg_rules_first_batch(const struct hg_rules *t, unsigned n,
 {
     for (; n > KEYS_MAX; n -= KEYS_MAX, keys += KEYS_MAX, index += KEYS_MAX)
         find_chunk(t, KEYS_MAX, keys, index);
-    find_chunk(t, n, keys, index);
+    if (n)
+        find_chunk(t, n, keys, index);
 }

@@ -49,10 +49,7 @@ struct interning {
 static unsigned
 width_of(unsigned word)
 {
-    return word < HG_RULE_SPORT       ? 32
-           : word == HG_RULE_SPORT    ? 17
-           : word == HG_RULE_PROTOCOL ? 8
-                                      : 18;
+    return word < HG_RULE_SPORT ? 32 : word == HG_RULE_SPORT ? 17 : 26;
 }
 
 /* ---- Building --------------------------------------------------------- */

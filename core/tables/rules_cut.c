@@ -169,8 +169,8 @@ bool
 cut_choose(const struct box *boxes, const uint32_t *list, uint32_t n, bool six,
            bool may_set_aside, struct cut *best, uint64_t *work)
 {
-    static const uint8_t width[WORDS] = {32, 32, 32, 32, 32, 32,
-                                         32, 32, 17, 18, 8};
+    static const uint8_t width[WORDS] = {32, 32, 32, 32, 32,
+                                         32, 32, 32, 17, 26};
     struct sample s = {boxes, list, n, n / SAMPLE + 1, may_set_aside, {0}};
     double least = scan_ns(n), ns;
     bool found = false;

@@ -95,16 +95,16 @@ fill_blocks(const struct builder *b, uint32_t at, uint32_t n_blocks,
             fill_lane(b, block + i / LANES * size + i % LANES, list[i]);
         else
             block[i / LANES * size + 2 * (n_rows(b->f->shape) - 1) * LANES +
-                  i % LANES] = 256;
+                  i % LANES] = 256 * HG_RULE_PROTOCOL;
 }
 
 /* A leaf for the list whose rules are in blocks from 'block' on. */
 static void
 make_leaf(struct builder *b, uint32_t at, const uint32_t *list, uint32_t n,
-          uint32_t block, uint32_t n_blocks)
+          uint32_t block)
 {
     b->f->node[at] =
-        (struct node){.child = n_blocks,
+        (struct node){.child = n,
                       .block = block,
                       .first = n ? b->index[list[0]] : HG_RULES_NONE};
 }
@@ -117,7 +117,7 @@ make_large_leaf(struct builder *b, uint32_t at, const uint32_t *list,
     uint32_t block = add_blocks(b, n_blocks);
 
     fill_blocks(b, block, n_blocks, list, n);
-    make_leaf(b, at, list, n, block, n_blocks);
+    make_leaf(b, at, list, n, block);
 }
 
 /* ---- Packs ------------------------------------------------------------ */
@@ -169,7 +169,7 @@ make_small_leaf(struct builder *b, struct pack *p, uint32_t at,
         p->block = add_blocks(b, 1);
         pack_add(p, list, n);
     }
-    make_leaf(b, at, list, n, p->block, n > 0);
+    make_leaf(b, at, list, n, p->block);
 }
 
 /* ---- Trees ------------------------------------------------------------ */
@@ -303,19 +303,32 @@ is_side_asked(const struct box *boxes, uint32_t n, bool six, unsigned side)
     return false;
 }
 
+static enum shape
+shape_of(const struct box *boxes, uint32_t n, bool six)
+{
+    bool both = (is_side_asked(boxes, n, six, HG_RULE_SRC) &&
+                 is_side_asked(boxes, n, six, HG_RULE_DST)) ||
+                is_asked(boxes, n, HG_RULE_SPORT);
+
+    return six ? both ? SIX : SIX_SIDE : both ? FOUR : FOUR_SIDE;
+}
+
 static void
 builder_init(struct builder *b, const struct box *boxes, const uint32_t *index,
              uint32_t n, bool six)
 {
-    bool src = is_side_asked(boxes, n, six, HG_RULE_SRC);
-    bool both = (src && is_side_asked(boxes, n, six, HG_RULE_DST)) ||
-                is_asked(boxes, n, HG_RULE_SPORT);
-
     *b = (struct builder){
         .f = xcalloc(1, sizeof *b->f), .box = boxes, .index = index};
     b->f->six = six;
-    b->f->shape = six ? both ? SIX : SIX_SIDE : both ? FOUR : FOUR_SIDE;
-    b->f->side = src ? HG_RULE_SRC : HG_RULE_DST;
+    b->f->shape = shape_of(boxes, n, six);
+    b->f->side =
+        is_side_asked(boxes, n, six, HG_RULE_SRC) ? HG_RULE_SRC : HG_RULE_DST;
+}
+
+unsigned
+forest_n_rows(const struct box *boxes, uint32_t n, bool six)
+{
+    return n_rows(shape_of(boxes, n, six));
 }
 
 struct forest *
@@ -381,7 +394,7 @@ forest_ns(const struct forest *f, const struct box *boxes, uint32_t n)
                 node = &f->node[node->child +
                                 (boxes[k].low[node->word] >> node->shift &
                                  node->mask)];
-            ns += 3 * node->child;
+            ns += 3 * n_blocks_of(node);
         }
     return count > 0 ? ns / count : 0;
 }

@@ -16,7 +16,7 @@
 
 enum {
     WORDS = HG_RULE_WORDS,
-    WORDS4 = 5, /* Of them IPv4 uses these many. */
+    WORDS4 = 4, /* Of them IPv4 uses these many. */
     LANES = 16,
     TREES_MAX = 4,
     SCAN_FEW = 64, /* So few rules are no tree of their own. */
@@ -24,7 +24,7 @@ enum {
     KEYS_MAX = 64 /* Looked up together. */
 };
 
-/* Both ends included. */
+/* Both ends included.  A rule is one, or, with ports of any protocol, two. */
 struct box {
     uint32_t low[WORDS];
     uint32_t high[WORDS];
@@ -44,26 +44,32 @@ n_words(bool six)
 /* A place of a tree.  Inside, the child is at 'child' plus the bits of word
  * 'word' that 'shift' and 'mask' choose.  A leaf has mask 0. */
 struct node {
-    uint32_t child; /* Of a leaf: how many blocks it has, */
-    uint32_t block; /* from which one on. */
+    uint32_t child; /* Of a leaf: how many rules it has, */
+    uint32_t block; /* in blocks from which one on. */
     uint32_t first; /* The least index of a rule below. */
     uint16_t mask;
     uint8_t word;
     uint8_t shift;
 };
 
+static inline uint32_t
+n_blocks_of(const struct node *leaf)
+{
+    return (leaf->child + LANES - 1) / LANES;
+}
+
 /* What the rows of a block are about: all words of a family, or, where no
- * rule of a forest asks for more, the address of one side, the service and
- * the protocol.  That is what network ACLs and security groups ask for. */
+ * rule of a forest asks for more, the address of one side and the service.
+ * That is what network ACLs and security groups ask for. */
 enum shape { FOUR, FOUR_SIDE, SIX, SIX_SIDE };
 
 static inline unsigned
 n_rows(enum shape shape)
 {
     return shape == FOUR        ? WORDS4
-           : shape == FOUR_SIDE ? 3
+           : shape == FOUR_SIDE ? 2
            : shape == SIX       ? WORDS
-                                : 6;
+                                : 5;
 }
 
 /* The word of a key that row d is about; a constant, but for the side, where
@@ -75,9 +81,9 @@ row_word(enum shape shape, unsigned side, unsigned d)
     case FOUR:
         return !d ? HG_RULE_SRC : d == 1 ? HG_RULE_DST : HG_RULE_SPORT + d - 2;
     case FOUR_SIDE:
-        return !d ? side : HG_RULE_SERVICE + d - 1;
+        return !d ? side : HG_RULE_SERVICE;
     case SIX_SIDE:
-        return d < 4 ? side + d : HG_RULE_SERVICE + d - 4;
+        return d < 4 ? side + d : HG_RULE_SERVICE;
     case SIX:
     default:
         return d;
@@ -102,6 +108,12 @@ struct forest {
     uint32_t n_blocks;
 };
 
+static inline bool
+is_scan(const struct forest *f)
+{
+    return f->n_trees == 1 && !f->node[f->root[0]].mask;
+}
+
 /* Numbers in a block: rows of LANES. */
 static inline uint32_t
 block_size(enum shape shape)
@@ -121,6 +133,8 @@ struct forest *forest_scan(const struct box *, const uint32_t *index,
                            uint32_t n, bool six);
 struct forest *forest_create(const struct box *, const uint32_t *index,
                              uint32_t n, bool six, size_t limit);
+/* What n_rows() would be of their forest. */
+unsigned forest_n_rows(const struct box *, uint32_t n, bool six);
 void forest_destroy(struct forest *);
 size_t forest_bytes(const struct forest *);
 
@@ -168,11 +182,17 @@ uint32_t bit_group_words(const struct bit_group *);
 
 struct kernel {
     const char *name;
+    unsigned wide;     /* Keys that meet a rule at once. */
+    uint32_t scan_max; /* Up to so many rules times rows a scan is faster. */
     /* For the n keys whose numbers are in 'which', the least index that a
      * forest has, in the same place of 'found', unless that is less already.
      * n and the numbers are at most KEYS_MAX. */
     void (*find)(const struct forest *, unsigned n, const uint8_t *which,
                  const struct hg_rule_key *, uint32_t *found);
+    /* The same for keys 0 to n - 1 in a forest that is one scan, whatever is
+     * in 'found'. */
+    void (*scan)(const struct forest *, unsigned n, const struct hg_rule_key *,
+                 uint32_t *found);
     /* The least index from 'from' on, and the first bit from there on that is
      * in all vectors; or HG_RULES_NONE. */
     uint32_t (*next)(const struct forest *, const struct hg_rule_key *,
@@ -181,10 +201,8 @@ struct kernel {
                           uint32_t words, uint32_t from);
 };
 
-/* The one that tables made from now on use, and whether it is the one for
- * any processor. */
+/* The one that tables made from now on use. */
 const struct kernel *rules_kernel(void);
-bool rules_kernel_is_plain(const struct kernel *);
 
 /* Zeroed memory aligned to a cache line; the program ends without it. */
 void *rules_alloc(size_t size);

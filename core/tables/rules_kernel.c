@@ -11,12 +11,14 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 11")
+/* Times the width of a kind: so many keys meet a rule together. */
+enum { AT_ONCE = 2 };
+
+#define UNROLL _Pragma("GCC unroll 10")
 
 const uint8_t rules_words[2][WORDS] = {
-    {HG_RULE_SRC, HG_RULE_DST, HG_RULE_SPORT, HG_RULE_SERVICE,
-     HG_RULE_PROTOCOL},
-    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10},
+    {HG_RULE_SRC, HG_RULE_DST, HG_RULE_SPORT, HG_RULE_SERVICE},
+    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
 };
 
 /* The first bit from 'from' on that is in all vectors, which have so many
@@ -43,38 +45,57 @@ walk(const uint64_t *const *vector, unsigned n, uint32_t words, uint32_t from)
 #define KERNEL(name) name##_plain
 #define KERNEL_NAME "plain"
 #define STEP 8
+#define WIDE 4
+#define SCAN_MAX 128
 
 /* Four lanes, in whatever way the compiler has for them. */
-typedef uint32_t quad __attribute__((vector_size(16)));
+typedef uint32_t vector_plain __attribute__((vector_size(16)));
+typedef vector_plain hits_plain;
 
-INLINE quad
-load_quad(const uint32_t *at)
+INLINE vector_plain
+load_plain(const uint32_t *at)
 {
-    quad q;
+    vector_plain v;
 
-    memcpy(&q, at, sizeof q);
-    return q;
+    memcpy(&v, at, sizeof v);
+    return v;
+}
+
+INLINE void
+store_plain(uint32_t *at, vector_plain v)
+{
+    memcpy(at, &v, sizeof v);
+}
+
+INLINE vector_plain
+each_plain(uint32_t value)
+{
+    return (vector_plain){value, value, value, value};
+}
+
+INLINE hits_plain
+all_plain(void)
+{
+    return each_plain(UINT32_MAX);
+}
+
+INLINE hits_plain
+within_plain(hits_plain hits, vector_plain value, vector_plain low,
+             vector_plain span)
+{
+    return hits & (hits_plain)(value - low <= span);
+}
+
+INLINE vector_plain
+pick_plain(hits_plain hits, vector_plain yes, vector_plain no)
+{
+    return (yes & hits) | (no & ~hits);
 }
 
 INLINE uint32_t
-match_plain(const uint32_t *block, const uint32_t *at, enum shape shape,
-            unsigned side)
+bits_plain(hits_plain hits)
 {
-    quad hits = {0, 0, 0, 0}, bit = {1, 2, 4, 8};
-    unsigned lane, d;
-
-    for (lane = 0; lane < LANES; lane += 4, bit <<= 4) {
-        quad ok = bit;
-
-        UNROLL
-        for (d = 0; d < n_rows(shape); d++) {
-            const uint32_t *row = block + 2 * d * LANES + lane;
-
-            ok &= (quad)(at[row_word(shape, side, d)] - load_quad(row) <=
-                         load_quad(row + LANES));
-        }
-        hits |= ok;
-    }
+    hits &= (hits_plain){1, 2, 4, 8};
     return hits[0] | hits[1] | hits[2] | hits[3];
 }
 
@@ -93,6 +114,8 @@ meet_plain(const uint64_t *const *vector, unsigned n, uint32_t at)
 #undef KERNEL
 #undef KERNEL_NAME
 #undef STEP
+#undef WIDE
+#undef SCAN_MAX
 
 #if defined __x86_64__
 
@@ -102,6 +125,11 @@ meet_plain(const uint64_t *const *vector, unsigned n, uint32_t at)
 #define KERNEL(name) name##_avx2
 #define KERNEL_NAME "avx2"
 #define STEP 4
+#define WIDE 8
+#define SCAN_MAX 160
+
+typedef __m256i vector_avx2;
+typedef __m256i hits_avx2;
 
 TARGET INLINE __m256i
 load_avx2(const void *at)
@@ -109,31 +137,43 @@ load_avx2(const void *at)
     return _mm256_load_si256((const __m256i *)at);
 }
 
-TARGET INLINE uint32_t
-match_avx2(const uint32_t *block, const uint32_t *at, enum shape shape,
-           unsigned side)
+TARGET INLINE void
+store_avx2(uint32_t *at, __m256i v)
 {
-    __m256i low = _mm256_set1_epi32(-1), high = low;
-    unsigned d;
+    _mm256_store_si256((__m256i *)(void *)at, v);
+}
 
-    UNROLL
-    for (d = 0; d < n_rows(shape); d++) {
-        const uint32_t *row = block + 2 * d * LANES;
-        __m256i value = _mm256_set1_epi32((int)at[row_word(shape, side, d)]),
-                above;
+TARGET INLINE __m256i
+each_avx2(uint32_t value)
+{
+    return _mm256_set1_epi32((int)value);
+}
 
-        above = _mm256_sub_epi32(value, load_avx2(row));
-        low = _mm256_and_si256(
-            low, _mm256_cmpeq_epi32(
-                     above, _mm256_min_epu32(above, load_avx2(row + LANES))));
-        above = _mm256_sub_epi32(value, load_avx2(row + 8));
-        high = _mm256_and_si256(
-            high,
-            _mm256_cmpeq_epi32(
-                above, _mm256_min_epu32(above, load_avx2(row + LANES + 8))));
-    }
-    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(low)) |
-           (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(high)) << 8;
+TARGET INLINE __m256i
+all_avx2(void)
+{
+    return _mm256_set1_epi32(-1);
+}
+
+TARGET INLINE __m256i
+within_avx2(__m256i hits, __m256i value, __m256i low, __m256i span)
+{
+    __m256i above = _mm256_sub_epi32(value, low);
+
+    return _mm256_and_si256(
+        hits, _mm256_cmpeq_epi32(above, _mm256_min_epu32(above, span)));
+}
+
+TARGET INLINE __m256i
+pick_avx2(__m256i hits, __m256i yes, __m256i no)
+{
+    return _mm256_blendv_epi8(no, yes, hits);
+}
+
+TARGET INLINE uint32_t
+bits_avx2(__m256i hits)
+{
+    return (uint32_t)_mm256_movemask_ps(_mm256_castsi256_ps(hits));
 }
 
 TARGET INLINE bool
@@ -152,6 +192,8 @@ meet_avx2(const uint64_t *const *vector, unsigned n, uint32_t at)
 #undef KERNEL
 #undef KERNEL_NAME
 #undef STEP
+#undef WIDE
+#undef SCAN_MAX
 
 /* ---- AVX-512 ---------------------------------------------------------- */
 
@@ -159,34 +201,63 @@ meet_avx2(const uint64_t *const *vector, unsigned n, uint32_t at)
 #define KERNEL(name) name##_avx512
 #define KERNEL_NAME "avx512"
 #define STEP 8
+#define WIDE 16
+#define SCAN_MAX 384
+
+typedef __m512i vector_avx512;
+typedef __mmask16 hits_avx512;
+
+TARGET INLINE __m512i
+load_avx512(const void *at)
+{
+    return _mm512_load_si512(at);
+}
+
+TARGET INLINE void
+store_avx512(uint32_t *at, __m512i v)
+{
+    _mm512_store_si512(at, v);
+}
+
+TARGET INLINE __m512i
+each_avx512(uint32_t value)
+{
+    return _mm512_set1_epi32((int)value);
+}
+
+TARGET INLINE __mmask16
+all_avx512(void)
+{
+    return UINT16_MAX;
+}
+
+TARGET INLINE __mmask16
+within_avx512(__mmask16 hits, __m512i value, __m512i low, __m512i span)
+{
+    return _mm512_mask_cmple_epu32_mask(hits, _mm512_sub_epi32(value, low),
+                                        span);
+}
+
+TARGET INLINE __m512i
+pick_avx512(__mmask16 hits, __m512i yes, __m512i no)
+{
+    return _mm512_mask_mov_epi32(no, hits, yes);
+}
 
 TARGET INLINE uint32_t
-match_avx512(const uint32_t *block, const uint32_t *at, enum shape shape,
-             unsigned side)
+bits_avx512(__mmask16 hits)
 {
-    __mmask16 hits = 0xffff;
-    unsigned d;
-
-    UNROLL
-    for (d = 0; d < n_rows(shape); d++) {
-        __m512i value = _mm512_set1_epi32((int)at[row_word(shape, side, d)]);
-        const uint32_t *row = block + 2 * d * LANES;
-
-        hits = _mm512_mask_cmple_epu32_mask(
-            hits, _mm512_sub_epi32(value, _mm512_load_si512(row)),
-            _mm512_load_si512(row + LANES));
-    }
     return hits;
 }
 
 TARGET INLINE bool
 meet_avx512(const uint64_t *const *vector, unsigned n, uint32_t at)
 {
-    __m512i all = _mm512_load_si512(vector[0] + at);
+    __m512i all = load_avx512(vector[0] + at);
     unsigned d;
 
     for (d = 1; d < n; d++)
-        all = _mm512_and_si512(all, _mm512_load_si512(vector[d] + at));
+        all = _mm512_and_si512(all, load_avx512(vector[d] + at));
     return _mm512_test_epi64_mask(all, all);
 }
 
@@ -195,6 +266,8 @@ meet_avx512(const uint64_t *const *vector, unsigned n, uint32_t at)
 #undef KERNEL
 #undef KERNEL_NAME
 #undef STEP
+#undef WIDE
+#undef SCAN_MAX
 
 #endif
 
@@ -233,12 +306,6 @@ rules_kernel(void)
     for (i = HG_RULES_AVX512; !k; i--)
         k = usable(i);
     return k;
-}
-
-bool
-rules_kernel_is_plain(const struct kernel *k)
-{
-    return k == &kernel_plain;
 }
 
 bool

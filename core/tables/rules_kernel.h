@@ -2,50 +2,144 @@
  *
  * rules_kernel.c includes this several times.  Before, it defines KERNEL(),
  * which makes a name of the kind's own, TARGET, the attribute that lets its
- * instructions be used, and two functions:
+ * instructions be used, SCAN_MAX (rules_internal.h), and what they can do:
  *
- *   KERNEL(match)  which of a block's rules a key matches, a bit each
- *   KERNEL(meet)  whether some bit of STEP words may be in all vectors */
+ *   KERNEL(vector), KERNEL(hits)  WIDE numbers; yes or no for each
+ *   KERNEL(load), KERNEL(store)   WIDE numbers that are there
+ *   KERNEL(each)                  a number WIDE times
+ *   KERNEL(all)                   yes WIDE times
+ *   KERNEL(within)  which of the hits are at most a span above the low end
+ *   KERNEL(pick)    one number for a hit, another for none
+ *   KERNEL(bits)    a bit for each hit
+ *   KERNEL(meet)    whether some bit of STEP words may be in all vectors */
 
-/* Takes what hits say about 'size' blocks of a key; without a branch, for
- * which way it went nobody could predict. */
-INLINE void
-KERNEL(take)(const uint32_t *block, uint32_t size, enum shape shape,
-             uint64_t hits, uint32_t *found)
+/* Which of a block's rules a key matches, a bit each. */
+TARGET INLINE uint32_t
+KERNEL(match)(const uint32_t *block, const uint32_t *at, enum shape shape,
+              unsigned side)
 {
-    uint64_t last = UINT64_C(1) << (size * LANES - 1);
-    uint32_t hit = (uint32_t)__builtin_ctzll(hits | last);
-    uint32_t index = block_index(block + hit / LANES * block_size(shape),
-                                 shape)[hit % LANES];
+    uint32_t found = 0;
+    unsigned lane, d;
+
+    UNROLL
+    for (lane = 0; lane < LANES; lane += WIDE) {
+        KERNEL(hits) hits = KERNEL(all)();
+
+        UNROLL
+        for (d = 0; d < n_rows(shape); d++) {
+            const uint32_t *row = block + 2 * d * LANES + lane;
+
+            hits = KERNEL(within)(
+                hits, KERNEL(each)(at[row_word(shape, side, d)]),
+                KERNEL(load)(row), KERNEL(load)(row + LANES));
+        }
+        found |= KERNEL(bits)(hits) << lane;
+    }
+    return found;
+}
+
+/* Takes what hits say about a block and a key; without a branch, for which way
+ * it went nobody could predict. */
+INLINE void
+KERNEL(take)(const uint32_t *block, enum shape shape, uint32_t hits,
+             uint32_t *found)
+{
+    uint32_t hit = (uint32_t)__builtin_ctz(hits | 1u << (LANES - 1));
+    uint32_t index = block_index(block, shape)[hit];
 
     index |= (uint32_t) - (hits == 0);
     *found = index < *found ? index : *found;
 }
 
-/* Some keys through a tree that is but a leaf.  A block after the other: its
- * rules stay in registers while keys pass. */
+/* One rule meets some keys. */
+TARGET INLINE void
+KERNEL(meet_rule)(const uint32_t *rule, enum shape shape, unsigned n,
+                  const KERNEL(vector) (*value)[WORDS], KERNEL(vector) * best)
+{
+    KERNEL(vector) index = KERNEL(each)(*block_index(rule, shape));
+    KERNEL(hits) hits[AT_ONCE];
+    unsigned d, i;
+
+    UNROLL
+    for (i = 0; i < n; i++)
+        hits[i] = KERNEL(all)();
+    UNROLL
+    for (d = 0; d < n_rows(shape); d++, rule += 2 * LANES) {
+        KERNEL(vector) low = KERNEL(each)(rule[0]);
+        KERNEL(vector) span = KERNEL(each)(rule[LANES]);
+
+        UNROLL
+        for (i = 0; i < n; i++)
+            hits[i] = KERNEL(within)(hits[i], value[i][d], low, span);
+    }
+    UNROLL
+    for (i = 0; i < n; i++)
+        best[i] = KERNEL(pick)(hits[i], index, best[i]);
+}
+
+/* Keys, word by word, through a tree that is but a leaf: n times WIDE of them
+ * meet one rule after the other, the last one first, so that the first one
+ * that matches is what stays. */
+TARGET INLINE void
+KERNEL(meet_rules)(const struct forest *f, const struct node *leaf,
+                   enum shape shape, unsigned n,
+                   const uint32_t (*at)[KEYS_MAX], unsigned from,
+                   uint32_t *first)
+{
+    KERNEL(vector) value[AT_ONCE][WORDS], best[AT_ONCE];
+    uint32_t block = n_blocks_of(leaf), left = leaf->child;
+    unsigned d, i;
+
+    UNROLL
+    for (i = 0; i < n; i++) {
+        best[i] = KERNEL(each)(HG_RULES_NONE);
+        UNROLL
+        for (d = 0; d < n_rows(shape); d++)
+            value[i][d] = KERNEL(load)(at[d] + from + i * WIDE);
+    }
+    while (block-- > 0) {
+        const uint32_t *rules =
+            f->block + (leaf->block + block) * (size_t)block_size(shape);
+        uint32_t lane = left - block * LANES;
+
+        for (left -= lane; lane-- > 0;)
+            KERNEL(meet_rule)(rules + lane, shape, n, value, best);
+    }
+    UNROLL
+    for (i = 0; i < n; i++)
+        KERNEL(store)(first + from + i * WIDE, best[i]);
+}
+
+/* 'which' may be NULL: all of them, for which nothing was found before. */
 TARGET INLINE void
 KERNEL(scan)(const struct forest *f, const struct node *leaf, enum shape shape,
              unsigned n, const uint8_t *which, const struct hg_rule_key *key,
              uint32_t *found)
 {
-    const uint32_t *block = f->block + leaf->block * (size_t)block_size(shape);
-    uint32_t left = leaf->child, b, size;
-    uint64_t hits[KEYS_MAX];
-    unsigned i;
+    _Alignas(64) uint32_t at[WORDS][KEYS_MAX], first[KEYS_MAX];
+    unsigned i, d;
 
-    for (; left; left -= size, block += size * block_size(shape)) {
-        size = left < 64 / LANES ? left : 64 / LANES;
-        for (i = 0; i < n; i++)
-            hits[i] = KERNEL(match)(block, key[which[i]].at, shape, f->side);
-        for (b = 1; b < size; b++)
-            for (i = 0; i < n; i++)
-                hits[i] |=
-                    (uint64_t)KERNEL(match)(block + b * block_size(shape),
-                                            key[which[i]].at, shape, f->side)
-                    << b * LANES;
-        for (i = 0; i < n; i++)
-            KERNEL(take)(block, size, shape, hits[i], &found[which[i]]);
+    for (i = 0; i < n; i++) {
+        UNROLL
+        for (d = 0; d < n_rows(shape); d++)
+            at[d][i] =
+                key[which ? which[i] : i].at[row_word(shape, f->side, d)];
+    }
+    for (; i % WIDE; i++) {
+        UNROLL
+        for (d = 0; d < n_rows(shape); d++)
+            at[d][i] = 0;
+    }
+    for (i = 0; i + WIDE < n; i += AT_ONCE * WIDE)
+        KERNEL(meet_rules)(f, leaf, shape, AT_ONCE, at, i, first);
+    if (i < n)
+        KERNEL(meet_rules)(f, leaf, shape, 1, at, i, first);
+    if (!which)
+        memcpy(found, first, n * sizeof *found);
+    for (i = 0; which && i < n; i++) {
+        uint32_t *least = &found[which[i]];
+
+        *least = first[i] < *least ? first[i] : *least;
     }
 }
 
@@ -62,15 +156,15 @@ KERNEL(ask_leaves)(const struct forest *f, enum shape shape, unsigned n,
         const struct node *leaf = &f->node[at[k]];
         const uint32_t *block =
             f->block + leaf->block * (size_t)block_size(shape);
-        uint32_t left;
+        uint32_t left = leaf->child;
 
         KERNEL(take)
-        (block, 1, shape, KERNEL(match)(block, key[k].at, shape, f->side),
+        (block, shape, KERNEL(match)(block, key[k].at, shape, f->side),
          &found[k]);
-        for (left = leaf->child - 1; left; left--) {
+        for (; left > LANES; left -= LANES) {
             block += block_size(shape);
             KERNEL(take)
-            (block, 1, shape, KERNEL(match)(block, key[k].at, shape, f->side),
+            (block, shape, KERNEL(match)(block, key[k].at, shape, f->side),
              &found[k]);
         }
     }
@@ -90,6 +184,10 @@ KERNEL(descend)(const struct forest *f, uint32_t root, enum shape shape,
 
     for (i = 0; i < n; i++)
         at[which[i]] = root;
+    if (!f->node[root].mask) {
+        KERNEL(ask_leaves)(f, shape, n, which, at, key, found);
+        return;
+    }
     for (; n; n = left)
         for (i = 0, left = 0; i < n; i++) {
             uint8_t k = which[i];
@@ -120,7 +218,7 @@ KERNEL(find_all)(const struct forest *f, enum shape shape, unsigned n,
             open[n_open] = which[k];
             n_open += root->first < found[which[k]];
         }
-        if (root->mask)
+        if (root->mask || n_open < WIDE / 2)
             KERNEL(descend)(f, f->root[i], shape, n_open, open, key, found);
         else
             KERNEL(scan)(f, root, shape, n_open, open, key, found);
@@ -147,6 +245,28 @@ KERNEL(find)(const struct forest *f, unsigned n, const uint8_t *which,
     }
 }
 
+TARGET static void
+KERNEL(scan_all)(const struct forest *f, unsigned n,
+                 const struct hg_rule_key *key, uint32_t *found)
+{
+    const struct node *leaf = &f->node[f->root[0]];
+
+    switch (f->shape) {
+    case FOUR:
+        KERNEL(scan)(f, leaf, FOUR, n, NULL, key, found);
+        break;
+    case FOUR_SIDE:
+        KERNEL(scan)(f, leaf, FOUR_SIDE, n, NULL, key, found);
+        break;
+    case SIX:
+        KERNEL(scan)(f, leaf, SIX, n, NULL, key, found);
+        break;
+    case SIX_SIDE:
+        KERNEL(scan)(f, leaf, SIX_SIDE, n, NULL, key, found);
+        break;
+    }
+}
+
 TARGET static uint32_t
 KERNEL(match_one)(const struct forest *f, const uint32_t *block,
                   const uint32_t *at)
@@ -168,9 +288,9 @@ TARGET static uint32_t
 KERNEL(next_in_leaf)(const struct forest *f, const struct node *leaf,
                      const struct hg_rule_key *key, uint32_t from)
 {
-    uint32_t b, hits, index;
+    uint32_t end = leaf->block + n_blocks_of(leaf), b, hits, index;
 
-    for (b = leaf->block; b < leaf->block + leaf->child; b++) {
+    for (b = leaf->block; b < end; b++) {
         const uint32_t *block = f->block + b * (size_t)block_size(f->shape);
 
         hits = KERNEL(match_one)(f, block, key->at);
@@ -220,7 +340,10 @@ KERNEL(first_bit)(const uint64_t *const *vector, unsigned n, uint32_t words,
 
 static const struct kernel KERNEL(kernel) = {
     .name = KERNEL_NAME,
+    .wide = WIDE,
+    .scan_max = SCAN_MAX,
     .find = KERNEL(find),
+    .scan = KERNEL(scan_all),
     .next = KERNEL(next),
     .first_bit = KERNEL(first_bit),
 };

@@ -90,7 +90,7 @@ needs_no_tracking(struct security_group *self, const struct passage *g,
     enum hg_group_direction d = rules_of(g->direction);
     enum hg_group_direction back = rules_of(!g->direction);
     uint8_t family = key->family;
-    uint8_t protocol = (uint8_t)key->at[HG_RULE_PROTOCOL];
+    uint8_t protocol = hg_rule_key_protocol(key);
     struct hg_rule_key reverse;
     struct hg_addr src, dst;
 

@@ -206,9 +206,10 @@ random_key(const struct set *s, struct hg_rule_key *key)
         r = &any;
     src = random_addr(&r->src, family);
     dst = random_addr(&r->dst, family);
-    hg_rule_key_init(
-        key, &src, &dst,
-        (uint8_t)(r->protocol < 0 ? (int)chance(256) : r->protocol));
+    hg_rule_key_init(key, &src, &dst,
+                     (uint8_t)(r->protocol >= 0 ? r->protocol
+                               : chance(2)      ? 6
+                                                : 17));
     hg_rule_key_set_ports(key, random_port(&r->sport), random_port(&r->dport));
 }
 

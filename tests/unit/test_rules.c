@@ -144,6 +144,22 @@ near_value(int16_t wanted)
                                               : chance(256));
 }
 
+/* What the rule asks for, if that has ports or is ICMP where the header does
+ * or is. */
+static uint8_t
+near_protocol(int16_t wanted, const struct header *h)
+{
+    uint8_t icmp = h->src.family == 4 ? HG_PROTO_ICMP : HG_PROTO_ICMP6;
+
+    if (h->has_icmp)
+        return icmp;
+    if (!h->has_ports)
+        return near_value(wanted);
+    if (wanted == HG_PROTO_TCP || wanted == HG_PROTO_UDP)
+        return chance(4) ? (uint8_t)wanted : HG_PROTO_TCP;
+    return chance(2) ? HG_PROTO_TCP : HG_PROTO_UDP;
+}
+
 static struct header
 near_header(const struct hg_rule *rules, size_t n, bool always_ports)
 {
@@ -157,13 +173,13 @@ near_header(const struct hg_rule *rules, size_t n, bool always_ports)
         family = chance(2) ? 4 : 6;
     h.src = near_addr(&r->src, family);
     h.dst = near_addr(&r->dst, family);
-    h.protocol = near_value(r->protocol);
     h.sport = near_port(&r->sport);
     h.dport = near_port(&r->dport);
     h.type = near_value(r->icmp_type);
     h.code = near_value(r->icmp_code);
     h.has_icmp = !always_ports && chance(r->icmp_type >= 0 ? 2 : 8) == 0;
     h.has_ports = !h.has_icmp && (always_ports || chance(8));
+    h.protocol = near_protocol(r->protocol, &h);
     return h;
 }
 
@@ -514,12 +530,14 @@ TEST(ports_and_icmp_are_asked_only_of_packets_that_have_them)
     CHECK(!hg_rule_matches(&r, &key));
     hg_rule_key_set_ports(&key, 1, 0);
     CHECK(hg_rule_matches(&r, &key));
+    hg_rule_key_init(&key, &a, &a, HG_PROTO_ICMP);
     hg_rule_key_set_icmp(&key, 0, 0);
     CHECK(!hg_rule_matches(&r, &key));
     r.icmp_type = 0;
     CHECK(!hg_rule_matches(&r, &key));
     r.dport.high = 65535;
     CHECK(hg_rule_matches(&r, &key));
+    hg_rule_key_init(&key, &a, &a, HG_PROTO_TCP);
     hg_rule_key_set_ports(&key, 1, 0);
     CHECK(!hg_rule_matches(&r, &key));
 }

@@ -13,7 +13,8 @@
  *
  * Three forms, chosen by number of rules and by what the machine has:
  *
- *   scan   Rules one after the other, sixteen at once.
+ *   scan   One rule after the other, each for up to 32 keys at once; for a
+ *          single key, sixteen rules at once.
  *   trees  Each node chooses a child by a few bits of one field of the key, as
  *          in HyperCuts (Singh et al., SIGCOMM 2003) and ByteCuts (Daly and
  *          Torng, INFOCOM 2018); leaves are scans of sixteen rules.  A rule
@@ -25,6 +26,8 @@
  *          taken in groups of HG_RULES_GROUP, so that memory grows with the
  *          number of rules and not with its square.
  *
+ * Protocol and destination port, or ICMP type and code, are one number, the
+ * service; a rule is a range of it, or two if it names ports of any protocol.
  * Where no rule of a scan or of trees asks for the other address or a source
  * port, those are not compared.
  *
@@ -51,10 +54,10 @@ extern "C" {
 #define HG_RULES_GROUP 2048
 #define HG_RULES_TREE_BYTES 1024
 
-/* Everything that is given must match.  Ports and ICMP are looked at whatever
- * the protocol is.  A port range other than 0-65535 matches only packets that
- * have ports, and an ICMP type only those that have one: neither matches a
- * later fragment.  A rule with both never matches. */
+/* Everything that is given must match.  A port range other than 0-65535
+ * matches only packets that have ports (TCP, UDP), and an ICMP type only those
+ * that have one (ICMP over IPv4, ICMPv6 over IPv6): neither matches a later
+ * fragment.  A rule with both never matches. */
 struct hg_rule {
     uint8_t family;       /* 4, 6, or 0 for both. */
     struct hg_prefix src; /* addr.family 0: any address. */
@@ -72,16 +75,17 @@ enum {
     HG_RULE_SRC = 0, /* Four words, the high one first, in host order; */
     HG_RULE_DST = 4, /* IPv4: the first only. */
     HG_RULE_SPORT = 8,
-    HG_RULE_SERVICE, /* Destination port; HG_RULE_ICMP + type * 256 + code;
-                      * or HG_RULE_NO_SERVICE. */
-    HG_RULE_PROTOCOL,
+    HG_RULE_SERVICE, /* Protocol, times HG_RULE_PROTOCOL, plus destination
+                      * port; HG_RULE_ICMP + type * 256 + code; or
+                      * HG_RULE_NO_SERVICE. */
     HG_RULE_WORDS
 };
 
 enum {
     HG_RULE_NO_PORT = 0x10000,
     HG_RULE_ICMP = 0x10000,
-    HG_RULE_NO_SERVICE = 0x20000
+    HG_RULE_NO_SERVICE = 0x20000,
+    HG_RULE_PROTOCOL = 0x40000
 };
 
 struct hg_rule_key {
@@ -106,18 +110,34 @@ HG_API void hg_rule_key_of(const struct hg_packet *, struct hg_rule_key *);
 HG_API void hg_rule_key_init(struct hg_rule_key *, const struct hg_addr *src,
                              const struct hg_addr *dst, uint8_t protocol);
 
-static inline void
-hg_rule_key_set_ports(struct hg_rule_key *key, uint16_t sport, uint16_t dport)
+static inline uint8_t
+hg_rule_key_protocol(const struct hg_rule_key *key)
 {
-    key->at[HG_RULE_SPORT] = sport;
-    key->at[HG_RULE_SERVICE] = dport;
+    return (uint8_t)(key->at[HG_RULE_SERVICE] / HG_RULE_PROTOCOL);
 }
 
 static inline void
+hg_rule_key_set_service(struct hg_rule_key *key, uint32_t sport,
+                        uint32_t service)
+{
+    key->at[HG_RULE_SPORT] = sport;
+    key->at[HG_RULE_SERVICE] =
+        (key->at[HG_RULE_SERVICE] & ~(HG_RULE_PROTOCOL - 1u)) + service;
+}
+
+/* For a key of TCP or UDP. */
+static inline void
+hg_rule_key_set_ports(struct hg_rule_key *key, uint16_t sport, uint16_t dport)
+{
+    hg_rule_key_set_service(key, sport, dport);
+}
+
+/* For a key of ICMP over IPv4 or ICMPv6 over IPv6. */
+static inline void
 hg_rule_key_set_icmp(struct hg_rule_key *key, uint8_t type, uint8_t code)
 {
-    key->at[HG_RULE_SPORT] = HG_RULE_NO_PORT;
-    key->at[HG_RULE_SERVICE] = HG_RULE_ICMP + type * 256u + code;
+    hg_rule_key_set_service(key, HG_RULE_NO_PORT,
+                            HG_RULE_ICMP + type * 256u + code);
 }
 
 /* The key of the answer to a packet with this key. */
