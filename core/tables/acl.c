@@ -216,6 +216,17 @@ has_number(const struct hg_acl_list *list, size_t at, uint16_t number)
     return at < list->n && list->rule[at].number == number;
 }
 
+/* What stands behind the rules of a list. */
+static void
+add_final(struct hg_acl_list *list)
+{
+    if (list->rule)
+        return;
+    list->rule = xcalloc(1, sizeof *list->rule);
+    hg_acl_rule_init(list->rule);
+    list->rule->number = HG_ACL_NUMBER_LAST4;
+}
+
 bool
 hg_acl_list_add(struct hg_acl_list *list, const struct hg_acl_rule *rule,
                 struct hg_error *error)
@@ -224,9 +235,10 @@ hg_acl_list_add(struct hg_acl_list *list, const struct hg_acl_rule *rule,
 
     if (has_number(list, at, rule->number))
         return hg_error_set(error, "there is a rule %u already", rule->number);
-    list->rule = xrealloc(list->rule, (list->n + 1) * sizeof *list->rule);
+    add_final(list);
+    list->rule = xrealloc(list->rule, (list->n + 2) * sizeof *list->rule);
     memmove(list->rule + at + 1, list->rule + at,
-            (list->n - at) * sizeof *list->rule);
+            (list->n - at + 1) * sizeof *list->rule);
     list->rule[at] = *rule;
     list->n++;
     return true;
@@ -252,9 +264,9 @@ hg_acl_list_remove(struct hg_acl_list *list, uint16_t number,
 
     if (!has_number(list, at, number))
         return hg_error_set(error, "there is no rule %u", number);
-    list->n--;
     memmove(list->rule + at, list->rule + at + 1,
             (list->n - at) * sizeof *list->rule);
+    list->n--;
     return true;
 }
 
@@ -276,6 +288,7 @@ hg_acl_list_compile(struct hg_acl_list *list, enum hg_acl_direction direction)
         to->icmp_type = from->icmp_type;
         to->icmp_code = from->icmp_code;
     }
+    add_final(list);
     hg_rules_destroy(list->table);
     list->table = hg_rules_create(rules, list->n, HG_RULES_AUTO);
     free(rules);

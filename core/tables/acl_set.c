@@ -190,7 +190,7 @@ copy_rules(struct hg_acl_list *to, const struct hg_acl_list *from)
 
     to->n = from->n;
     to->rule = xcalloc(from->n + 1, sizeof *to->rule);
-    for (i = 0; i < from->n; i++) {
+    for (i = 0; i <= from->n; i++) {
         to->rule[i] = from->rule[i];
         to->rule[i].packets = 0;
     }
@@ -417,7 +417,7 @@ print_list(const struct hg_acl *acl, unsigned direction, FILE *out)
             "\"action\": \"deny\", \"protocol\": \"all\", \"packets\": "
             "%llu}\n",
             acl->name, directions[direction],
-            (unsigned long long)acl->final[direction]);
+            (unsigned long long)list->rule[list->n].packets);
 }
 
 bool

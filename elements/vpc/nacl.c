@@ -15,19 +15,11 @@
 
 /* ---- Packets ---------------------------------------------------------- */
 
-static void
-note_rule(const struct nacl *self, struct hg_packet *p, unsigned number)
+/* 'metadata' is where the packet has the number. */
+static inline void
+note_rule(struct hg_packet *p, int metadata, uint16_t number)
 {
-    uint16_t value = (uint16_t)number;
-
-    memcpy(p->meta + self->metadata, &value, sizeof value);
-}
-
-static int
-allow(struct nacl *self, const struct hg_packet *p)
-{
-    hg_count(&self->allowed);
-    return p->in_port;
+    memcpy(p->meta + metadata, &number, sizeof number);
 }
 
 static int
@@ -59,7 +51,7 @@ decided(int16_t *verdict, int value)
 
 /* Which list the packet is judged by: twice the ACL's number, plus the
  * direction; or NO_LIST, and the verdict. */
-static inline uint32_t
+static uint32_t
 choose(struct nacl *self, struct hg_packet *p, const struct hg_rule_key *key,
        int16_t *verdict)
 {
@@ -84,31 +76,47 @@ choose(struct nacl *self, struct hg_packet *p, const struct hg_rule_key *key,
     if (p->flags & HG_PACKET_FRAGMENT_LATER &&
         self->fragments != FRAGMENTS_RULES)
         return decided(verdict, self->fragments == FRAGMENTS_ALLOW
-                                    ? allow(self, p)
+                                    ? pass_by(p, &self->allowed)
                                     : deny(self, p));
     if (hg_acl_set_exempts(&self->set, key))
         return decided(verdict, pass_by(p, &self->not_filtered));
     return 2 * acl + p->in_port;
 }
 
-/* The verdict that place 'found' of a list gives. */
-static inline int
-judge(struct nacl *self, struct hg_packet *p, uint32_t list, uint32_t found)
+static struct hg_acl_list *
+list_of(const struct nacl *self, uint32_t list)
 {
-    struct hg_acl *acl = &self->set.acl[list / 2];
-    struct hg_acl_rule *rule;
+    return &self->set.acl[list / 2].list[list % 2];
+}
 
-    if (found == HG_RULES_NONE) {
-        acl->final[list % 2]++;
-        note_rule(self, p,
-                  p->flags & HG_PACKET_IP4 ? HG_ACL_NUMBER_LAST4
-                                           : HG_ACL_NUMBER_LAST6);
-        return deny(self, p);
+/* The verdicts that these places of a list give, HG_RULES_NONE being its end;
+ * without a branch, since who allows and who denies comes mixed. */
+static void
+judge(struct nacl *self, struct hg_packet *const *p, unsigned n, uint32_t list,
+      const uint32_t *found, int16_t *verdict)
+{
+    struct hg_acl_rule *rules = list_of(self, list)->rule;
+    uint32_t end = (uint32_t)list_of(self, list)->n;
+    const int metadata = self->metadata;
+    uint8_t denied[HG_BATCH_MAX];
+    unsigned n_denied = 0, i, k;
+
+    for (i = 0; i < n; i++) {
+        struct hg_acl_rule *rule = &rules[found[i] < end ? found[i] : end];
+
+        rule->packets++;
+        note_rule(p[i], metadata, rule->number);
+        verdict[i] = (int16_t)(list % 2);
+        denied[n_denied] = (uint8_t)i;
+        n_denied += !rule->allow;
     }
-    rule = &acl->list[list % 2].rule[found];
-    rule->packets++;
-    note_rule(self, p, rule->number);
-    return rule->allow ? allow(self, p) : deny(self, p);
+    self->allowed.n += n - n_denied;
+    for (k = 0; k < n_denied; k++) {
+        i = denied[k];
+        verdict[i] = (int16_t)deny(self, p[i]);
+        if (found[i] == HG_RULES_NONE && p[i]->flags & HG_PACKET_IP6)
+            note_rule(p[i], metadata, HG_ACL_NUMBER_LAST6);
+    }
 }
 
 /* What a flow remembers: the list and the place in it. */
@@ -120,20 +128,22 @@ struct remembered {
 static bool
 is_short(const struct nacl *self, uint32_t list)
 {
-    return self->set.acl[list / 2].list[list % 2].n < REMEMBERED_FROM;
+    return list_of(self, list)->n < REMEMBERED_FROM;
 }
 
 /* Judges a packet as its flow remembers; false if it does not. */
-static bool
+static inline bool
 judge_as_before(struct nacl *self, struct hg_packet *p, uint32_t list,
                 int16_t *verdict)
 {
-    const struct remembered *r =
-        is_short(self, list) ? NULL : hg_flow_verdict(self, p);
+    const struct remembered *r;
 
+    if (!self->remembers || !p->flow || is_short(self, list))
+        return false;
+    r = hg_flow_verdict(self, p);
     if (!r || r->list != list)
         return false;
-    *verdict = (int16_t)judge(self, p, list, r->found);
+    judge(self, &p, 1, list, &r->found, verdict);
     return true;
 }
 
@@ -154,14 +164,46 @@ judge_anew(struct nacl *self, struct hg_packet *const *p, unsigned n,
            uint32_t list, const struct hg_rule_key *key, int16_t *verdict)
 {
     uint32_t found[HG_BATCH_MAX];
-    unsigned i;
 
-    hg_rules_first_batch(self->set.acl[list / 2].list[list % 2].table, n, key,
-                         found);
-    if (!is_short(self, list))
+    hg_rules_first_batch(list_of(self, list)->table, n, key, found);
+    if (self->remembers && !is_short(self, list))
         remember(self, p, n, list, found);
-    for (i = 0; i < n; i++)
-        verdict[i] = (int16_t)judge(self, p[i], list, found[i]);
+    judge(self, p, n, list, found, verdict);
+}
+
+/* Whether more than its direction says by which list a packet is judged. */
+static inline bool
+is_special(const struct nacl *self, const struct hg_packet *p,
+           const struct hg_rule_key *key)
+{
+    return !key->family | (p->src_eni != NULL) | (p->dst_eni != NULL) |
+           ((p->flags & HG_PACKET_FRAGMENT_LATER) != 0) |
+           hg_acl_set_may_exempt(&self->set, key);
+}
+
+/* The lists of packets, or NO_LIST and their verdicts. */
+static void
+choose_all(struct nacl *self, struct hg_packet *const *p, unsigned n,
+           const struct hg_rule_key *key, uint32_t *list, int16_t *verdict)
+{
+    bool all = self->inventory || self->cidr.n || self->remembers;
+    uint32_t usual = 2 * self->default_acl;
+    uint8_t special[HG_BATCH_MAX];
+    unsigned n_special = 0, i, k;
+
+    for (i = 0; i < n; i++) {
+        list[i] = usual + p[i]->in_port;
+        special[n_special] = (uint8_t)i;
+        n_special += all | is_special(self, p[i], &key[i]);
+    }
+    for (k = 0; k < n_special; k++) {
+        i = special[k];
+        list[i] = choose(self, p[i], &key[i], &verdict[i]);
+        if (list[i] == NO_LIST)
+            note_rule(p[i], self->metadata, 0);
+        else if (judge_as_before(self, p[i], list[i], &verdict[i]))
+            list[i] = NO_LIST;
+    }
 }
 
 /* Runs of packets of one list are looked up together. */
@@ -179,15 +221,7 @@ nacl_batch(struct nacl *self, struct hg_batch *batch)
         forget_guards(self);
     }
     hg_rule_keys_of(batch->p, n, key);
-    for (i = 0; i < n; i++) {
-        struct hg_packet *p = batch->p[i];
-
-        list[i] = choose(self, p, &key[i], &verdict[i]);
-        if (list[i] == NO_LIST)
-            note_rule(self, p, 0);
-        else if (p->flow && judge_as_before(self, p, list[i], &verdict[i]))
-            list[i] = NO_LIST;
-    }
+    choose_all(self, batch->p, n, key, list, verdict);
     for (i = 0; i < n; i = end) {
         for (end = i + 1; end < n && list[end] == list[i];)
             end++;
@@ -468,7 +502,8 @@ nacl_configure(void *self_)
         borrow(self, kin);
     else
         ok = build(self);
-    if (has_long_list(self))
+    self->remembers = has_long_list(self);
+    if (self->remembers)
         hg_flow_declare_verdict(self, sizeof(struct remembered));
     return ok;
 }

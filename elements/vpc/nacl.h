@@ -81,6 +81,7 @@ struct nacl {
     size_t n_guards;
     const struct hg_inventory *inventory;
     uint64_t generation;
+    bool remembers;  /* Some list is long. */
     int metadata;    /* Offset of the deciding rule's number, */
     int denied_side; /* ... and of where it was (flow_record.h). */
 };

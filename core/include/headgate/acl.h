@@ -39,8 +39,10 @@ struct hg_acl_rule {
     uint64_t packets; /* That it decided. */
 };
 
+/* Behind its rules a compiled list has the final deny, whose number is that of
+ * IPv4. */
 struct hg_acl_list {
-    size_t n;
+    size_t n; /* Without it. */
     struct hg_acl_rule *rule;
     struct hg_rules *table;
 };
@@ -79,7 +81,6 @@ HG_API void hg_acl_list_uninit(struct hg_acl_list *);
 struct hg_acl {
     char *name;
     struct hg_acl_list list[2]; /* By direction. */
-    uint64_t final[2];          /* Packets that met the end of the list. */
 };
 
 struct hg_acl_set {
@@ -103,16 +104,23 @@ enum hg_acl_hint { HG_ACL_SRC = 1, HG_ACL_DST = 2, HG_ACL_SPORT = 4 };
 HG_API void hg_acl_set_uninit(struct hg_acl_set *);
 HG_API void hg_acl_set_exempt(struct hg_acl_set *, const struct hg_rule *);
 
-/* Whether a rule that was given there matches; in a compiled set.  Hardly a
- * packet's look is that of one that is exempt without its being so. */
+/* Whether a packet looks like one that is exempt, in a compiled set; hardly
+ * any looks so without its being one. */
+static inline bool
+hg_acl_set_may_exempt(const struct hg_acl_set *set,
+                      const struct hg_rule_key *key)
+{
+    return ((set->hint[key->at[HG_RULE_SRC] >> 24] & HG_ACL_SRC) |
+            (set->hint[key->at[HG_RULE_DST] >> 24] & HG_ACL_DST) |
+            (set->hint[key->at[HG_RULE_SPORT] & 255] & HG_ACL_SPORT)) != 0;
+}
+
+/* Whether a rule that was given there matches. */
 static inline bool
 hg_acl_set_exempts(const struct hg_acl_set *set, const struct hg_rule_key *key)
 {
-    int hints = (set->hint[key->at[HG_RULE_SRC] >> 24] & HG_ACL_SRC) |
-                (set->hint[key->at[HG_RULE_DST] >> 24] & HG_ACL_DST) |
-                (set->hint[key->at[HG_RULE_SPORT] & 255] & HG_ACL_SPORT);
-
-    return hints && hg_rules_any(set->exempt_table, key);
+    return hg_acl_set_may_exempt(set, key) &&
+           hg_rules_any(set->exempt_table, key);
 }
 
 /* The number of an ACL by name, or HG_ACL_NONE. */
