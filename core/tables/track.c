@@ -4,140 +4,150 @@
 
 #include "track_internal.h"
 
+/* Keys that are prepared together. */
+enum { AT_ONCE = 64 };
+
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 /* ---- Keys ------------------------------------------------------------- */
 
-uint64_t
-track_hash(const struct hg_track_table *t, uint64_t ends, uint64_t rest)
+static inline uint64_t
+hash_of(const struct hg_track_table *t, uint64_t ends, uint64_t rest)
 {
     const uint64_t words[2] = {ends, rest & KEY_MASK};
 
     return XXH3_64bits_withSeed(words, sizeof words, t->seed);
 }
 
-static uint64_t
-ends_of(const struct hg_track_key *k)
+uint64_t
+track_hash(const struct hg_track_table *t, uint64_t ends, uint64_t rest)
 {
-    return (uint64_t)k->local << 32 | k->remote;
+    return hash_of(t, ends, rest);
 }
 
-static void
+/* 'seen' is its home until that has been looked at. */
+static inline void
 prepare(const struct hg_track_table *t, struct hg_track_key *k)
 {
     uint64_t hash;
 
-    k->bits = (uint64_t)k->local_port << (PORTS_SHIFT + 16) |
-              (uint64_t)k->remote_port << PORTS_SHIFT |
-              (uint64_t)(k->realm >> LOW_BITS) << REALM_SHIFT;
-    hash = track_hash(t, ends_of(k), k->bits);
+    k->bits = (uint64_t)k->ports << PORTS_SHIFT |
+              (uint64_t)(k->realm >> LOW_BITS) << REALM_SHIFT |
+              (uint64_t)(k->state & k->mask) << STATE_SHIFT;
+    k->care = KEY_MASK | (uint64_t)k->mask << STATE_SHIFT | DISTANCE_MASK;
+    hash = hash_of(t, k->addresses, k->bits);
     k->hash = (uint32_t)(hash >> 32);
     k->low = ((uint32_t)hash ^ k->realm) & LOW_MASK;
-}
-
-/* The bits of 'rest' that say who it is, and those compared. */
-static inline uint64_t
-bits_of(const struct hg_track_key *k)
-{
-    return k->bits | (uint64_t)(k->state & k->mask) << STATE_SHIFT;
-}
-
-static inline uint64_t
-mask_of(const struct hg_track_key *k)
-{
-    return KEY_MASK | (uint64_t)k->mask << STATE_SHIFT | DISTANCE_MASK;
+    k->seen = t->buckets[track_home(t, k->hash, k->low)].e;
 }
 
 static inline unsigned
 is_same(const struct hg_track_entry *e, uint64_t ends, uint64_t bits,
-        uint64_t mask)
+        uint64_t care)
 {
-    return ((e->ends ^ ends) | ((e->rest ^ bits) & mask)) == 0;
+    return ((e->ends ^ ends) | ((e->rest ^ bits) & care)) == 0;
 }
 
-/* Without a branch for each entry, and without a loop. */
+/* An entry of the bucket, so far from its home; without a branch for each, and
+ * without a loop. */
 static inline struct hg_track_entry *
-match(struct track_bucket *b, uint64_t ends, uint64_t bits, uint64_t mask)
+match(struct track_bucket *b, const struct hg_track_key *k, unsigned distance)
 {
-    unsigned found = is_same(&b->e[0], ends, bits, mask) |
-                     is_same(&b->e[1], ends, bits, mask) << 1 |
-                     is_same(&b->e[2], ends, bits, mask) << 2 |
-                     is_same(&b->e[3], ends, bits, mask) << 3;
+    uint64_t ends = k->addresses, care = k->care;
+    uint64_t bits = k->bits | (uint64_t)distance << DISTANCE_SHIFT;
+    struct hg_track_entry *e = NULL;
 
-    return found ? &b->e[__builtin_ctz(found)] : NULL;
+    e = is_same(&b->e[0], ends, bits, care) ? &b->e[0] : e;
+    e = is_same(&b->e[1], ends, bits, care) ? &b->e[1] : e;
+    e = is_same(&b->e[2], ends, bits, care) ? &b->e[2] : e;
+    return is_same(&b->e[3], ends, bits, care) ? &b->e[3] : e;
 }
 
-/* A function that only prefetches is taken for one without effect, and calls
- * of it dropped, unless it is inlined first. */
-__attribute__((always_inline)) static inline void
-fetch(const struct hg_track_table *t, const struct hg_track_key *k)
-{
-    __builtin_prefetch(&t->buckets[track_home(t, k->hash, k->low)], 1);
-}
-
-/* Looks whether it is at home, and else fetches what is nearest, where a new
- * one might go, too. */
+/* Looks whether it is at home. */
 static inline void
 look(const struct hg_track_table *t, struct hg_track_key *k)
 {
+    k->changes = t->changes;
+    k->seen = match((struct track_bucket *)(void *)k->seen, k, 0);
+}
+
+/* Fetches what is nearest to its home, where it is if it is there, and where a
+ * new one might go. */
+static inline void
+fetch_away(const struct hg_track_table *t, const struct hg_track_key *k)
+{
     uint64_t home = track_home(t, k->hash, k->low);
     struct track_bucket *b = &t->buckets[home];
-    unsigned d, last;
+    unsigned last = track_reach(b) + !track_free_in(b), d;
 
-    k->seen = match(b, ends_of(k), bits_of(k), mask_of(k));
-    if (k->seen)
-        return;
-    last = track_reach(b) + !track_free_in(b);
     for (d = 1; d <= last && d <= REACH_MAX; d++)
         __builtin_prefetch(&t->buckets[track_away(home, d)], 1);
+}
+
+/* One that is not at home. */
+static struct hg_track_entry *
+look_away(const struct hg_track_table *t, const struct hg_track_key *k)
+{
+    uint64_t home = track_home(t, k->hash, k->low);
+    unsigned reach = track_reach(&t->buckets[home]), d;
+    struct hg_track_entry *e = NULL;
+
+    for (d = 1; !e && d <= reach; d++)
+        e = match(&t->buckets[track_away(home, d)], k, d);
+    return e;
+}
+
+/* Up to AT_ONCE keys.  Those not at home are put aside, without a branch that
+ * nobody could predict, and looked for when what is around has come. */
+static void
+prepare_some(const struct hg_track_table *t, struct hg_track_key *key,
+             unsigned n)
+{
+    uint8_t away[AT_ONCE];
+    unsigned n_away = 0, i;
+
+    for (i = 0; i < n; i++) {
+        prepare(t, &key[i]);
+        __builtin_prefetch(key[i].seen, 1);
+    }
+    for (i = 0; i < n; i++) {
+        look(t, &key[i]);
+        away[n_away] = (uint8_t)i;
+        n_away += !key[i].seen;
+    }
+    for (i = 0; i < n_away; i++)
+        fetch_away(t, &key[away[i]]);
+    for (i = 0; i < n_away; i++)
+        key[away[i]].seen = look_away(t, &key[away[i]]);
 }
 
 void
 hg_track_prepare(const struct hg_track_table *t, struct hg_track_key *key,
                  unsigned n)
 {
-    unsigned i;
-
-    for (i = 0; i < n; i++)
-        prepare(t, &key[i]);
-    for (i = 0; i < n; i++)
-        fetch(t, &key[i]);
-    for (i = 0; i < n; i++)
-        look(t, &key[i]);
+    for (; n > AT_ONCE; n -= AT_ONCE, key += AT_ONCE)
+        prepare_some(t, key, AT_ONCE);
+    prepare_some(t, key, n);
 }
 
 /* ---- Finding ---------------------------------------------------------- */
 
-static struct hg_track_entry *
-find(const struct hg_track_table *t, const struct hg_track_key *k)
+/* One of which something has changed since it was prepared. */
+__attribute__((noinline)) static struct hg_track_entry *
+search(const struct hg_track_table *t, const struct hg_track_key *k)
 {
-    uint64_t ends = ends_of(k), bits = bits_of(k), mask = mask_of(k), home;
-    struct hg_track_entry *e = k->seen;
-    unsigned d, reach;
+    uint64_t home = track_home(t, k->hash, k->low);
+    struct hg_track_entry *e = match(&t->buckets[home], k, 0);
 
-    /* What is the same in the same place is of the same home. */
-    if (e && is_same(e, ends, bits, mask))
-        return e;
-    home = track_home(t, k->hash, k->low);
-    e = match(&t->buckets[home], ends, bits, mask);
-    if (e)
-        return e;
-    reach = track_reach(&t->buckets[home]);
-    for (d = 1; d <= reach; d++) {
-        e = match(&t->buckets[track_away(home, d)], ends,
-                  bits | (uint64_t)d << DISTANCE_SHIFT, mask);
-        if (e)
-            return e;
-    }
-    return NULL;
+    return e ? e : look_away(t, k);
 }
 
-struct hg_track_entry *
-hg_track_find(struct hg_track_table *t, const struct hg_track_key *k,
-              uint8_t *state)
+static inline struct hg_track_entry *
+find(struct hg_track_table *t, const struct hg_track_key *k, uint8_t *state)
 {
-    struct hg_track_entry *e = find(t, k);
+    struct hg_track_entry *e =
+        k->changes == t->changes ? k->seen : search(t, k);
 
     if (!e)
         return NULL;
@@ -146,6 +156,13 @@ hg_track_find(struct hg_track_table *t, const struct hg_track_key *k,
         return e;
     track_end(t, e, false);
     return NULL;
+}
+
+struct hg_track_entry *
+hg_track_find(struct hg_track_table *t, const struct hg_track_key *k,
+              uint8_t *state)
+{
+    return find(t, k, state);
 }
 
 /* What an entry is whose home has these low bits. */
@@ -180,24 +197,44 @@ view_in_place(const struct hg_track_table *t, const struct hg_track_entry *e)
 
 /* ---- Changing --------------------------------------------------------- */
 
-void
-hg_track_update(struct hg_track_table *t, struct hg_track_entry *e,
-                uint8_t state)
+static inline void
+update(struct hg_track_table *t, struct hg_track_entry *e, uint8_t before,
+       uint8_t state)
 {
-    uint8_t before = track_state_of(e);
-
-    if (t->state[before].kept != t->state[state].kept) {
+    if (state != before) {
         track_count(t, track_bucket_of(t, e), before, -1);
         track_count(t, track_bucket_of(t, e), state, 1);
     }
     track_set_state(t, e, state);
 }
 
+void
+hg_track_update(struct hg_track_table *t, struct hg_track_entry *e,
+                uint8_t state)
+{
+    update(t, e, track_state_of(e), state);
+}
+
+struct hg_track_entry *
+hg_track_follow(struct hg_track_table *t, const struct hg_track_key *k,
+                uint64_t now_ns, const uint8_t next[HG_TRACK_STATES],
+                uint8_t *state)
+{
+    struct hg_track_entry *e;
+
+    if (now_ns > t->clock_ns)
+        hg_track_clock(t, now_ns);
+    e = find(t, k, state);
+    if (e && next[*state])
+        update(t, e, *state, next[*state]);
+    return e;
+}
+
 struct hg_track_entry *
 hg_track_insert(struct hg_track_table *t, const struct hg_track_key *k,
                 uint8_t state)
 {
-    struct hg_track_entry e = {ends_of(k), k->bits}, *placed = NULL;
+    struct hg_track_entry e = {k->addresses, k->bits}, *placed = NULL;
 
     if (t->n < t->config.max || track_make_room(t)) {
         track_grow(t);

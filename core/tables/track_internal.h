@@ -76,6 +76,7 @@ struct hg_track_table {
     uint64_t seed;
     uint64_t n;
     uint64_t grow_at; /* When n is more. */
+    uint32_t changes; /* Of what is in which place. */
     struct track_state state[HG_TRACK_STATES];
 
     uint64_t hand;      /* Bucket. */
@@ -213,6 +214,7 @@ track_put(struct hg_track_table *t, struct hg_track_entry *to, uint64_t home,
 {
     struct track_bucket *b = &t->buckets[home];
 
+    t->changes++;
     to->ends = from.ends;
     to->rest = (from.rest & ~(DISTANCE_MASK | SHARE_MASK)) |
                (uint64_t)distance << DISTANCE_SHIFT | (to->rest & SHARE_MASK);
@@ -225,6 +227,7 @@ track_put(struct hg_track_table *t, struct hg_track_entry *to, uint64_t home,
 static inline void
 track_take(struct hg_track_table *t, struct hg_track_entry *e)
 {
+    t->changes++;
     track_count(t, track_bucket_of(t, e), track_state_of(e), -1);
     e->ends = 0;
     e->rest &= SHARE_MASK;

@@ -149,10 +149,11 @@ judge_by_rules(struct security_group *self, struct passage *g)
     return track(self, g);
 }
 
+/* Fragments have not been followed before. */
 static int
 judge(struct security_group *self, struct passage *g)
 {
-    if (follow(self, g))
+    if (g->p->flags & HG_PACKET_FRAGMENT && follow(self, g->p, g->key))
         return (int)g->direction;
     if (!is_unfiltered(self, g))
         return judge_by_rules(self, g);
@@ -196,9 +197,10 @@ judge_fragment(struct security_group *self, struct passage *g)
     return verdict;
 }
 
-static int
-security_group_packet(struct security_group *self, struct hg_packet *p,
-                      const struct hg_track_key *key)
+/* What is no packet of a tracked connection, and fragments. */
+__attribute__((noinline)) static int
+judge_other(struct security_group *self, struct hg_packet *p,
+            const struct hg_track_key *key)
 {
     struct passage g = {.p = p, .direction = p->in_port, .key = key};
 
@@ -212,6 +214,15 @@ security_group_packet(struct security_group *self, struct hg_packet *p,
     if (p->flags & HG_PACKET_FRAGMENT && p->flags & HG_PACKET_IP4)
         return judge_fragment(self, &g);
     return judge(self, &g);
+}
+
+static inline int
+security_group_packet(struct security_group *self, struct hg_packet *p,
+                      const struct hg_track_key *key)
+{
+    if (!(p->flags & HG_PACKET_FRAGMENT) && follow(self, p, key))
+        return p->in_port;
+    return judge_other(self, p, key);
 }
 
 /* Where the interface is that judges the packet; NULL if it is not known

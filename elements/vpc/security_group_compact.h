@@ -18,9 +18,9 @@ enum { LOOKUP_MAX = 64 };
 
 struct compact {
     struct hg_track_table *table;
-    /* What becomes of a state by a packet, a reply or not, with these flags;
-     * 0: nothing, and nothing keeps it. */
-    uint8_t next[HG_TRACK_STATES][2][2 * NO_HEADER];
+    /* What becomes of a state by a packet in a direction, with these flags; 0:
+     * nothing, and nothing keeps it. */
+    uint8_t next[2][2 * NO_HEADER][HG_TRACK_STATES];
     struct hg_track_key key[LOOKUP_MAX];
 };
 
@@ -78,11 +78,13 @@ side_of(uint8_t state)
 static inline uint32_t
 realm_of(struct security_group *self, uint32_t eni, uint32_t vpc)
 {
-    struct eni_entry *entry = entry_of(self, eni);
+    struct eni_entry *entry;
     uint32_t realm;
 
-    if (entry->realm && entry->vpc == vpc)
-        return entry->realm - 1;
+    if (eni < self->n_enis && self->enis[eni].realm &&
+        self->enis[eni].vpc == vpc)
+        return self->enis[eni].realm - 1;
+    entry = entry_of(self, eni);
     realm = hg_track_realm(self->compact->table, eni, vpc);
     if (realm < HG_TRACK_REALMS) {
         entry->vpc = vpc;
@@ -121,9 +123,18 @@ set_protocol(struct hg_track_key *k, uint8_t protocol)
         k->state = state_of_kind[ICMP_QUERY];
     } else {
         k->state = state_of_kind[OTHER];
-        k->local_port = 0;
-        k->remote_port = protocol;
+        k->ports = protocol;
     }
+}
+
+/* The ends of a packet from 'src' to 'dst', as the interface sees them that
+ * sent it, or got it. */
+static inline void
+set_ends(struct hg_track_key *k, bool sent, uint32_t src, uint32_t dst,
+         uint16_t sport, uint16_t dport)
+{
+    k->addresses = (uint64_t)(sent ? src : dst) << 32 | (sent ? dst : src);
+    k->ports = (uint32_t)(sent ? sport : dport) << 16 | (sent ? dport : sport);
 }
 
 /* The key of a packet at an interface; false if the table is not for it. */
@@ -134,55 +145,58 @@ compact_key(struct security_group *self, const struct hg_packet *p,
     bool sent = p->in_port == EGRESS;
     const struct hg_eni *eni = sent ? p->src_eni : p->dst_eni;
     const struct hg_ipv4 *ip = hg_packet_ipv4(p);
-    uint16_t sport, dport;
-    uint32_t src, dst;
+    uint32_t ports;
 
     if (!ip || (self->inventory && !eni))
         return false;
-    src = hg_get32(ip->src);
-    dst = hg_get32(ip->dst);
-    sport = hg_packet_sport(p);
-    dport = hg_packet_dport(p);
-    *k = (struct hg_track_key){
-        .local = sent ? src : dst,
-        .remote = sent ? dst : src,
-        .local_port = sent ? sport : dport,
-        .remote_port = sent ? dport : sport,
-        .realm = realm_of(self, eni ? eni->number : 0, p->vpc)};
+    ports = hg_packet_has_ports(p) ? hg_load32(hg_packet_l4(p))
+                                   : hg_packet_echo_id(p) * 0x10001u;
+    set_ends(k, sent, hg_load32(&ip->src), hg_load32(&ip->dst),
+             (uint16_t)(ports >> 16), (uint16_t)ports);
+    k->realm = realm_of(self, eni ? eni->number : 0, p->vpc);
     set_protocol(k, p->protocol);
     if (p->protocol == HG_PROTO_ICMP) {
         k->state = question_of(p, p->in_port);
         k->mask = QUESTION;
     }
-    return k->realm < HG_TRACK_REALMS && (src != dst || sport != dport);
+    return k->realm < HG_TRACK_REALMS &&
+           (hg_load32(&ip->src) != hg_load32(&ip->dst) ||
+            ports >> 16 != (uint16_t)ports);
 }
 
 /* ---- Tracking --------------------------------------------------------- */
 
+/* A packet of a connection that has closed; false if it begins another one of
+ * the same ports. */
+__attribute__((noinline)) static bool
+compact_closed(struct security_group *self, struct hg_packet *p,
+               struct hg_track_entry *e, uint8_t state)
+{
+    struct passage g = {.p = p, .direction = p->in_port};
+    struct side s = side_of(state);
+
+    if (covers(&s, &g))
+        return true;
+    find_interface(self, &g);
+    hg_track_remove(self->compact->table, e);
+    count_ended(self, number_of(&g));
+    return false;
+}
+
 /* Lets a packet of a tracked connection move it on; false if it is of none. */
-static bool
-compact_follow(struct security_group *self, const struct passage *g)
+static inline bool
+compact_follow(struct security_group *self, struct hg_packet *p,
+               const struct hg_track_key *key)
 {
     struct compact *c = self->compact;
+    const uint8_t *next = c->next[p->in_port][flags_of(p)];
     struct hg_track_entry *e;
-    uint8_t state, next;
-    struct side s;
+    uint8_t state;
 
-    e = hg_track_find(c->table, g->key, &state);
-    if (!e)
-        return false;
-    if ((state & PROTOCOL) == state_of_kind[TCP_CLOSING]) {
-        s = side_of(state);
-        if (covers(&s, g))
-            return true;
-        hg_track_remove(c->table, e);
-        count_ended(self, number_of(g));
-        return false;
-    }
-    next = c->next[state][g->direction != (state & OPENED_BY)][flags_of(g->p)];
-    if (next)
-        hg_track_update(c->table, e, next);
-    return true;
+    e = hg_track_follow(c->table, key, p->time_ns, next, &state);
+    if (e && (state & PROTOCOL) == state_of_kind[TCP_CLOSING])
+        return compact_closed(self, p, e, state);
+    return e != NULL;
 }
 
 /* Begins to track the packet's connection; false if there is no room. */
@@ -201,15 +215,12 @@ static bool
 compact_has(struct security_group *self, const struct passage *g,
             const struct hg_flow_key *quoted, bool sent)
 {
-    uint32_t src = hg_addr_ip4(&quoted->src), dst = hg_addr_ip4(&quoted->dst);
-    struct hg_track_key k = {
-        .local = sent ? src : dst,
-        .remote = sent ? dst : src,
-        .local_port = sent ? quoted->sport : quoted->dport,
-        .remote_port = sent ? quoted->dport : quoted->sport,
-        .realm = realm_of(self, number_of(g), quoted->vpc)};
+    struct hg_track_key k = {.realm =
+                                 realm_of(self, number_of(g), quoted->vpc)};
     uint8_t state;
 
+    set_ends(&k, sent, hg_addr_ip4(&quoted->src), hg_addr_ip4(&quoted->dst),
+             quoted->sport, quoted->dport);
     if (k.realm == HG_TRACK_REALMS)
         return false;
     set_protocol(&k, quoted->protocol);
@@ -270,15 +281,15 @@ compact_ended(void *self_, const struct hg_track *c, bool pushed_out)
 static void
 set_up_next(struct compact *c)
 {
-    unsigned state, reply, flags;
+    unsigned state, direction, flags;
 
-    for (state = 1; state < HG_TRACK_STATES; state++)
-        for (reply = 0; reply < 2; reply++)
-            for (flags = 0; flags < 2 * NO_HEADER; flags++) {
+    for (direction = 0; direction < 2; direction++)
+        for (flags = 0; flags < 2 * NO_HEADER; flags++)
+            for (state = 1; state < HG_TRACK_STATES; state++) {
                 struct side s = side_of((uint8_t)state);
 
-                if (advance(&s, reply, flags))
-                    c->next[state][reply][flags] = state_of(&s);
+                if (advance(&s, direction != s.opened_by, flags))
+                    c->next[direction][flags][state] = state_of(&s);
             }
 }
 

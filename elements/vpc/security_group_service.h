@@ -123,8 +123,15 @@ endpoint_of(const struct passage *g)
     return ((g->p->flags & HG_PACKET_REPLY) != 0) == (g->direction == EGRESS);
 }
 
-/* The live side of this interface at this end, from number '*i' on, which
- * moves behind it; NULL if there is no other. */
+/* Whether the side lives and is this interface's at this end. */
+static inline bool
+is_side_of(const struct side *s, uint32_t eni, bool endpoint, uint64_t now_ns)
+{
+    return s->until_ns > now_ns && s->eni == eni && s->endpoint == endpoint;
+}
+
+/* The next such side, from number '*i' on, which moves behind it; NULL if
+ * there is no other. */
 static struct side *
 next_side(const struct security_group *self, struct sg_flow *flow, unsigned *i,
           uint32_t eni, bool endpoint, uint64_t now_ns)
@@ -132,7 +139,7 @@ next_side(const struct security_group *self, struct sg_flow *flow, unsigned *i,
     struct side *s;
 
     while ((s = side_at(self, flow, (*i)++)) != NULL)
-        if (s->until_ns > now_ns && s->eni == eni && s->endpoint == endpoint)
+        if (is_side_of(s, eni, endpoint, now_ns))
             return s;
     return NULL;
 }
@@ -189,17 +196,39 @@ move_on(struct security_group *self, struct hg_flow *flow,
         hg_flow_keep(self, flow, prune(self, state, g->p->time_ns));
 }
 
-/* Lets a packet of a tracked connection move it on; false if it is of none. */
-static bool
-service_follow(struct security_group *self, const struct passage *g)
+/* Any packet of a flow that has a record. */
+__attribute__((noinline)) static bool
+follow_any(struct security_group *self, struct hg_flow *flow,
+           struct sg_flow *state, const struct passage *g)
 {
-    void *state;
-    struct hg_flow *flow = hg_flow_find_state(self, g->p, &state);
-    struct side *s = flow ? find_side(self, state, g) : NULL;
+    struct side *s = find_side(self, state, g);
 
     if (s)
         move_on(self, flow, state, s, g);
     return s != NULL;
+}
+
+/* Lets a packet of a tracked connection move it on; false if it is of none.
+ * Most are of the first side and change nothing but its deadline. */
+static inline bool
+service_follow(struct security_group *self, struct hg_packet *p)
+{
+    struct passage g = {.p = p, .direction = p->in_port};
+    struct hg_flow *flow;
+    void *state;
+    struct side *s;
+
+    if (!find_interface(self, &g))
+        return false;
+    flow = hg_flow_find_state(self, p, &state);
+    if (!flow)
+        return false;
+    s = &((struct sg_flow *)state)->side[0];
+    if (!is_side_of(s, number_of(&g), endpoint_of(&g), p->time_ns) ||
+        !is_steady(s, p->in_port != s->opened_by, flags_of(p)))
+        return follow_any(self, flow, state, &g);
+    hg_flow_extend_state(state, set_until(self, s, p->time_ns));
+    return true;
 }
 
 /* Begins to track the packet's connection; false if there is no room. */

@@ -197,6 +197,23 @@ advance(struct side *s, bool reply, unsigned flags)
     return true;
 }
 
+/* Whether advance() would keep a side and change nothing of it, as in the
+ * middle of a connection. */
+static inline bool
+is_steady(const struct side *s, bool reply, unsigned flags)
+{
+    switch (s->kind) {
+    case TCP_ESTABLISHED:
+        return !(flags & (HG_TCP_FIN | HG_TCP_RST));
+    case UDP_SINGLE:
+        return reply == s->replied;
+    case UDP_STREAM:
+        return true;
+    default:
+        return false;
+    }
+}
+
 static bool
 is_established(const struct side *s)
 {

@@ -10,9 +10,10 @@
 
 /* Lets a packet of a tracked connection move it on; false if it is of none. */
 static inline bool
-follow(struct security_group *self, const struct passage *g)
+follow(struct security_group *self, struct hg_packet *p,
+       const struct hg_track_key *key)
 {
-    return g->key ? compact_follow(self, g) : service_follow(self, g);
+    return key ? compact_follow(self, p, key) : service_follow(self, p);
 }
 
 /* Takes out all that ran out. */

@@ -83,24 +83,12 @@ key_of(uint32_t i)
     const uint8_t *kind = kinds[i / 4 % 2];
 
     /* A few are found by all bits. */
-    if (i % 8 == 7)
-        return (struct hg_track_key){i / 8,     (uint32_t)ends,
-                                     7,         (uint16_t)(ends >> 32),
-                                     realms[3], EXACT | KEPT,
-                                     0x7f,      0,
-                                     0,         0,
-                                     NULL};
-    return (struct hg_track_key){i / 8,
-                                 (uint32_t)ends,
-                                 7,
-                                 (uint16_t)(ends >> 32),
-                                 realms[i % 4],
-                                 kind[0],
-                                 kind[1],
-                                 0,
-                                 0,
-                                 0,
-                                 NULL};
+    return (struct hg_track_key){.addresses =
+                                     (uint64_t)(i / 8) << 32 | (uint32_t)ends,
+                                 .ports = 7u << 16 | (uint16_t)(ends >> 32),
+                                 .realm = realms[i % 4],
+                                 .state = i % 8 == 7 ? EXACT | KEPT : kind[0],
+                                 .mask = i % 8 == 7 ? 0x7f : kind[1]};
 }
 
 static uint32_t
@@ -200,7 +188,10 @@ operate_on(uint32_t i, const struct hg_track_key *key)
     bool was_there = k->state != 0;
     uint64_t last = latest(k);
     uint8_t before = k->state, state = 0;
-    struct hg_track_entry *e = hg_track_find(m.table, key, &state);
+    uint8_t next[HG_TRACK_STATES] = {0}, found = 0;
+    struct hg_track_entry *e =
+        draw(2) ? hg_track_find(m.table, key, &state)
+                : hg_track_follow(m.table, key, m.now_ns, next, &state);
 
     if (e && (!was_there || m.now_ns >= last))
         wrong("is found", i);
@@ -219,7 +210,12 @@ operate_on(uint32_t i, const struct hg_track_key *key)
         forget(k);
     } else {
         state = new_state(key);
-        hg_track_update(m.table, e, state);
+        next[before] = state;
+        if (draw(2))
+            hg_track_update(m.table, e, state);
+        else if (hg_track_follow(m.table, key, 0, next, &found) != e ||
+                 found != before)
+            wrong("is not followed", i);
         forget(k);
         set(k, state);
     }
@@ -265,9 +261,9 @@ check_all(void)
 
         n++;
         sum += mix(i + c.deadline_ns) + c.state;
-        if (k->state != c.state || key.remote != c.remote ||
-            key.local_port != c.local_port ||
-            key.remote_port != c.remote_port || key.realm != c.realm)
+        if (k->state != c.state || (uint32_t)key.addresses != c.remote ||
+            key.ports >> 16 != c.local_port ||
+            (uint16_t)key.ports != c.remote_port || key.realm != c.realm)
             wrong("is another one", i);
         else if (c.deadline_ns < k->since_ns + timeout_of(k->state) ||
                  c.deadline_ns > latest(k))
@@ -385,8 +381,9 @@ TEST(a_seed_repeats_everything)
 static struct hg_track_entry *
 insert(struct hg_track_table *t, uint32_t i, uint8_t state)
 {
-    struct hg_track_key k = {
-        .local = i, .remote = (uint32_t)mix(i), .state = NARROW, .mask = 0x70};
+    struct hg_track_key k = {.addresses = (uint64_t)i << 32 | (uint32_t)mix(i),
+                             .state = NARROW,
+                             .mask = 0x70};
     uint8_t found;
 
     hg_track_prepare(t, &k, 1);
@@ -398,8 +395,9 @@ insert(struct hg_track_table *t, uint32_t i, uint8_t state)
 static bool
 has(struct hg_track_table *t, uint32_t i)
 {
-    struct hg_track_key k = {
-        .local = i, .remote = (uint32_t)mix(i), .state = NARROW, .mask = 0x70};
+    struct hg_track_key k = {.addresses = (uint64_t)i << 32 | (uint32_t)mix(i),
+                             .state = NARROW,
+                             .mask = 0x70};
     uint8_t state;
 
     hg_track_prepare(t, &k, 1);

@@ -9,10 +9,9 @@
  *     for each of a batch: fill in key[i]
  *     hg_track_prepare(t, key, n)            their cache misses, together
  *     for each of a batch:
- *         hg_track_clock(t, p->time_ns)
- *         c = hg_track_find(t, &key[i], &state)          NULL: not known
- *             hg_track_update(t, c, state)
- *         or  c = hg_track_insert(t, &key[i], state)     NULL: full
+ *         c = hg_track_follow(t, &key[i], p->time_ns, next, &state)
+ *         if it is not known:
+ *             c = hg_track_insert(t, &key[i], state)     NULL: full
  *
  * Theory of operation
  *
@@ -79,19 +78,19 @@ struct hg_track_entry;
 /* What is looked up: addresses and ports in host order.  'state' is compared
  * as far as 'mask' goes: those bits belong to the key. */
 struct hg_track_key {
-    uint32_t local;
-    uint32_t remote;
-    uint16_t local_port;
-    uint16_t remote_port;
-    uint32_t realm; /* Below HG_TRACK_REALMS. */
+    uint64_t addresses; /* Its own in the upper half, the remote one below. */
+    uint32_t ports;     /* The same. */
+    uint32_t realm;     /* Below HG_TRACK_REALMS. */
     uint8_t state;
     uint8_t mask;
 
     /* For the table: */
     uint32_t hash;
     uint32_t low;
+    uint32_t changes; /* As many as there had been when it was looked up, */
+    struct hg_track_entry *seen; /* ... here; NULL: nowhere. */
     uint64_t bits;
-    struct hg_track_entry *seen;
+    uint64_t care; /* Which of the bits are compared. */
 };
 
 struct hg_track {
@@ -151,6 +150,13 @@ HG_API struct hg_track_entry *hg_track_find(struct hg_track_table *,
  * found must be the same. */
 HG_API void hg_track_update(struct hg_track_table *, struct hg_track_entry *,
                             uint8_t state);
+
+/* hg_track_clock() and hg_track_find(), and hg_track_update() to next[*state],
+ * where that is not 0: all that the next packet of a connection does. */
+HG_API struct hg_track_entry *
+hg_track_follow(struct hg_track_table *, const struct hg_track_key *,
+                uint64_t now_ns, const uint8_t next[HG_TRACK_STATES],
+                uint8_t *state);
 
 /* Adds a connection that is not there; NULL if there is no room. */
 HG_API struct hg_track_entry *hg_track_insert(struct hg_track_table *,
