@@ -100,6 +100,9 @@ struct frames {
 
 void frames_init(struct frames *, size_t capacity);
 void frames_uninit(struct frames *);
+
+/* Makes the memory resident that there is room in. */
+void frames_touch(struct frames *);
 void frames_add(struct frames *, const struct hg_packet *);
 
 /* Frames of the flows 'first' to 'first' + 'n' - 1 in place of what was. */

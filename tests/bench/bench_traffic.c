@@ -96,6 +96,12 @@ frames_init(struct frames *f, size_t capacity)
 }
 
 void
+frames_touch(struct frames *f)
+{
+    memset(f->v, 0, f->capacity * SLOT);
+}
+
+void
 frames_uninit(struct frames *f)
 {
     free(f->v);
