@@ -1,8 +1,11 @@
-/* address_table.h: from (VPC, address) to the number of an ENI, for
+/* address_table.h: from (VPC, address) to the place of an ENI, for
  * inventory.c.
  *
- * IPv4 keys lie in the slots themselves (12 bytes, at most 24 for each
- * mapping with the free ones); IPv6 keys in an array with a hash index.
+ * IPv4 keys lie in buckets of one cache line, five in each, at most 24 bytes
+ * for each mapping with the free slots.  A key that found its bucket full is
+ * in one of the next ones, and those that it passed count it, so that a search
+ * nearly always ends in the line where it begins.  IPv6 keys lie in an array
+ * with a hash index.
  *
  * Thread-safety: belongs to one worker. */
 #ifndef ADDRESS_TABLE_H
@@ -12,9 +15,13 @@
 
 #include "hash_index.h"
 
-struct ip4_slot {
-    uint32_t key[2]; /* VPC and address, loaded and stored as one word. */
-    uint32_t value;  /* + 1; 0: free. */
+enum { IP4_SLOTS = 5 };
+
+struct ip4_bucket {
+    uint64_t key[IP4_SLOTS];   /* 0: free; VPCs are numbered from 1. */
+    uint32_t value[IP4_SLOTS]; /* 0: free. */
+    uint32_t n_passed;         /* Keys further on whose search begins here, or
+                                * comes by. */
 };
 
 struct ip6_record {
@@ -24,8 +31,8 @@ struct ip6_record {
 };
 
 struct address_table {
-    struct ip4_slot *slots;
-    size_t n_slots;
+    struct ip4_bucket *buckets;
+    size_t n_buckets; /* Below 2^32. */
     size_t n_used;
     struct ip6_record *six;
     size_t n_six;
@@ -34,7 +41,7 @@ struct address_table {
 
 void address_table_uninit(struct address_table *);
 
-/* The key must not be there yet. */
+/* The key must not be there yet; the value is not 0. */
 void address_table_add(struct address_table *, uint32_t vpc,
                        const struct hg_addr *, uint32_t value);
 
@@ -42,14 +49,9 @@ void address_table_add(struct address_table *, uint32_t vpc,
 void address_table_remove(struct address_table *, uint32_t vpc,
                           const struct hg_addr *);
 
-/* The value, or HASH_INDEX_END. */
+/* The value, or 0. */
 uint32_t address_table_find(const struct address_table *, uint32_t vpc,
                             const struct hg_addr *);
-
-/* The same for up to HG_BATCH_MAX keys, with prefetch. */
-void address_table_find_batch(const struct address_table *, unsigned n,
-                              const uint32_t *vpc, const struct hg_addr *,
-                              uint32_t *value);
 
 /* Fetches the cache line where the search for a key will begin. */
 void address_table_prefetch(const struct address_table *, uint32_t vpc,
@@ -57,5 +59,40 @@ void address_table_prefetch(const struct address_table *, uint32_t vpc,
 
 /* Bytes of memory. */
 size_t address_table_size(const struct address_table *);
+
+/* ---- IPv4, for many at once ------------------------------------------- */
+
+static inline uint64_t
+ip4_key(uint32_t vpc, uint32_t ip)
+{
+    return (uint64_t)vpc << 32 | ip;
+}
+
+/* Where the search for a key begins, in a table that is not empty. */
+static inline const struct ip4_bucket *
+ip4_home(const struct address_table *t, uint64_t key)
+{
+    return &t->buckets[(hash_of_word(key) >> 32) * t->n_buckets >> 32];
+}
+
+/* The value of a key in this bucket, or 0; without a branch, since nobody
+ * could predict in which slot it is. */
+static inline uint32_t
+ip4_value_in(const struct ip4_bucket *b, uint64_t key)
+{
+    uint32_t value = 0;
+    unsigned i;
+
+#pragma GCC unroll 5
+    for (i = 0; i < IP4_SLOTS; i++) {
+        uint32_t here = b->value[i];
+
+        value = b->key[i] == key ? here : value;
+    }
+    return value;
+}
+
+/* The value of a key wherever it is, or 0. */
+uint32_t ip4_value(const struct address_table *, uint64_t key);
 
 #endif

@@ -31,6 +31,17 @@ struct hash_index {
     struct stretch memory; /* The slots are its second half. */
 };
 
+/* A hash of 64 bits, of which the upper half is good in all bits: multiplied
+ * and folded twice, with the constants of splitmix64. */
+static inline uint64_t
+hash_of_word(uint64_t key)
+{
+    key ^= key >> 32;
+    key *= UINT64_C(0xbf58476d1ce4e5b9);
+    key ^= key >> 32;
+    return key * UINT64_C(0x94d049bb133111eb);
+}
+
 void hash_index_uninit(struct hash_index *);
 
 /* Adds a record; equal hashes (and records) may be there already. */
@@ -68,6 +79,35 @@ hash_index_candidate(const struct hash_index *x, uint32_t hash, size_t *at)
             return slot->value - 1;
     }
     return HASH_INDEX_END;
+}
+
+/* The first candidate of 'hash', or HASH_INDEX_END.  How far a search goes
+ * nobody can predict, so some slots are looked at without branches; one of
+ * this hash cannot be behind a free one. */
+static inline uint32_t
+hash_index_first(const struct hash_index *x, uint32_t hash)
+{
+    enum { WINDOW = 4 };
+    uint32_t value = 0;
+    bool has_free = !x->n_slots;
+    size_t at;
+    int i;
+
+    if (has_free)
+        return HASH_INDEX_END;
+#pragma GCC unroll 4
+    for (i = WINDOW - 1; i >= 0; i--) {
+        const struct hash_slot *slot =
+            &x->slots[(hash + (unsigned)i) & (x->n_slots - 1)];
+        uint32_t here = slot->value;
+
+        has_free |= !here;
+        value = slot->hash == hash && here ? here : value;
+    }
+    if (value || has_free)
+        return value - 1;
+    at = (hash + WINDOW) & (x->n_slots - 1);
+    return hash_index_candidate(x, hash, &at);
 }
 
 #endif

@@ -28,7 +28,10 @@ enum {
 struct hg_inventory *
 hg_inventory_create(void)
 {
-    return xcalloc(1, sizeof(struct hg_inventory));
+    struct hg_inventory *inventory = xcalloc(1, sizeof *inventory);
+
+    inventory->chunks = xcalloc(1, sizeof *inventory->chunks);
+    return inventory;
 }
 
 static void
@@ -425,12 +428,6 @@ inventory_hash_address(uint32_t vpc, const struct hg_addr *addr)
     return (uint32_t)XXH3_64bits_withSeed(addr->byte, 16, vpc);
 }
 
-uint32_t
-inventory_hash_mac(uint32_t vpc, const struct hg_mac *mac)
-{
-    return (uint32_t)XXH3_64bits_withSeed(mac, sizeof *mac, vpc);
-}
-
 static bool
 has_mac(const struct hg_eni *eni)
 {
@@ -448,7 +445,7 @@ inventory_find_mac(const struct hg_inventory *inventory, uint32_t vpc,
 
     while ((i = hash_index_candidate(&inventory->by_mac, hash, &at)) !=
            HASH_INDEX_END) {
-        const struct hg_eni *eni = inventory->enis.at[i];
+        const struct hg_eni *eni = inventory_eni(inventory, i);
 
         if (inventory_has_mac(eni, vpc, mac))
             return eni;
@@ -504,7 +501,6 @@ check_address(const struct hg_inventory *inventory, const struct hg_eni *eni,
     const struct hg_subnet *subnet = eni->subnet;
     bool is_inside = false;
     const struct hg_eni *other;
-    uint32_t taken;
     size_t k;
 
     for (k = 0; k < subnet->cidr.n; k++)
@@ -518,8 +514,7 @@ check_address(const struct hg_inventory *inventory, const struct hg_eni *eni,
     for (k = 0; k < i; k++)
         if (hg_addr_equal(&eni->address.v[k], addr))
             return wrong_address(eni, i, error, "is given twice to", eni->id);
-    taken = address_table_find(&inventory->addresses, eni->vpc->number, addr);
-    other = taken == HASH_INDEX_END ? NULL : inventory_eni(inventory, taken);
+    other = hg_inventory_find(inventory, eni->vpc->number, addr);
     if (other && strcmp(other->id, eni->id)) {
         char what[512];
 
@@ -580,10 +575,22 @@ index_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
                           place);
     if (has_mac(eni))
         hash_index_add(&inventory->by_mac, inventory_hash_mac(vpc, &eni->mac),
-                       i);
+                       place);
     if (eni->public_address.family)
         hash_index_add(&inventory->by_public,
                        inventory_hash_address(0, &eni->public_address), i);
+}
+
+static void
+unindex_mac(struct hg_inventory *inventory, const struct hg_eni *eni)
+{
+    uint32_t hash = inventory_hash_mac(eni->vpc->number, &eni->mac), place;
+    size_t at = hash_index_start(&inventory->by_mac, hash);
+
+    do
+        place = hash_index_candidate(&inventory->by_mac, hash, &at);
+    while (place != HASH_INDEX_END && inventory_eni(inventory, place) != eni);
+    hash_index_remove(&inventory->by_mac, hash, place);
 }
 
 static void
@@ -595,11 +602,21 @@ unindex_eni(struct hg_inventory *inventory, const struct hg_eni *eni)
     for (k = 0; k < eni->address.n; k++)
         address_table_remove(&inventory->addresses, vpc, &eni->address.v[k]);
     if (has_mac(eni))
-        hash_index_remove(&inventory->by_mac,
-                          inventory_hash_mac(vpc, &eni->mac), i);
+        unindex_mac(inventory, eni);
     if (eni->public_address.family)
         hash_index_remove(&inventory->by_public,
                           inventory_hash_address(0, &eni->public_address), i);
+}
+
+static uint32_t
+primary_ip4(const struct hg_addr_list *list)
+{
+    size_t i;
+
+    for (i = 0; i < list->n; i++)
+        if (list->v[i].family == 4)
+            return hg_addr_ip4(&list->v[i]);
+    return 0;
 }
 
 const struct hg_eni *
@@ -620,6 +637,7 @@ hg_inventory_add_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
     copy->id = inventory_text(inventory, eni->id);
     copy->account = inventory_shared_text(inventory, eni->account);
     copy->instance = inventory_text(inventory, eni->instance);
+    copy->ip4 = primary_ip4(&eni->address);
     copy->address.v = inventory_block(inventory, eni->address.v,
                                       eni->address.n * sizeof *eni->address.v);
     copy->security_group.v =

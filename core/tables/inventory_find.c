@@ -14,29 +14,111 @@ const struct hg_eni *
 hg_inventory_find(const struct hg_inventory *inventory, uint32_t vpc,
                   const struct hg_addr *addr)
 {
-    uint32_t i = address_table_find(&inventory->addresses,
-                                    vpc_number(inventory, vpc), addr);
-
-    return i == HASH_INDEX_END ? NULL : inventory_eni(inventory, i);
+    return inventory_eni(inventory,
+                         address_table_find(&inventory->addresses,
+                                            vpc_number(inventory, vpc), addr));
 }
 
-/* Looks for n keys at once, and fetches what is found. */
+/* ---- Many at once ----------------------------------------------------- */
+
+/* Keys that are looked for together: first their buckets are fetched, then
+ * the records found there, then the few keys that are not where their search
+ * begins.
+ *
+ * A loop that fetches does nothing else.  A prefetch is not over before its
+ * address is translated, which takes long in a large table, and the processor
+ * looks no more than some hundred instructions ahead: so the waits of a whole
+ * batch are one. */
+struct search {
+    const struct hg_inventory *inventory;
+    uint32_t only_vpc; /* What 0 stands for. */
+    unsigned n;
+    unsigned n_others; /* IPv6, or no address. */
+    uint64_t key[HG_BATCH_MAX];
+    const struct ip4_bucket *bucket[HG_BATCH_MAX];
+    uint16_t other[HG_BATCH_MAX];
+};
+
+static void
+begin_search(struct search *s, const struct hg_inventory *inventory)
+{
+    s->inventory = inventory;
+    s->only_vpc = inventory->vpcs.n == 1;
+    s->n = s->n_others = 0;
+}
+
+static inline void
+search_ip4(struct search *s, uint32_t vpc, uint32_t ip)
+{
+    const struct address_table *t = &s->inventory->addresses;
+    uint64_t key = ip4_key(vpc ? vpc : s->only_vpc, ip);
+
+    s->key[s->n] = key;
+    s->bucket[s->n++] = ip4_home(t, key);
+}
+
+/* Keeps the place of one that is no IPv4 address. */
+static void
+search_other(struct search *s, uint32_t vpc, const struct hg_addr *addr)
+{
+    static const struct ip4_bucket empty;
+
+    address_table_prefetch(&s->inventory->addresses, vpc ? vpc : s->only_vpc,
+                           addr);
+    s->other[s->n_others++] = (uint16_t)s->n;
+    s->key[s->n] = 0;
+    s->bucket[s->n++] = &empty;
+}
+
+static void
+end_search(const struct search *s, const struct hg_eni **out)
+{
+    const struct address_table *t = &s->inventory->addresses;
+    uint16_t further[HG_BATCH_MAX];
+    unsigned i, n_further = 0;
+
+    for (i = 0; i < s->n; i++)
+        __builtin_prefetch(s->bucket[i]);
+    for (i = 0; i < s->n; i++) {
+        const struct ip4_bucket *b = s->bucket[i];
+        uint32_t place = ip4_value_in(b, s->key[i]);
+
+        further[n_further] = (uint16_t)i;
+        n_further += !place & (b->n_passed > 0);
+        out[i] = inventory_eni(s->inventory, place);
+    }
+    for (i = 0; i < s->n; i++)
+        __builtin_prefetch(out[i]);
+    for (i = 0; i < n_further; i++)
+        __builtin_prefetch(s->bucket[further[i]] + 1);
+    for (i = 0; i < n_further; i++) {
+        unsigned k = further[i];
+
+        out[k] = inventory_eni(s->inventory, ip4_value(t, s->key[k]));
+        __builtin_prefetch(out[k]);
+    }
+}
+
+/* Up to HG_BATCH_MAX. */
 static void
 find_some(const struct hg_inventory *inventory, unsigned n,
-          const uint32_t *given_vpc, const struct hg_addr *addr,
+          const uint32_t *vpc, const struct hg_addr *addr,
           const struct hg_eni **out)
 {
-    uint32_t vpc[HG_BATCH_MAX], found[HG_BATCH_MAX];
+    struct search s;
     unsigned i;
 
+    begin_search(&s, inventory);
     for (i = 0; i < n; i++)
-        vpc[i] = vpc_number(inventory, given_vpc[i]);
-    address_table_find_batch(&inventory->addresses, n, vpc, addr, found);
-    for (i = 0; i < n; i++) {
-        out[i] = found[i] == HASH_INDEX_END
-                     ? NULL
-                     : inventory_eni(inventory, found[i]);
-        __builtin_prefetch(out[i]);
+        if (addr[i].family == 4 && inventory->addresses.n_buckets)
+            search_ip4(&s, vpc[i], hg_addr_ip4(&addr[i]));
+        else
+            search_other(&s, vpc[i], &addr[i]);
+    end_search(&s, out);
+    for (i = 0; i < s.n_others; i++) {
+        unsigned k = s.other[i];
+
+        out[k] = hg_inventory_find(inventory, vpc[k], &addr[k]);
     }
 }
 
@@ -53,6 +135,79 @@ hg_inventory_find_batch(const struct hg_inventory *inventory, unsigned n,
     }
 }
 
+/* Where the address of an end is in IPv4, IPv6 and ARP. */
+struct end_offsets {
+    uint8_t ip4;
+    uint8_t ip6;
+    uint8_t arp;
+};
+
+static const struct end_offsets source = {offsetof(struct hg_ipv4, src),
+                                          offsetof(struct hg_ipv6, src),
+                                          offsetof(struct hg_arp, spa)};
+static const struct end_offsets destination = {offsetof(struct hg_ipv4, dst),
+                                               offsetof(struct hg_ipv6, dst),
+                                               offsetof(struct hg_arp, tpa)};
+
+/* The address of an end of a packet that is not IPv4. */
+static void
+read_other(const struct hg_packet *p, const struct end_offsets *at,
+           struct hg_addr *out)
+{
+    if (hg_packet_arp(p))
+        *out = hg_addr_from_ip4(hg_load32(hg_packet_l3(p) + at->arp));
+    else
+        hg_packet_read_addr(p, at->ip4, at->ip6, out);
+}
+
+static inline void
+find_ends(const struct hg_inventory *inventory, unsigned n,
+          struct hg_packet *const *packets, const struct end_offsets *at,
+          const struct hg_eni **out)
+{
+    const bool has_ip4 = inventory->addresses.n_buckets > 0;
+    struct search s;
+    struct hg_addr addr;
+    unsigned i;
+
+    begin_search(&s, inventory);
+    for (i = 0; i < n; i++) {
+        const struct hg_packet *p = packets[i];
+
+        if (p->flags & HG_PACKET_IP4 && has_ip4) {
+            search_ip4(&s, p->vpc, hg_load32(hg_packet_l3(p) + at->ip4));
+        } else {
+            read_other(p, at, &addr);
+            search_other(&s, p->vpc, &addr);
+        }
+    }
+    end_search(&s, out);
+    for (i = 0; i < s.n_others; i++) {
+        unsigned k = s.other[i];
+
+        read_other(packets[k], at, &addr);
+        out[k] = hg_inventory_find(inventory, packets[k]->vpc, &addr);
+    }
+}
+
+void
+hg_inventory_find_src(const struct hg_inventory *inventory, unsigned n,
+                      struct hg_packet *const *packets,
+                      const struct hg_eni **out)
+{
+    find_ends(inventory, n, packets, &source, out);
+}
+
+void
+hg_inventory_find_dst(const struct hg_inventory *inventory, unsigned n,
+                      struct hg_packet *const *packets,
+                      const struct hg_eni **out)
+{
+    find_ends(inventory, n, packets, &destination, out);
+}
+
+/* ---- MACs ------------------------------------------------------------- */
+
 const struct hg_eni *
 hg_inventory_find_mac(const struct hg_inventory *inventory, uint32_t vpc,
                       const struct hg_mac *mac)
@@ -66,7 +221,7 @@ find_some_macs(const struct hg_inventory *inventory, uint32_t vpc, unsigned n,
                const struct hg_mac *mac, const struct hg_eni **out)
 {
     const struct hash_index *x = &inventory->by_mac;
-    uint32_t hash[HG_BATCH_MAX], first[HG_BATCH_MAX];
+    uint32_t hash[HG_BATCH_MAX];
     unsigned i;
 
     for (i = 0; i < n; i++) {
@@ -74,15 +229,10 @@ find_some_macs(const struct hg_inventory *inventory, uint32_t vpc, unsigned n,
         hash_index_prefetch(x, hash[i]);
     }
     for (i = 0; i < n; i++) {
-        size_t at = hash_index_start(x, hash[i]);
+        uint32_t place = hash_index_first(x, hash[i]);
 
-        first[i] = hash_index_candidate(x, hash[i], &at);
-        if (first[i] != HASH_INDEX_END)
-            __builtin_prefetch(&inventory->enis.at[first[i]]);
-    }
-    for (i = 0; i < n; i++) {
         out[i] =
-            first[i] == HASH_INDEX_END ? NULL : inventory->enis.at[first[i]];
+            place == HASH_INDEX_END ? NULL : inventory_eni(inventory, place);
         __builtin_prefetch(out[i]);
     }
     for (i = 0; i < n; i++)

@@ -40,7 +40,7 @@ struct hg_inventory {
     struct records enis;
     struct records groups;
     struct address_table addresses; /* Private ones: places of ENIs. */
-    struct hash_index by_mac;       /* Index into enis. */
+    struct hash_index by_mac;       /* The same. */
     struct hash_index by_public;    /* Index into enis. */
     struct hash_index by_vni;       /* Index into vpcs. */
     void *ranges;                   /* Tree of struct range. */
@@ -57,22 +57,39 @@ struct hg_inventory {
     size_t chunks_size; /* Bytes of all. */
 };
 
-/* The ENI at this place. */
+/* The ENI at this place; NULL for place 0, where a chunk begins.  Without a
+ * branch, since keys that are further on are not there at first sight. */
 static inline const struct hg_eni *
 inventory_eni(const struct hg_inventory *inventory, uint32_t place)
 {
-    const uint8_t *chunk =
-        (const uint8_t *)inventory->chunks[place / PLACES_PER_CHUNK];
-    size_t offset = place % PLACES_PER_CHUNK * (size_t)ENI_ALIGN;
+    uintptr_t chunk = (uintptr_t)inventory->chunks[place / PLACES_PER_CHUNK];
+    uintptr_t at = chunk + place % PLACES_PER_CHUNK * (uintptr_t)ENI_ALIGN;
 
-    return (const struct hg_eni *)(const void *)(chunk + offset);
+    return (const struct hg_eni *)(at & -(uintptr_t)(place != 0));
+}
+
+/* In the pieces in which a MAC is copied, which may just have happened. */
+static inline uint64_t
+inventory_mac_word(const struct hg_mac *mac)
+{
+    return (uint64_t)hg_load32(mac->byte) << 16 | hg_load16(mac->byte + 4);
+}
+
+static inline uint32_t
+inventory_hash_mac(uint32_t vpc, const struct hg_mac *mac)
+{
+    uint64_t key =
+        inventory_mac_word(mac) ^ vpc * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (uint32_t)(hash_of_word(key) >> 32);
 }
 
 static inline bool
 inventory_has_mac(const struct hg_eni *eni, uint32_t vpc,
                   const struct hg_mac *mac)
 {
-    return eni->vpc->number == vpc && !memcmp(&eni->mac, mac, sizeof *mac);
+    return eni->vpc->number == vpc &&
+           inventory_mac_word(&eni->mac) == inventory_mac_word(mac);
 }
 
 /* In inventory_memory.c: copies that stay. */
@@ -97,6 +114,5 @@ inventory_find_range(const struct hg_inventory *inventory, uint32_t vpc,
                      const struct hg_prefix *prefix);
 void *inventory_get(const struct records *r, const char *id);
 uint32_t inventory_hash_address(uint32_t vpc, const struct hg_addr *addr);
-uint32_t inventory_hash_mac(uint32_t vpc, const struct hg_mac *mac);
 
 #endif

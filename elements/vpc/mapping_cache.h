@@ -1,17 +1,17 @@
 /* mapping_cache.h: what a host remembers of the mapping service's answers;
  * part of mapping_lookup.c.
  *
- * Sets of four entries, of which a new key takes the free or longest unused
- * one; an entry whose question is under way keeps its place.
+ * Sets of four entries, a cache line each, of which a new key takes the free
+ * or longest unused one; an entry whose question is under way keeps its place.
  *
  * Thread-safety: belongs to one worker. */
 #ifndef MAPPING_CACHE_H
 #define MAPPING_CACHE_H 1
 
-#include <stdlib.h>
 #include <string.h>
 
 #include <headgate/inventory.h>
+#include <headgate/memory.h>
 
 enum { CACHE_WAYS = 4 };
 
@@ -22,18 +22,38 @@ enum cache_state {
     CACHE_REFRESHING /* The same, and a question is under way. */
 };
 
-struct cache_entry {
-    struct hg_addr addr;
-    uint8_t state;
+/* An address as words.  They go from the packet to where they are used in
+ * registers: an hg_addr is written in pieces, and who loads it in larger ones
+ * right behind waits for all that was begun before. */
+struct cache_key {
+    uint64_t high; /* IPv4: the address. */
+    uint64_t low;
     uint32_t vpc;
-    const struct hg_eni *eni;
+    uint8_t family; /* 4 or 6. */
+};
+
+struct cache_entry {
+    uint64_t high; /* Its key. */
+    uint64_t low;
+    uint32_t vpc;
+    uint8_t family;
+    uint8_t state;
     uint64_t answered_ns; /* When; or, while asked, when the answer comes. */
     uint64_t used_ns;
-    uint64_t generation; /* Of the inventory, when the answer was right. */
-    struct hg_packet *parked; /* Oldest first. */
-    struct hg_packet *parked_last;
     struct cache_entry *next_asked; /* In order of answers. */
+    union {
+        struct { /* CACHE_KNOWN and CACHE_REFRESHING. */
+            const struct hg_eni *eni;
+            uint64_t generation; /* Of the inventory, when that was right. */
+        };
+        struct {                      /* CACHE_ASKED. */
+            struct hg_packet *parked; /* Oldest first, by 'next'. */
+            struct hg_packet *parked_last;
+        };
+    };
 };
+
+_Static_assert(sizeof(struct cache_entry) <= 64, "a cache line");
 
 struct mapping_cache {
     struct cache_entry *entries;
@@ -41,56 +61,124 @@ struct mapping_cache {
     uint64_t seed;
 };
 
+static uint64_t
+cache_bytes(const struct mapping_cache *cache)
+{
+    return cache->n_sets * CACHE_WAYS * sizeof *cache->entries;
+}
+
 static bool
 cache_init(struct mapping_cache *cache, size_t size, uint64_t seed)
 {
     for (cache->n_sets = 1; cache->n_sets * CACHE_WAYS < size;)
         cache->n_sets *= 2;
     cache->seed = seed;
-    cache->entries =
-        calloc(cache->n_sets * CACHE_WAYS, sizeof *cache->entries);
+    cache->entries = hg_memory_reserve(cache_bytes(cache), 0);
     return cache->entries != NULL;
 }
 
-/* The set of a key: the finaliser of splitmix64 over both halves. */
-static struct cache_entry *
-cache_set(const struct mapping_cache *cache, uint32_t vpc,
-          const struct hg_addr *addr)
+static void
+cache_uninit(struct mapping_cache *cache)
 {
-    uint64_t high, low, x;
+    hg_memory_release(cache->entries, cache_bytes(cache), 0);
+}
 
-    memcpy(&high, addr->byte, sizeof high);
-    memcpy(&low, addr->byte + 8, sizeof low);
-    x = (high ^ cache->seed) * UINT64_C(0xbf58476d1ce4e5b9) + low + vpc;
+/* The key of a packet's destination; it is an IP packet. */
+static inline struct cache_key
+cache_key_of(const struct hg_packet *p)
+{
+    const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
+    struct cache_key key = {.vpc = p->vpc, .family = ip6 ? 6 : 4};
+
+    if (ip6) {
+        memcpy(&key.high, ip6->dst, sizeof key.high);
+        memcpy(&key.low, ip6->dst + 8, sizeof key.low);
+    } else {
+        key.high = hg_get32(hg_packet_ipv4(p)->dst);
+    }
+    return key;
+}
+
+static struct hg_addr
+cache_address(const struct cache_entry *e)
+{
+    struct hg_addr addr = {.family = 6};
+
+    if (e->family == 4)
+        return hg_addr_from_ip4((uint32_t)e->high);
+    memcpy(addr.byte, &e->high, sizeof e->high);
+    memcpy(addr.byte + 8, &e->low, sizeof e->low);
+    return addr;
+}
+
+/* The set of a key: the finaliser of splitmix64 over both halves. */
+static inline struct cache_entry *
+cache_set(const struct mapping_cache *cache, struct cache_key key)
+{
+    uint64_t x = (key.high ^ cache->seed) * UINT64_C(0xbf58476d1ce4e5b9) +
+                 key.low + key.vpc;
+
     x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
     return &cache->entries[((x >> 32) & (cache->n_sets - 1)) * CACHE_WAYS];
 }
 
+static inline bool
+cache_is(const struct cache_entry *e, struct cache_key key)
+{
+    return e->high == key.high && e->low == key.low && e->vpc == key.vpc &&
+           e->family == key.family && e->state != CACHE_FREE;
+}
+
+/* The entry of the key in its set, or NULL. */
+static inline struct cache_entry *
+cache_find(struct cache_entry *set, struct cache_key key)
+{
+    unsigned i;
+
+    for (i = 0; i < CACHE_WAYS; i++)
+        if (cache_is(&set[i], key))
+            return &set[i];
+    return NULL;
+}
+
+/* Whether a new key had better take 'e' than 'best'. */
+static bool
+is_better(const struct cache_entry *e, const struct cache_entry *best)
+{
+    if (e->state == CACHE_ASKED || e->state == CACHE_REFRESHING)
+        return false;
+    return !best || (best->state != CACHE_FREE &&
+                     (e->state == CACHE_FREE || e->used_ns < best->used_ns));
+}
+
 /* The entry of the key, or one for it (CACHE_FREE); NULL if all four of its
  * set wait for answers. */
 static struct cache_entry *
-cache_get(const struct mapping_cache *cache, uint32_t vpc,
-          const struct hg_addr *addr)
+cache_get(struct cache_entry *set, struct cache_key key)
 {
-    struct cache_entry *set = cache_set(cache, vpc, addr), *best = NULL;
+    struct cache_entry *e = cache_find(set, key), *best = NULL;
     unsigned i;
 
-    for (i = 0; i < CACHE_WAYS; i++) {
-        struct cache_entry *e = &set[i];
-
-        if (e->state != CACHE_FREE && e->vpc == vpc &&
-            hg_addr_equal(&e->addr, addr))
-            return e;
-        if (e->state == CACHE_ASKED || e->state == CACHE_REFRESHING)
-            continue;
-        if (!best || (best->state != CACHE_FREE &&
-                      (e->state == CACHE_FREE || e->used_ns < best->used_ns)))
-            best = e;
-    }
+    if (e)
+        return e;
+    for (i = 0; i < CACHE_WAYS; i++)
+        if (is_better(&set[i], best))
+            best = &set[i];
     if (best)
-        *best = (struct cache_entry){.vpc = vpc, .addr = *addr};
+        *best = (struct cache_entry){.high = key.high,
+                                     .low = key.low,
+                                     .vpc = key.vpc,
+                                     .family = key.family};
     return best;
+}
+
+/* What was known is not true any more. */
+static void
+cache_forget(struct cache_entry *e)
+{
+    e->state = e->state == CACHE_KNOWN ? CACHE_FREE : CACHE_ASKED;
+    e->parked = e->parked_last = NULL;
 }
 
 static void
@@ -104,14 +192,11 @@ cache_park(struct cache_entry *e, struct hg_packet *p)
     e->parked_last = p;
 }
 
+/* The packets that wait at an entry, in a list. */
 static struct hg_packet *
-cache_unpark(struct cache_entry *e)
+cache_unpark(const struct cache_entry *e)
 {
-    struct hg_packet *p = e->parked;
-
-    if (p)
-        e->parked = p->next;
-    return p;
+    return e->state == CACHE_ASKED ? e->parked : NULL;
 }
 
 #endif

@@ -65,22 +65,28 @@ enum { LOOK_UP = INT16_MAX }; /* A verdict that is still open. */
 /* ---- Kinds of addresses ----------------------------------------------- */
 
 static bool
-is_multicast(const struct hg_addr *addr)
+is_multicast4(uint32_t ip)
 {
-    if (addr->family == 6)
-        return addr->byte[0] == 0xff;
-    return hg_addr_ip4(addr) >> 28 == 0xe || hg_addr_ip4(addr) == UINT32_MAX;
+    return ip >> 28 == 0xe || ip == UINT32_MAX;
 }
 
-/* 169.254.0.0/16 and fd00:ec2::/32, which never leave the host, and
- * fe80::/10. */
 static bool
-is_link_local(const struct hg_addr *addr)
+is_multicast6(const uint8_t *byte)
 {
-    const uint8_t *b = addr->byte;
+    return byte[0] == 0xff;
+}
 
-    if (addr->family == 4)
-        return hg_addr_ip4(addr) >> 16 == 0xa9fe;
+/* 169.254.0.0/16, which never leaves the host. */
+static bool
+is_link_local4(uint32_t ip)
+{
+    return ip >> 16 == 0xa9fe;
+}
+
+/* fd00:ec2::/32, which is as that, and fe80::/10. */
+static bool
+is_link_local6(const uint8_t *b)
+{
     return (b[0] == 0xfd && b[1] == 0 && b[2] == 0x0e && b[3] == 0xc2) ||
            (b[0] == 0xfe && (b[1] & 0xc0) == 0x80);
 }
@@ -99,15 +105,15 @@ is_vpc_resolver(const struct hg_inventory *inventory, uint32_t number,
 
 /* What becomes of a packet to an address that no ENI can have, or LOOK_UP. */
 static int
-reserved_verdict(struct mapping_lookup *self, const struct hg_packet *p,
-                 const struct hg_addr *dst)
+reserved_verdict(struct mapping_lookup *self, const struct hg_packet *p)
 {
+    const struct hg_addr dst = hg_packet_dst(p);
     const struct hg_subnet *subnet =
-        hg_inventory_subnet_of(self->inventory, p->vpc, dst);
+        hg_inventory_subnet_of(self->inventory, p->vpc, &dst);
     enum hg_reserved reserved =
-        subnet ? hg_subnet_reserved(subnet, dst) : HG_RESERVED_NOT;
+        subnet ? hg_subnet_reserved(subnet, &dst) : HG_RESERVED_NOT;
 
-    if (is_vpc_resolver(self->inventory, p->vpc, dst))
+    if (is_vpc_resolver(self->inventory, p->vpc, &dst))
         reserved = HG_RESERVED_RESOLVER;
     if (reserved == HG_RESERVED_NOT)
         return LOOK_UP;
@@ -115,6 +121,14 @@ reserved_verdict(struct mapping_lookup *self, const struct hg_packet *p,
         hg_is_wired(self, SERVICE))
         return SERVICE;
     return hg_drop(&self->reserved_address);
+}
+
+/* What becomes of a packet to a link-local address. */
+static int
+service_verdict(struct mapping_lookup *self)
+{
+    return hg_is_wired(self, SERVICE) ? SERVICE
+                                      : hg_drop(&self->reserved_address);
 }
 
 /* ---- Neighbours ------------------------------------------------------- */
@@ -228,15 +242,20 @@ same_subnet(const struct hg_packet *p, const struct hg_eni *eni)
     return is_same;
 }
 
-static void
+static bool
+is_given(const struct hg_mac *mac)
+{
+    return hg_load32(mac->byte) | hg_load16(mac->byte + 4);
+}
+
+static inline void
 deliver(const struct mapping_lookup *self, struct hg_packet *p,
         const struct hg_eni *eni)
 {
-    static const struct hg_mac none;
     struct hg_eth *eth = hg_packet_eth(p);
 
     p->dst_eni = eni;
-    if (!self->rewrite_mac || !eth || !memcmp(&eni->mac, &none, sizeof none))
+    if (!self->rewrite_mac || !eth || !is_given(&eni->mac))
         return;
     eth->dst = eni->mac;
     if (!same_subnet(p, eni))
@@ -244,22 +263,10 @@ deliver(const struct mapping_lookup *self, struct hg_packet *p,
 }
 
 static int
-hit(struct mapping_lookup *self, struct hg_packet *p, const struct hg_eni *eni)
+direct_miss(struct mapping_lookup *self, struct hg_packet *p)
 {
-    hg_count(&self->hits);
-    deliver(self, p, eni);
-    return OUT;
-}
+    int verdict = reserved_verdict(self, p);
 
-static int
-direct_verdict(struct mapping_lookup *self, struct hg_packet *p,
-               const struct hg_addr *dst, const struct hg_eni *eni)
-{
-    int verdict;
-
-    if (eni)
-        return hit(self, p, eni);
-    verdict = reserved_verdict(self, p, dst);
     if (verdict != LOOK_UP)
         return verdict;
     hg_count(&self->misses);
@@ -276,6 +283,17 @@ struct remembered {
     uint32_t vpc;
     uint32_t eni[sizeof(struct hg_eni *) / sizeof(uint32_t)];
 };
+
+static bool
+batch_has_flows(const struct hg_batch *batch)
+{
+    unsigned i;
+
+    for (i = 0; i < batch->n; i++)
+        if (batch->p[i]->flow)
+            return true;
+    return false;
+}
 
 static const struct hg_eni *
 recall(struct mapping_lookup *self, struct hg_packet *p)
@@ -342,22 +360,23 @@ static void
 invalidate(struct mapping_lookup *self, struct cache_entry *e)
 {
     uint64_t generation = hg_inventory_generation(self->inventory);
+    struct hg_addr addr;
 
     if ((e->state != CACHE_KNOWN && e->state != CACHE_REFRESHING) ||
         e->generation == generation)
         return;
     e->generation = generation;
-    if (hg_inventory_find(self->inventory, e->vpc, &e->addr) == e->eni)
+    addr = cache_address(e);
+    if (hg_inventory_find(self->inventory, e->vpc, &addr) == e->eni)
         return;
     hg_count(&self->invalidated);
-    e->state = e->state == CACHE_KNOWN ? CACHE_FREE : CACHE_ASKED;
+    cache_forget(e);
 }
 
 static int
-miss(struct mapping_lookup *self, struct hg_packet *p,
-     const struct hg_addr *dst, struct cache_entry *e)
+miss(struct mapping_lookup *self, struct hg_packet *p, struct cache_entry *e)
 {
-    int verdict = reserved_verdict(self, p, dst);
+    int verdict = reserved_verdict(self, p);
 
     if (verdict != LOOK_UP)
         return verdict;
@@ -369,11 +388,11 @@ miss(struct mapping_lookup *self, struct hg_packet *p,
     return park(self, e, p);
 }
 
+/* With the entry that the packet got, or NULL. */
 static int
 cached_verdict(struct mapping_lookup *self, struct hg_packet *p,
-               const struct hg_addr *dst)
+               struct cache_entry *e)
 {
-    struct cache_entry *e = cache_get(&self->cache, p->vpc, dst);
     uint64_t age_ns;
 
     if (!e)
@@ -381,12 +400,12 @@ cached_verdict(struct mapping_lookup *self, struct hg_packet *p,
     e->used_ns = p->time_ns;
     invalidate(self, e);
     if (e->state == CACHE_FREE || e->state == CACHE_ASKED)
-        return miss(self, p, dst, e);
+        return miss(self, p, e);
     age_ns = e->state == CACHE_KNOWN ? p->time_ns - e->answered_ns : 0;
     if (!e->eni && e->state == CACHE_KNOWN &&
         age_ns >= self->negative_ttl.ns) {
-        e->state = CACHE_FREE;
-        return miss(self, p, dst, e);
+        cache_forget(e);
+        return miss(self, p, e);
     }
     if (!e->eni) {
         hg_count(&self->negative_hits);
@@ -398,24 +417,28 @@ cached_verdict(struct mapping_lookup *self, struct hg_packet *p,
     }
     if (e->state == CACHE_REFRESHING)
         hg_count(&self->stale);
-    return hit(self, p, e->eni);
+    hg_count(&self->hits);
+    deliver(self, p, e->eni);
+    return OUT;
 }
 
 /* Ends the waiting of the packets of an entry, at the answer. */
 static void
-release(struct mapping_lookup *self, struct cache_entry *e, uint64_t now_ns)
+release(struct mapping_lookup *self, struct hg_packet *p,
+        const struct hg_eni *eni, uint64_t now_ns)
 {
-    struct hg_packet *p;
+    struct hg_packet *next;
 
-    while ((p = cache_unpark(e)) != NULL) {
+    for (; p; p = next) {
+        next = p->next;
         self->waiting.n--;
         if (now_ns - p->time_ns > self->park_timeout.ns) {
             hg_discard(self, &self->park_expired, p);
-        } else if (!e->eni) {
+        } else if (!eni) {
             hg_discard(self, &self->no_mapping, p);
         } else {
             p->time_ns = now_ns;
-            deliver(self, p, e->eni);
+            deliver(self, p, eni);
             hg_emit(self, OUT, p);
         }
     }
@@ -429,12 +452,14 @@ mapping_lookup_timer(void *self_, struct hg_timer *timer, uint64_t now_ns)
 
     while (self->asked && self->asked->answered_ns <= now_ns) {
         struct cache_entry *e = self->asked;
+        struct hg_packet *parked = cache_unpark(e);
+        const struct hg_addr addr = cache_address(e);
 
         self->asked = e->next_asked;
         e->state = CACHE_KNOWN;
-        e->eni = hg_inventory_find(self->inventory, e->vpc, &e->addr);
+        e->eni = hg_inventory_find(self->inventory, e->vpc, &addr);
         e->generation = hg_inventory_generation(self->inventory);
-        release(self, e, now_ns);
+        release(self, parked, e->eni, now_ns);
     }
     if (self->asked)
         hg_timer_set(self, timer, self->asked->answered_ns);
@@ -442,66 +467,36 @@ mapping_lookup_timer(void *self_, struct hg_timer *timer, uint64_t now_ns)
 
 /* ---- Batches ---------------------------------------------------------- */
 
-/* What needs no lookup, or LOOK_UP. */
+/* What needs no lookup, or LOOK_UP: packets that are not IPv4. */
 static int
-first_verdict(struct mapping_lookup *self, struct hg_packet *p,
-              struct hg_addr *dst)
+first_verdict_other(struct mapping_lookup *self, struct hg_packet *p)
 {
+    const struct hg_ipv6 *ip = hg_packet_ipv6(p);
+
     if (hg_packet_arp(p))
         return arp_verdict(self, p);
-    if (!hg_packet_is_ip(p))
+    if (!ip)
         return hg_drop(&self->not_ip);
     if (is_solicitation(p))
         return solicitation_verdict(self, p);
-    hg_packet_read_dst(p, dst);
-    if (is_multicast(dst))
+    if (is_multicast6(ip->dst))
         return hg_drop(&self->multicast);
-    if (is_link_local(dst))
-        return hg_is_wired(self, SERVICE) ? SERVICE
-                                          : hg_drop(&self->reserved_address);
-    return LOOK_UP;
+    return is_link_local6(ip->dst) ? service_verdict(self) : LOOK_UP;
 }
 
-/* The packets of a batch that have to be looked up. */
-struct lookups {
-    unsigned n;
-    uint16_t packet[HG_BATCH_MAX]; /* Place in the batch. */
-    uint32_t vpc[HG_BATCH_MAX];
-    struct hg_addr dst[HG_BATCH_MAX];
-};
-
-static void
-look_up_directly(struct mapping_lookup *self, const struct hg_batch *batch,
-                 const struct lookups *l, int16_t *verdict)
+static inline int
+first_verdict(struct mapping_lookup *self, struct hg_packet *p)
 {
-    const struct hg_eni *eni[HG_BATCH_MAX];
-    unsigned i;
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
 
-    hg_inventory_find_batch(self->inventory, l->n, l->vpc, l->dst, eni);
-    for (i = 0; i < l->n; i++) {
-        struct hg_packet *p = batch->p[l->packet[i]];
-
-        if (eni[i] && self->remembers)
-            remember(self, p, eni[i]);
-        verdict[l->packet[i]] =
-            (int16_t)direct_verdict(self, p, &l->dst[i], eni[i]);
-    }
+    if (!ip)
+        return first_verdict_other(self, p);
+    if (is_multicast4(hg_get32(ip->dst)))
+        return hg_drop(&self->multicast);
+    return is_link_local4(hg_get32(ip->dst)) ? service_verdict(self) : LOOK_UP;
 }
 
-static void
-look_up_cached(struct mapping_lookup *self, const struct hg_batch *batch,
-               const struct lookups *l, int16_t *verdict)
-{
-    unsigned i;
-
-    for (i = 0; i < l->n; i++)
-        __builtin_prefetch(cache_set(&self->cache, l->vpc[i], &l->dst[i]));
-    for (i = 0; i < l->n; i++)
-        verdict[l->packet[i]] =
-            (int16_t)cached_verdict(self, batch->p[l->packet[i]], &l->dst[i]);
-}
-
-/* Finds the ENIs that flows remember, and fetches them; returns how many. */
+/* Finds the ENIs that flows remember; returns how many. */
 static unsigned
 recall_batch(struct mapping_lookup *self, const struct hg_batch *batch,
              const struct hg_eni **eni)
@@ -518,33 +513,108 @@ recall_batch(struct mapping_lookup *self, const struct hg_batch *batch,
     return n;
 }
 
+/* Finds those that are NULL, and lets flows remember them. */
+static void
+find_others(struct mapping_lookup *self, const struct hg_batch *batch,
+            const struct hg_eni **eni)
+{
+    struct hg_packet *p[HG_BATCH_MAX];
+    const struct hg_eni *found[HG_BATCH_MAX];
+    uint16_t at[HG_BATCH_MAX];
+    unsigned i, n = 0;
+
+    for (i = 0; i < batch->n; i++) {
+        p[n] = batch->p[i];
+        at[n] = (uint16_t)i;
+        n += !eni[i];
+    }
+    hg_inventory_find_dst(self->inventory, n, p, found);
+    for (i = 0; i < n; i++) {
+        eni[at[i]] = found[i];
+        if (found[i])
+            remember(self, p[i], found[i]);
+    }
+}
+
+static void
+find_enis(struct mapping_lookup *self, const struct hg_batch *batch,
+          const struct hg_eni **eni)
+{
+    if (self->remembers && batch_has_flows(batch)) {
+        if (recall_batch(self, batch, eni) < batch->n)
+            find_others(self, batch, eni);
+    } else {
+        hg_inventory_find_dst(self->inventory, batch->n, batch->p, eni);
+    }
+}
+
+/* ENIs are looked up for all packets, as if there were none but those that
+ * need it, so that it is under way while the rest is decided. */
+static void
+direct_verdicts(struct mapping_lookup *self, const struct hg_batch *batch,
+                int16_t *verdict)
+{
+    const struct hg_eni *eni[HG_BATCH_MAX];
+    unsigned i, n_hits = 0;
+
+    find_enis(self, batch, eni);
+    for (i = 0; i < batch->n; i++) {
+        struct hg_packet *p = batch->p[i];
+        int v = first_verdict(self, p);
+
+        if (v == LOOK_UP && eni[i]) {
+            deliver(self, p, eni[i]);
+            n_hits++;
+            v = OUT;
+        } else if (v == LOOK_UP) {
+            v = direct_miss(self, p);
+        }
+        verdict[i] = (int16_t)v;
+    }
+    self->hits.n += n_hits;
+}
+
+/* Each loop fetches what the next one reads.  What was found to be fetched is
+ * looked for again, since packets before may have taken its place. */
+static void
+cached_verdicts(struct mapping_lookup *self, const struct hg_batch *batch,
+                int16_t *verdict)
+{
+    struct cache_entry *set[HG_BATCH_MAX], *e;
+    struct hg_packet *p[HG_BATCH_MAX];
+    const void *eni[HG_BATCH_MAX];
+    uint16_t at[HG_BATCH_MAX];
+    unsigned i, n = 0;
+
+    for (i = 0; i < batch->n; i++) {
+        verdict[i] = (int16_t)first_verdict(self, batch->p[i]);
+        p[n] = batch->p[i];
+        at[n] = (uint16_t)i;
+        n += verdict[i] == LOOK_UP;
+    }
+    for (i = 0; i < n; i++)
+        set[i] = cache_set(&self->cache, cache_key_of(p[i]));
+    for (i = 0; i < n; i++)
+        __builtin_prefetch(set[i], 1);
+    for (i = 0; i < n; i++) {
+        e = cache_find(set[i], cache_key_of(p[i]));
+        eni[i] = e ? e->eni : NULL;
+    }
+    for (i = 0; i < n; i++)
+        __builtin_prefetch(eni[i]);
+    for (i = 0; i < n; i++) {
+        e = cache_get(set[i], cache_key_of(p[i]));
+        verdict[at[i]] = (int16_t)cached_verdict(self, p[i], e);
+    }
+}
+
 static void
 mapping_lookup_batch(struct mapping_lookup *self, struct hg_batch *batch)
 {
-    const struct hg_eni *eni[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
-    struct lookups open;
-    unsigned i, n_known = 0;
 
-    open.n = 0;
-    open.dst[0] = (struct hg_addr){0};
-    open.vpc[0] = 0;
-    if (self->remembers)
-        n_known = recall_batch(self, batch, eni);
-    for (i = 0; i < batch->n; i++) {
-        struct hg_packet *p = batch->p[i];
-
-        verdict[i] =
-            (int16_t)(n_known && eni[i]
-                          ? hit(self, p, eni[i])
-                          : first_verdict(self, p, &open.dst[open.n]));
-        if (verdict[i] != LOOK_UP)
-            continue;
-        open.vpc[open.n] = p->vpc;
-        open.packet[open.n++] = (uint16_t)i;
-    }
-    (self->on_miss == MISS_DROP ? look_up_directly
-                                : look_up_cached)(self, batch, &open, verdict);
+    (self->on_miss == MISS_DROP ? direct_verdicts
+                                : cached_verdicts)(self, batch, verdict);
     hg_route(self, batch, verdict);
 }
 
@@ -590,12 +660,14 @@ static void
 mapping_lookup_free(void *self_)
 {
     struct mapping_lookup *self = self_;
-    struct hg_packet *p;
+    struct hg_packet *p, *next;
 
     for (; self->asked; self->asked = self->asked->next_asked)
-        while ((p = cache_unpark(self->asked)) != NULL)
+        for (p = cache_unpark(self->asked); p; p = next) {
+            next = p->next;
             hg_packet_free(p);
-    free(self->cache.entries);
+        }
+    cache_uninit(&self->cache);
 }
 
 /* clang-format off */

@@ -5,6 +5,7 @@
 
 #include <headgate/inventory.h>
 
+#include "notation.h"
 #include "test.h"
 
 static struct hg_prefix
@@ -108,6 +109,61 @@ TEST(macs_are_found_in_batches_of_any_length)
     hg_inventory_find_mac_batch(inventory, vpc->number + 1, 9, mac, found);
     for (i = 0; i < 9; i++)
         CHECK(found[i] == NULL);
+    hg_inventory_destroy(inventory);
+}
+
+/* Packets of all kinds lead where their addresses do one by one. */
+TEST(both_ends_of_packets_are_found)
+{
+    static const char *const texts[] = {
+        "udp 10.0.0.9:1 > 10.0.0.10:2 len 1",
+        "arp who-has 10.0.0.9 tell 10.0.0.10",
+        "udp 10.0.0.11:1 > 10.0.0.9:2 len 1",
+        "udp [2001:db8::9]:1 > [2001:db8::10]:2 len 1",
+        "tcp [2001:db8::10]:1 > [2001:db8::9]:2 S"};
+    enum { N_TEXTS = sizeof texts / sizeof texts[0], N = 100 };
+    struct hg_inventory *inventory = hg_inventory_create();
+    const struct hg_vpc *vpc = add_vpc(inventory, "a", 1, "10.0.0.0/16");
+    const struct hg_vpc *six = add_vpc(inventory, "b", 2, "2001:db8::/56");
+    const struct hg_subnet *subnet =
+        add_subnet(inventory, "sa", vpc, "10.0.0.0/24");
+    const struct hg_subnet *subnet6 =
+        add_subnet(inventory, "sb", six, "2001:db8::/64");
+    struct hg_pool *pool = hg_pool_create(0);
+    struct hg_packet *p[N];
+    const struct hg_eni *src[N], *dst[N];
+    struct hg_addr addr;
+    struct hg_error error;
+    unsigned i;
+
+    for (i = 0; i < N; i++) {
+        p[i] = notation_parse(pool, texts[i % N_TEXTS], &error);
+        if (!p[i])
+            FAIL("%s: %s", texts[i % N_TEXTS], error.text);
+        p[i]->vpc = i % N_TEXTS < 3 ? vpc->number : six->number;
+    }
+    hg_inventory_find_src(inventory, N, p, src);
+    for (i = 0; i < N; i++)
+        CHECK(src[i] == NULL); /* Not even a table. */
+    CHECK(add_eni(inventory, "e9", subnet, hg_addr_from_ip4(0x0a000009), 1));
+    CHECK(add_eni(inventory, "e10", subnet, hg_addr_from_ip4(0x0a00000a), 2));
+    REQUIRE(hg_addr_parse("2001:db8::9", &addr));
+    CHECK(add_eni(inventory, "s9", subnet6, addr, 3));
+    hg_inventory_find_src(inventory, N, p, src);
+    hg_inventory_find_dst(inventory, N, p, dst);
+    for (i = 0; i < N; i++) {
+        static const char *const expected[N_TEXTS][2] = {{"e9", "e10"},
+                                                         {"e10", "e9"},
+                                                         {NULL, "e9"},
+                                                         {"s9", NULL},
+                                                         {NULL, "s9"}};
+        const char *const *ids = expected[i % N_TEXTS];
+
+        CHECK(src[i] == (ids[0] ? hg_inventory_eni(inventory, ids[0]) : NULL));
+        CHECK(dst[i] == (ids[1] ? hg_inventory_eni(inventory, ids[1]) : NULL));
+        hg_packet_free(p[i]);
+    }
+    hg_pool_destroy(pool);
     hg_inventory_destroy(inventory);
 }
 

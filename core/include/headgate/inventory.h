@@ -52,6 +52,8 @@ struct hg_eni {
     struct hg_mac mac;
     bool source_dest_check;
     struct hg_addr host; /* Physical host; family 0: unknown. */
+    uint32_t ip4;        /* The primary IPv4 one of 'address', host order, or
+                          * 0; set by the inventory. */
 
     struct hg_addr public_address; /* family 0: none. */
     struct hg_addr_list address;   /* Private; the first of each family is the
@@ -113,6 +115,16 @@ HG_API void hg_inventory_find_batch(const struct hg_inventory *, unsigned n,
                                     const uint32_t *vpc,
                                     const struct hg_addr *address,
                                     const struct hg_eni **out);
+
+/* The ENIs of the senders (receivers) of up to HG_BATCH_MAX packets, by their
+ * VPCs and the addresses in their IP or ARP headers; NULL where there is
+ * none. */
+HG_API void hg_inventory_find_src(const struct hg_inventory *, unsigned n,
+                                  struct hg_packet *const *,
+                                  const struct hg_eni **out);
+HG_API void hg_inventory_find_dst(const struct hg_inventory *, unsigned n,
+                                  struct hg_packet *const *,
+                                  const struct hg_eni **out);
 
 /* The ENI with this MAC in this VPC (0 as above), or NULL. */
 HG_API const struct hg_eni *hg_inventory_find_mac(const struct hg_inventory *,
