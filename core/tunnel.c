@@ -419,31 +419,42 @@ is_usual_word(enum hg_tunnel_format format, uint32_t word)
     return format == HG_TUNNEL_VXLAN && word & VXLAN_I;
 }
 
-/* The straight way of most packets, which finds what tunnel_parse_any() would
- * find: a whole frame in GENEVE without options or VXLAN, over UDP without
- * checksum and IPv4 without options or tags.  False if this is another one,
- * or if anything is wrong with it. */
-static bool
-parse_usual(const struct hg_packet *p, const struct hg_tunnel_rules *rules,
-            struct hg_tunnel_view *view)
+/* Whether the packet is one of those for which there is a straight way: a
+ * whole frame in GENEVE without options or VXLAN, over UDP without checksum
+ * and IPv4 without options or tags, with which nothing is wrong.  Then its
+ * inner frame ends at *end. */
+static inline bool
+is_usual(const struct hg_packet *p, const struct hg_tunnel_rules *rules,
+         uint32_t *end)
 {
     enum { WANTED = HG_PACKET_IP4 | HG_PACKET_L4 };
     const struct hg_tunnel_stamp_header *h =
         (const struct hg_tunnel_stamp_header *)p->data;
-    uint32_t ip_len, end;
+    uint32_t ip_end;
 
     if ((p->flags & (WANTED | HG_PACKET_FRAGMENT)) != WANTED ||
         p->protocol != HG_PROTO_UDP || p->l3_offset != sizeof h->eth ||
         p->l4_offset != sizeof h->eth + sizeof h->ip || p->len < sizeof *h)
         return false;
-    ip_len = hg_get16(h->ip.total_length);
-    end = p->l4_offset + hg_get16(h->udp.length);
-    if (hg_get16(h->udp.dport) != rules->port || hg_get16(h->udp.checksum) ||
-        p->l3_offset + ip_len > p->len || end > p->l3_offset + ip_len ||
-        end < sizeof *h + sizeof(struct hg_eth) ||
-        !is_usual_word(rules->format, hg_get32(h->flags_type)) ||
-        rules->gwlb || !is_local(p, rules->local) ||
-        !hg_checksum_ipv4_ok(&h->ip, sizeof h->ip))
+    ip_end = (uint32_t)sizeof h->eth + hg_get16(h->ip.total_length);
+    *end = (uint32_t)(sizeof h->eth + sizeof h->ip) + hg_get16(h->udp.length);
+    return hg_get16(h->udp.dport) == rules->port &&
+           !hg_get16(h->udp.checksum) && ip_end <= p->len && *end <= ip_end &&
+           *end >= sizeof *h + sizeof(struct hg_eth) &&
+           is_usual_word(rules->format, hg_get32(h->flags_type)) &&
+           !rules->gwlb && is_local(p, rules->local) &&
+           hg_checksum_ipv4_ok(&h->ip, sizeof h->ip);
+}
+
+static bool
+parse_usual(const struct hg_packet *p, const struct hg_tunnel_rules *rules,
+            struct hg_tunnel_view *view)
+{
+    const struct hg_tunnel_stamp_header *h =
+        (const struct hg_tunnel_stamp_header *)p->data;
+    uint32_t end;
+
+    if (!is_usual(p, rules, &end))
         return false;
     *view = (struct hg_tunnel_view){
         .tunnel_offset = sizeof *h - sizeof(struct geneve),
@@ -473,6 +484,27 @@ pull(struct hg_packet *p, uint32_t n)
     p->data += n;
     p->len -= n;
     p->wire_len -= n;
+}
+
+bool
+hg_tunnel_strip(struct hg_packet *p, const struct hg_tunnel_rules *rules,
+                struct hg_tunnel_plain *plain)
+{
+    const struct hg_tunnel_stamp_header *h =
+        (const struct hg_tunnel_stamp_header *)p->data;
+    uint32_t end;
+
+    if (!is_usual(p, rules, &end))
+        return false;
+    plain->network = hg_get32(h->vni_reserved) >> 8;
+    plain->src = hg_get32(h->ip.src);
+    plain->tos = h->ip.tos;
+    p->flags &= ~(uint32_t)HG_PACKET_NEEDS_CSUM;
+    p->wire_len -= p->len - end;
+    p->len = end;
+    pull(p, sizeof *h);
+    hg_packet_parse(p);
+    return true;
 }
 
 void

@@ -377,29 +377,38 @@ hg_tunnel_stamp_init(struct hg_tunnel_stamp *stamp,
     if (form->type_at)
         hg_store16(&h->flags_type.b[2], HG_ETH_TEB);
     stamp->ip_sum = hg_checksum_add(0, &h->ip, sizeof h->ip);
+    stamp->has_src_mac = stamp->has_dst_mac = false;
+}
+
+void
+hg_tunnel_stamp_set_network(struct hg_tunnel_stamp *stamp, uint32_t network)
+{
+    stamp->header.vni_reserved = hg_be32_of(network << 8);
 }
 
 void
 hg_tunnel_stamp_push(const struct hg_tunnel_stamp *stamp, struct hg_packet *p,
-                     const struct hg_tunnel_own *own)
+                     struct hg_tunnel_own own)
 {
+    const struct hg_eth *inner = (const struct hg_eth *)p->data;
     uint8_t *at = p->data - sizeof stamp->header;
     struct hg_tunnel_stamp_header *h = (struct hg_tunnel_stamp_header *)at;
     uint32_t wire_len = p->wire_len + (uint32_t)sizeof *h;
     uint32_t len = wire_len - (uint32_t)sizeof h->eth;
-    uint32_t sum = stamp->ip_sum + own->tos + len + (own->dst >> 16) +
-                   (own->dst & 0xffff);
+    uint32_t sum =
+        stamp->ip_sum + own.tos + len + (own.dst >> 16) + (own.dst & 0xffff);
 
     *h = stamp->header;
-    h->eth.dst = own->dst_mac;
-    h->eth.src = own->src_mac;
-    h->ip.tos = own->tos;
+    if (!stamp->has_dst_mac)
+        h->eth.dst = inner->dst;
+    if (!stamp->has_src_mac)
+        h->eth.src = inner->src;
+    h->ip.tos = own.tos;
     h->ip.total_length = hg_be16_of((uint16_t)len);
     h->ip.checksum = hg_be16_of(hg_checksum_fold(sum));
-    h->ip.dst = hg_be32_of(own->dst);
-    h->udp.sport = hg_be16_of(own->sport);
+    h->ip.dst = hg_be32_of(own.dst);
+    h->udp.sport = hg_be16_of(own.sport);
     h->udp.length = hg_be16_of((uint16_t)(len - sizeof h->ip));
-    h->vni_reserved = hg_be32_of(own->network << 8);
     p->data = at;
     p->len += (uint32_t)sizeof *h;
     p->wire_len = wire_len;

@@ -7,14 +7,11 @@
  * congestion marks, and where the headers are kept for Encap. */
 #include "tunnel_networks.h"
 
-/* The packets of a batch whose ENIs are looked up, those of source and
- * destination in turns. */
-enum { FROM, TO, N_ENDS };
-
+/* Packets of a batch whose ENIs are looked up. */
 struct lookups {
-    struct hg_addr addr[HG_BATCH_MAX][N_ENDS];
-    const struct hg_eni *eni[HG_BATCH_MAX][N_ENDS];
-    uint32_t vpc[HG_BATCH_MAX][N_ENDS];
+    struct hg_packet *p[HG_BATCH_MAX];
+    const struct hg_eni *from[HG_BATCH_MAX];
+    const struct hg_eni *to[HG_BATCH_MAX];
     uint16_t at[HG_BATCH_MAX]; /* Where in the batch. */
 };
 
@@ -76,7 +73,10 @@ struct decap {
     int meta;
     struct hg_tunnel_store *store;
     const struct hg_inventory *inventory;
-    struct hg_tunnel_view view[HG_BATCH_MAX]; /* Of the batch at hand. */
+    bool is_straight;            /* Most packets go the straight way, ... */
+    bool is_plain[HG_BATCH_MAX]; /* ... as these of the batch at hand did. */
+    struct hg_tunnel_plain plain[HG_BATCH_MAX];
+    struct hg_tunnel_view view[HG_BATCH_MAX];
     struct lookups lookups;
 };
 
@@ -142,6 +142,7 @@ decap_configure(void *self_)
         .allow_zero_checksum6 = self->zero_checksum6,
         .known = &self->known_classes,
         .local = &self->local};
+    self->is_straight = !self->preserve;
     if (!self->preserve)
         return ok;
     hg_one_worker(self); /* One store for all. */
@@ -266,13 +267,29 @@ find_same_vpc(const struct decap *self, struct hg_packet *p, uint32_t number,
     return known->found;
 }
 
+/* No mark outside changes nothing inside: RFC 6040 4.2. */
+static int
+take_mark(struct decap *self, struct hg_packet *p, uint8_t outer)
+{
+    uint8_t tos;
+    int ecn;
+
+    if (!(outer & 3) || !hg_packet_is_ip(p))
+        return OUT;
+    tos = hg_packet_tos(p);
+    ecn = hg_ecn_decapsulate(tos, outer);
+    if (ecn < 0)
+        return hg_drop(&self->congestion_lost);
+    if (ecn != (tos & 3))
+        hg_packet_set_tos(p, (uint8_t)((tos & ~3) | ecn));
+    return OUT;
+}
+
 static int
 take_off(struct decap *self, struct hg_packet *p, struct hg_tunnel_view *view,
          struct known_network *known)
 {
     enum hg_tunnel_status status = hg_tunnel_parse(p, &self->rules, view);
-    uint8_t tos;
-    int ecn;
 
     if (status == HG_TUNNEL_OTHER) {
         hg_count(&self->other);
@@ -287,35 +304,22 @@ take_off(struct decap *self, struct hg_packet *p, struct hg_tunnel_view *view,
     hg_tunnel_pull(p, view);
     p->src_eni = NULL;
     p->dst_eni = NULL;
-    /* No mark outside changes nothing inside: RFC 6040 4.2. */
-    if (!(view->tos & 3) || !hg_packet_is_ip(p))
-        return OUT;
-    tos = hg_packet_tos(p);
-    ecn = hg_ecn_decapsulate(tos, view->tos);
-    if (ecn < 0)
-        return hg_drop(&self->congestion_lost);
-    if (ecn != (tos & 3))
-        hg_packet_set_tos(p, (uint8_t)((tos & ~3) | ecn));
-    return OUT;
+    return take_mark(self, p, view->tos);
+}
+
+/* The same for a packet whose headers are off already. */
+static inline int
+finish_plain(struct decap *self, struct hg_packet *p,
+             const struct hg_tunnel_plain *plain, struct known_network *known)
+{
+    if (!find_same_vpc(self, p, plain->network, known))
+        return hg_drop(&self->unknown_network);
+    p->src_eni = NULL;
+    p->dst_eni = NULL;
+    return plain->tos & 3 ? take_mark(self, p, plain->tos) : OUT;
 }
 
 /* ---- Identity --------------------------------------------------------- */
-
-/* The addresses by which a packet's ENIs are found. */
-static void
-end_addresses(const struct hg_packet *p, struct hg_addr *src,
-              struct hg_addr *dst)
-{
-    const struct hg_arp *arp = hg_packet_arp(p);
-
-    if (arp) {
-        *src = hg_addr_from_ip4(hg_get32(arp->spa));
-        *dst = hg_addr_from_ip4(hg_get32(arp->tpa));
-    } else {
-        hg_packet_read_src(p, src);
-        hg_packet_read_dst(p, dst);
-    }
-}
 
 static bool
 is_edge(const struct decap *self, const struct hg_addr *host)
@@ -360,8 +364,8 @@ agree(const struct decap *self, const struct hg_packet *p, uint32_t number,
 /* Why the packet is dropped, or NULL. */
 static hg_counter *
 identify(struct decap *self, struct hg_packet *p,
-         const struct hg_tunnel_view *view, const struct hg_addr *src,
-         const struct hg_eni *from, const struct hg_eni *to)
+         const struct hg_tunnel_view *view, const struct hg_eni *from,
+         const struct hg_eni *to)
 {
     bool is_host =
         view->src.family && self->verify_sender && !is_edge(self, &view->src);
@@ -373,12 +377,30 @@ identify(struct decap *self, struct hg_packet *p,
     p->dst_eni = to;
     if (!is_host)
         return NULL;
-    if (!src->family)
+    if (!hg_packet_is_ip(p) && !hg_packet_arp(p))
         return &self->not_verifiable;
     if (!from)
         return &self->unknown_sender;
     return hg_addr_equal(&from->host, &view->src) ? NULL
                                                   : &self->spoofed_sender;
+}
+
+/* The same for a packet that went the straight way. */
+static inline hg_counter *
+identify_plain(struct decap *self, struct hg_packet *p, uint32_t host,
+               const struct hg_eni *from, const struct hg_eni *to)
+{
+    const struct hg_addr sender = hg_addr_from_ip4(host);
+
+    p->src_eni = from;
+    p->dst_eni = to;
+    if (!self->verify_sender ||
+        (from && from->host.family == 4 && hg_addr_ip4(&from->host) == host) ||
+        is_edge(self, &sender))
+        return NULL;
+    if (!hg_packet_is_ip(p) && !hg_packet_arp(p))
+        return &self->not_verifiable;
+    return from ? &self->spoofed_sender : &self->unknown_sender;
 }
 
 /* Finds the ENIs of all packets of a batch that are going on. */
@@ -388,19 +410,21 @@ identify_batch(struct decap *self, struct hg_batch *batch, int16_t *verdict)
     struct lookups *l = &self->lookups;
     unsigned i, n = 0;
 
-    for (i = 0; i < batch->n; i++)
-        if (verdict[i] == OUT) {
-            end_addresses(batch->p[i], &l->addr[n][FROM], &l->addr[n][TO]);
-            l->vpc[n][FROM] = l->vpc[n][TO] = batch->p[i]->vpc;
-            l->at[n++] = (uint16_t)i;
-        }
-    hg_inventory_find_batch(self->inventory, n * N_ENDS, l->vpc[0], l->addr[0],
-                            l->eni[0]);
+    for (i = 0; i < batch->n; i++) {
+        l->p[n] = batch->p[i];
+        l->at[n] = (uint16_t)i;
+        n += verdict[i] == OUT;
+    }
+    hg_inventory_find_src(self->inventory, n, l->p, l->from);
+    hg_inventory_find_dst(self->inventory, n, l->p, l->to);
     for (i = 0; i < n; i++) {
         unsigned at = l->at[i];
         hg_counter *reason =
-            identify(self, batch->p[at], &self->view[at], &l->addr[i][FROM],
-                     l->eni[i][FROM], l->eni[i][TO]);
+            self->is_plain[at]
+                ? identify_plain(self, l->p[i], self->plain[at].src,
+                                 l->from[i], l->to[i])
+                : identify(self, l->p[i], &self->view[at], l->from[i],
+                           l->to[i]);
 
         if (reason)
             verdict[at] = (int16_t)hg_drop(reason);
@@ -408,15 +432,30 @@ identify_batch(struct decap *self, struct hg_batch *batch, int16_t *verdict)
 }
 
 static void
-decap_batch(struct decap *self, struct hg_batch *batch)
+take_off_batch(struct decap *self, struct hg_batch *batch, int16_t *verdict)
 {
     struct known_network known = {.found = false};
+    unsigned i;
+
+    for (i = 0; i < batch->n; i++) {
+        struct hg_packet *p = batch->p[i];
+
+        self->is_plain[i] = self->is_straight &&
+                            hg_tunnel_strip(p, &self->rules, &self->plain[i]);
+        verdict[i] =
+            (int16_t)(self->is_plain[i]
+                          ? finish_plain(self, p, &self->plain[i], &known)
+                          : take_off(self, p, &self->view[i], &known));
+    }
+}
+
+static void
+decap_batch(struct decap *self, struct hg_batch *batch)
+{
     int16_t verdict[HG_BATCH_MAX];
     unsigned n_out = 0, i;
 
-    for (i = 0; i < batch->n; i++)
-        verdict[i] =
-            (int16_t)take_off(self, batch->p[i], &self->view[i], &known);
+    take_off_batch(self, batch, verdict);
     if (self->inventory)
         identify_batch(self, batch, verdict);
     for (i = 0; i < batch->n; i++)

@@ -466,11 +466,10 @@ encap_packet(struct encap *self, struct hg_packet *p)
 struct straight {
     struct hg_tunnel_stamp stamp;
     uint32_t max_len; /* Of the frame; 0: none goes this way. */
-    bool has_src_mac;
-    bool has_dst_mac;
-    bool has_network; /* Of 'vpc'. */
+    uint8_t tos_kept; /* Bits of the inner DSCP and ECN, ... */
+    uint8_t tos_set;  /* ... and others. */
+    bool has_network; /* The stamp's is that of 'vpc'. */
     uint32_t vpc;
-    uint32_t network;
 };
 
 static void
@@ -486,10 +485,15 @@ begin_straight(const struct encap *self, struct straight *s)
         max = self->mtu;
     if (max > outer->form.overhead)
         s->max_len = max - outer->form.overhead;
-    s->has_src_mac = is_given(&self->src_mac);
-    s->has_dst_mac = is_given(&self->dst_mac);
+    s->tos_kept = (uint8_t)((self->has_dscp ? 0 : 0xfc) |
+                            (self->ecn == ECN_NORMAL ? 3 : 0));
+    s->tos_set = (uint8_t)(self->has_dscp ? self->dscp << 2 : 0);
     s->has_network = false;
     hg_tunnel_stamp_init(&s->stamp, &outer->form, self->ttl);
+    s->stamp.has_src_mac = is_given(&self->src_mac);
+    s->stamp.has_dst_mac = is_given(&self->dst_mac);
+    s->stamp.header.eth.src = self->src_mac;
+    s->stamp.header.eth.dst = self->dst_mac;
 }
 
 /* Most packets of a batch are of one VPC. */
@@ -497,37 +501,38 @@ static bool
 same_network(const struct encap *self, const struct hg_packet *p,
              struct straight *s)
 {
+    uint32_t network;
+
     if (s->has_network && s->vpc == p->vpc)
         return true;
     s->vpc = p->vpc;
-    s->has_network = find_network(self, p, &s->network);
+    s->has_network = find_network(self, p, &network);
+    if (s->has_network)
+        hg_tunnel_stamp_set_network(&s->stamp, network);
     return s->has_network;
 }
 
 /* Does what encap_packet() would do, or returns false and nothing is done:
  * for packets to an IPv4 host that are whole frames with room before them. */
-static bool
+static inline bool
 go_straight(const struct encap *self, struct hg_packet *p, struct straight *s)
 {
     const struct hg_addr *dst = &self->remote;
     struct hg_tunnel_own own;
-    const struct hg_eth *eth;
+    uint8_t tos;
 
     if (!dst->family && p->dst_eni)
         dst = &p->dst_eni->host;
-    if (dst->family != 4 || p->wire_len > s->max_len || p->len < sizeof *eth ||
-        p->flags & HG_PACKET_NEEDS_CSUM ||
+    if (dst->family != 4 || p->wire_len > s->max_len ||
+        p->len < sizeof(struct hg_eth) || p->flags & HG_PACKET_NEEDS_CSUM ||
         hg_packet_headroom(p) < HG_TUNNEL_STAMP_LEN ||
         !same_network(self, p, s))
         return false;
-    eth = (const struct hg_eth *)p->data;
-    own.src_mac = s->has_src_mac ? self->src_mac : eth->src;
-    own.dst_mac = s->has_dst_mac ? self->dst_mac : eth->dst;
+    tos = p->flags & HG_PACKET_IP4 ? hg_packet_ipv4(p)->tos : hg_packet_tos(p);
     own.dst = hg_addr_ip4(dst);
-    own.tos = outer_tos(self, p);
-    own.network = s->network;
+    own.tos = (tos & s->tos_kept) | s->tos_set;
     own.sport = source_port(self, hg_packet_hash(p));
-    hg_tunnel_stamp_push(&s->stamp, p, &own);
+    hg_tunnel_stamp_push(&s->stamp, p, own);
     return true;
 }
 

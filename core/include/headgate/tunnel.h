@@ -132,6 +132,20 @@ HG_API enum hg_tunnel_status hg_tunnel_parse(const struct hg_packet *,
  * Ethernet header inside gets the outer one's addresses. */
 HG_API void hg_tunnel_pull(struct hg_packet *, const struct hg_tunnel_view *);
 
+/* What most packets say outside: GENEVE without options or VXLAN over IPv4,
+ * Ethernet inside. */
+struct hg_tunnel_plain {
+    uint32_t network;
+    uint32_t src; /* Outer, host order. */
+    uint8_t tos;
+};
+
+/* For those, does what hg_tunnel_parse() and hg_tunnel_pull() do, and returns
+ * true.  False, and the packet is as it was, if it is not one of them or if
+ * anything is wrong with it. */
+HG_API bool hg_tunnel_strip(struct hg_packet *, const struct hg_tunnel_rules *,
+                            struct hg_tunnel_plain *);
+
 /* The ECN field of the inner packet after it left a tunnel whose outer header
  * said 'outer'; -1: it has to be dropped (RFC 6040 4.2). */
 HG_API int hg_ecn_decapsulate(uint8_t inner, uint8_t outer);
@@ -234,6 +248,8 @@ struct hg_tunnel_stamp_header {
 
 struct hg_tunnel_stamp {
     struct hg_tunnel_stamp_header header;
+    bool has_src_mac; /* In header.eth; else those of the inner frame. */
+    bool has_dst_mac;
     uint32_t ip_sum; /* IPv4 header: the sum of what is here. */
 };
 
@@ -241,10 +257,7 @@ enum { HG_TUNNEL_STAMP_LEN = sizeof(struct hg_tunnel_stamp_header) };
 
 /* Host order. */
 struct hg_tunnel_own {
-    struct hg_mac src_mac;
-    struct hg_mac dst_mac;
     uint32_t dst;
-    uint32_t network;
     uint16_t sport;
     uint8_t tos;
 };
@@ -254,11 +267,14 @@ HG_API void hg_tunnel_stamp_init(struct hg_tunnel_stamp *,
                                  const struct hg_tunnel_form *form,
                                  uint8_t ttl);
 
-/* Does what hg_tunnel_form_push() does, to a packet with headroom for the
- * stamp that will not be longer than 65,535 bytes. */
+/* The network of the packets from here on. */
+HG_API void hg_tunnel_stamp_set_network(struct hg_tunnel_stamp *,
+                                        uint32_t network);
+
+/* Does what hg_tunnel_form_push() does, to a packet with an Ethernet header
+ * and headroom for the stamp that will not be longer than 65,535 bytes. */
 HG_API void hg_tunnel_stamp_push(const struct hg_tunnel_stamp *,
-                                 struct hg_packet *,
-                                 const struct hg_tunnel_own *);
+                                 struct hg_packet *, struct hg_tunnel_own);
 
 /* ---- Headers kept aside ----------------------------------------------- */
 
