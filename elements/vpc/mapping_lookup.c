@@ -280,7 +280,6 @@ direct_miss(struct mapping_lookup *self, struct hg_packet *p)
 enum { MANY_ENIS = 4096 };
 
 struct remembered {
-    uint32_t vpc;
     uint32_t eni[sizeof(struct hg_eni *) / sizeof(uint32_t)];
 };
 
@@ -295,23 +294,11 @@ batch_has_flows(const struct hg_batch *batch)
     return false;
 }
 
-static const struct hg_eni *
-recall(struct mapping_lookup *self, struct hg_packet *p)
-{
-    const struct remembered *r = hg_flow_verdict(self, p);
-    const struct hg_eni *eni;
-
-    if (!r || r->vpc != p->vpc)
-        return NULL;
-    memcpy(&eni, r->eni, sizeof eni);
-    return eni;
-}
-
 static void
 remember(struct mapping_lookup *self, const struct hg_packet *p,
          const struct hg_eni *eni)
 {
-    struct remembered r = {.vpc = p->vpc};
+    struct remembered r;
 
     memcpy(r.eni, &eni, sizeof eni);
     hg_flow_remember(self, p, &r);
@@ -501,12 +488,15 @@ static unsigned
 recall_batch(struct mapping_lookup *self, const struct hg_batch *batch,
              const struct hg_eni **eni)
 {
-    unsigned i, n = 0;
+    const void *verdict[HG_BATCH_MAX];
+    unsigned i, n;
 
     forget_old(self);
+    n = hg_flow_verdicts(self, batch->p, batch->n, verdict);
     for (i = 0; i < batch->n; i++) {
-        eni[i] = recall(self, batch->p[i]);
-        n += eni[i] != NULL;
+        eni[i] = NULL;
+        if (verdict[i])
+            memcpy(&eni[i], verdict[i], sizeof eni[i]);
     }
     for (i = 0; n && i < batch->n; i++)
         __builtin_prefetch(eni[i]);
