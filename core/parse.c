@@ -205,12 +205,49 @@ skip_tags(const struct hg_packet *p, uint32_t *at)
     return type;
 }
 
+/* The straight way of most packets, with the same result: IPv4 without
+ * options, not a fragment, with a whole header of TCP or UDP, right behind
+ * Ethernet.  False if this is another one. */
+static inline bool
+parse_plain(struct hg_packet *p)
+{
+    enum { L3 = sizeof(struct hg_eth), L4 = L3 + sizeof(struct hg_ipv4) };
+    const struct hg_ipv4 *ip = (const struct hg_ipv4 *)(p->data + L3);
+    uint32_t here, total;
+
+    if (p->len < L4 + sizeof(struct hg_udp) ||
+        hg_load16(p->data + L3 - 2) != HG_ETH_IP4 || ip->version_ihl != 0x45 ||
+        hg_get16(ip->frag) & (HG_IP4_MF | HG_IP4_OFFSET))
+        return false;
+    here = p->len - L3;
+    total = hg_get16(ip->total_length);
+    if (total >= sizeof *ip && total < here)
+        here = total;
+    here -= (uint32_t)sizeof *ip;
+    if (ip->protocol == HG_PROTO_TCP) {
+        unsigned n;
+
+        if (here < sizeof(struct hg_tcp))
+            return false;
+        n = hg_tcp_header_len((struct hg_tcp *)(p->data + L4));
+        if (n < sizeof(struct hg_tcp) || n > here)
+            return false;
+    } else if (ip->protocol != HG_PROTO_UDP || here < sizeof(struct hg_udp)) {
+        return false;
+    }
+    packet_announce(p, HG_PACKET_IP4 | HG_PACKET_L4, HG_ETH_IP4, L3, L4,
+                    ip->protocol);
+    return true;
+}
+
 static inline void
 parse(struct hg_packet *p)
 {
     uint32_t at = sizeof(struct hg_eth);
     uint16_t type = 0;
 
+    if (parse_plain(p))
+        return;
     if (p->len >= at)
         type = skip_tags(p, &at);
     else

@@ -298,14 +298,14 @@ fold_product(uint64_t a, uint64_t b)
  * VPC and protocol.  Neither a branch, which nobody could predict, nor a
  * struct that is read in larger pieces than it was written, which would have
  * to wait. */
-static uint64_t
-hash_ip4(const struct hg_packet *p, uint32_t sport, uint32_t dport)
+static inline uint64_t
+hash_ip4(const struct hg_packet *p, uint64_t seed, uint32_t sport,
+         uint32_t dport)
 {
     const struct hg_ipv4 *ip = hg_packet_ipv4(p);
     uint64_t src = (uint64_t)hg_get32(ip->src) << 32 | sport;
     uint64_t dst = (uint64_t)hg_get32(ip->dst) << 32 | dport;
     uint64_t low = src < dst ? src : dst, high = src < dst ? dst : src;
-    uint64_t seed = hg_pool_seed(p->pool);
     uint64_t ends = fold_product(low ^ seed ^ UINT64_C(0xa0761d6478bd642f),
                                  high ^ UINT64_C(0xe7037ed1a0b428db));
 
@@ -314,7 +314,8 @@ hash_ip4(const struct hg_packet *p, uint32_t sport, uint32_t dport)
 }
 
 static uint64_t
-hash_ip6(const struct hg_packet *p, uint32_t sport, uint32_t dport)
+hash_ip6(const struct hg_packet *p, uint64_t seed, uint32_t sport,
+         uint32_t dport)
 {
     const struct hg_ipv6 *ip = hg_packet_ipv6(p);
     int order = memcmp(ip->src, ip->dst, 16);
@@ -325,12 +326,12 @@ hash_ip6(const struct hg_packet *p, uint32_t sport, uint32_t dport)
     flow.end[!in_order].port = sport;
     memcpy(flow.end[in_order].addr, ip->dst, 16);
     flow.end[in_order].port = dport;
-    return XXH3_64bits_withSeed(&flow, sizeof flow, hg_pool_seed(p->pool));
+    return XXH3_64bits_withSeed(&flow, sizeof flow, seed);
 }
 
 /* Not IP: a flow is a pair of stations and an EtherType. */
 static uint64_t
-hash_ethernet(const struct hg_packet *p)
+hash_ethernet(const struct hg_packet *p, uint64_t seed)
 {
     const struct hg_eth *eth = hg_packet_eth(p);
     struct flow6 flow = {.vpc = p->vpc,
@@ -342,28 +343,37 @@ hash_ethernet(const struct hg_packet *p)
         memcpy(flow.end[!in_order].addr, &eth->src, sizeof eth->src);
         memcpy(flow.end[in_order].addr, &eth->dst, sizeof eth->dst);
     }
-    return XXH3_64bits_withSeed(&flow, sizeof flow, hg_pool_seed(p->pool));
+    return XXH3_64bits_withSeed(&flow, sizeof flow, seed);
+}
+
+/* All but IPv4 with ports; apart, so that those need no room on the stack. */
+__attribute__((noinline)) static uint64_t
+hash_other(const struct hg_packet *p, uint64_t seed)
+{
+    uint32_t sport = 0, dport = 0;
+
+    if (!(p->flags & HG_PACKET_FRAGMENT)) {
+        sport = hg_packet_sport(p);
+        dport = hg_packet_dport(p);
+    }
+    if (p->flags & HG_PACKET_IP4)
+        return hash_ip4(p, seed, sport, dport);
+    return p->flags & HG_PACKET_IP6 ? hash_ip6(p, seed, sport, dport)
+                                    : hash_ethernet(p, seed);
 }
 
 uint32_t
 hg_packet_hash_slow(struct hg_packet *p)
 {
-    bool is_fragment = (p->flags & HG_PACKET_FRAGMENT) != 0;
-    uint32_t sport = 0, dport = 0;
+    enum { LOOKED_AT = HG_PACKET_IP4 | HG_PACKET_FRAGMENT };
+    uint64_t seed = hg_pool_seed(p->pool), hash;
+    const uint8_t *l4 = hg_packet_l4(p);
 
-    if (!is_fragment && hg_packet_has_ports(p)) {
-        sport = hg_load16(hg_packet_l4(p));
-        dport = hg_load16(hg_packet_l4(p) + 2);
-    } else if (!is_fragment) {
-        sport = dport = hg_packet_echo_id(p);
-    }
-
-    if (p->flags & HG_PACKET_IP4)
-        p->hash = (uint32_t)hash_ip4(p, sport, dport);
-    else if (p->flags & HG_PACKET_IP6)
-        p->hash = (uint32_t)hash_ip6(p, sport, dport);
+    if ((p->flags & LOOKED_AT) == HG_PACKET_IP4 && hg_packet_has_ports(p))
+        hash = hash_ip4(p, seed, hg_load16(l4), hg_load16(l4 + 2));
     else
-        p->hash = (uint32_t)hash_ethernet(p);
+        hash = hash_other(p, seed);
+    p->hash = (uint32_t)hash;
     p->flags |= HG_PACKET_HASHED;
     return p->hash;
 }

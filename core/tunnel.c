@@ -57,18 +57,22 @@ set_end(const struct hg_packet *p, struct span *s, uint32_t end)
 }
 
 static bool
-is_local(const struct hg_packet *p, const struct hg_addr_list *local)
+is_one_of(const struct hg_packet *p, const struct hg_addr_list *local)
 {
     struct hg_addr dst;
     size_t i;
 
-    if (!local || !local->n)
-        return true;
     hg_packet_read_dst(p, &dst);
     for (i = 0; i < local->n; i++)
         if (hg_addr_equal(&dst, &local->v[i]))
             return true;
     return false;
+}
+
+static inline bool
+is_local(const struct hg_packet *p, const struct hg_addr_list *local)
+{
+    return !local || !local->n || is_one_of(p, local);
 }
 
 /* Whether the packet is of the format and for us. */
@@ -443,7 +447,7 @@ is_usual(const struct hg_packet *p, const struct hg_tunnel_rules *rules,
            *end >= sizeof *h + sizeof(struct hg_eth) &&
            is_usual_word(rules->format, hg_get32(h->flags_type)) &&
            !rules->gwlb && is_local(p, rules->local) &&
-           hg_checksum_ipv4_ok(&h->ip, sizeof h->ip);
+           hg_checksum_ipv4_plain_ok(&h->ip, 0);
 }
 
 static bool

@@ -1,5 +1,6 @@
 /* test_tunnel_straight.c: hg_tunnel_parse() has a straight way for most
- * packets and one for all of them; both find the same. */
+ * packets and one for all of them; both find the same.  So does
+ * hg_tunnel_strip(), which takes the headers off in one go. */
 #include <headgate/tunnel.h>
 
 #include "notation.h"
@@ -33,6 +34,38 @@ make(struct hg_pool *pool, const struct hg_tunnel_header *header)
     return p;
 }
 
+static unsigned n_stripped;
+
+/* hg_tunnel_strip() must do what the two calls do, or nothing. */
+static void
+strip_does_the_same(struct hg_packet *p, const struct hg_tunnel_rules *rules,
+                    const struct hg_tunnel_view *view)
+{
+    struct hg_packet *a = hg_packet_copy(p), *b = hg_packet_copy(p);
+    struct hg_tunnel_plain plain;
+
+    if (hg_tunnel_strip(a, rules, &plain)) {
+        n_stripped++;
+        CHECK(view != NULL);
+        if (view)
+            hg_tunnel_pull(b, view);
+        CHECK_EQ(plain.network, view ? view->network : 0);
+        CHECK_EQ(plain.src, view ? hg_addr_ip4(&view->src) : 0);
+        CHECK_EQ(plain.tos, view ? view->tos : 0);
+    }
+    CHECK_EQ(a->len, b->len);
+    CHECK_EQ(a->wire_len, b->wire_len);
+    CHECK_EQ(hg_packet_headroom(a), hg_packet_headroom(b));
+    CHECK_EQ(a->flags, b->flags);
+    CHECK_EQ(a->ether_type, b->ether_type);
+    CHECK_EQ(a->l3_offset, b->l3_offset);
+    CHECK_EQ(a->l4_offset, b->l4_offset);
+    CHECK_EQ(a->protocol, b->protocol);
+    CHECK_MEM(a->data, b->data, a->len);
+    hg_packet_free(a);
+    hg_packet_free(b);
+}
+
 /* Both ways of hg_tunnel_parse() must find the same; true if that is OK. */
 static bool
 both_find_the_same(struct hg_packet *p, const struct hg_tunnel_rules *rules)
@@ -42,6 +75,7 @@ both_find_the_same(struct hg_packet *p, const struct hg_tunnel_rules *rules)
 
     hg_packet_parse(p);
     status = tunnel_parse_any(p, rules, &any);
+    strip_does_the_same(p, rules, status == HG_TUNNEL_OK ? &any : NULL);
     if (!CHECK_EQ(hg_tunnel_parse(p, rules, &view), status) ||
         status != HG_TUNNEL_OK)
         return false;
@@ -128,5 +162,6 @@ TEST(the_straight_way_finds_what_the_other_one_does)
             hg_packet_free(p);
         }
     CHECK(n_ok > 10000);
+    CHECK(n_stripped > 1000);
     hg_pool_destroy(pool);
 }

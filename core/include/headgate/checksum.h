@@ -28,25 +28,37 @@ hg_checksum_fold(uint32_t sum)
     return (uint16_t) ~(sum >> 16);
 }
 
-/* Whether the sum over an IPv4 header of 'len' bytes, a multiple of four and
- * at least 20, is that of a right one (RFC 791 3.1); in whatever byte order
- * (RFC 1071 2 B). */
+/* Whether the sum over an IPv4 header without options, 20 bytes, is that of a
+ * right one (RFC 791 3.1); in whatever byte order (RFC 1071 2 B).  'more': a
+ * sum over what else belongs to it. */
 static inline bool
-hg_checksum_ipv4_ok(const void *header, unsigned len)
+hg_checksum_ipv4_plain_ok(const void *header, uint64_t more)
 {
-    uint32_t word[5], option;
-    uint64_t sum;
-    unsigned i;
+    uint64_t half[2], sum;
+    uint32_t last;
 
-    memcpy(word, header, sizeof word);
-    sum = (uint64_t)word[0] + word[1] + word[2] + word[3] + word[4];
-    for (i = sizeof word; i < len; i += 4) {
-        memcpy(&option, (const uint8_t *)header + i, sizeof option);
-        sum += option;
-    }
+    memcpy(half, header, sizeof half);
+    memcpy(&last, (const uint8_t *)header + sizeof half, sizeof last);
+    sum = (half[0] & UINT32_MAX) + (half[0] >> 32) + (half[1] & UINT32_MAX) +
+          (half[1] >> 32) + last + more;
     sum = (sum & UINT32_MAX) + (sum >> 32);
     sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
     return hg_checksum_fold((uint32_t)sum) == 0;
+}
+
+/* The same for a header of 'len' bytes, a multiple of four and at least 20. */
+static inline bool
+hg_checksum_ipv4_ok(const void *header, unsigned len)
+{
+    uint32_t option;
+    uint64_t sum = 0;
+    unsigned i;
+
+    for (i = 20; i < len; i += 4) {
+        memcpy(&option, (const uint8_t *)header + i, sizeof option);
+        sum += option;
+    }
+    return hg_checksum_ipv4_plain_ok(header, sum);
 }
 
 /* The pseudo-header's part of the sum of TCP, UDP and ICMPv6 (RFC 9293 3.1,
