@@ -385,22 +385,24 @@ identify(struct decap *self, struct hg_packet *p,
                                                   : &self->spoofed_sender;
 }
 
-/* The same for a packet that went the straight way. */
-static inline hg_counter *
-identify_plain(struct decap *self, struct hg_packet *p, uint32_t host,
-               const struct hg_eni *from, const struct hg_eni *to)
+/* Why a packet is dropped that went the straight way and that its sender's
+ * host did not send, or NULL. */
+static hg_counter *
+judge_stranger(struct decap *self, const struct hg_packet *p, uint32_t host)
 {
     const struct hg_addr sender = hg_addr_from_ip4(host);
 
-    p->src_eni = from;
-    p->dst_eni = to;
-    if (!self->verify_sender ||
-        (from && from->host.family == 4 && hg_addr_ip4(&from->host) == host) ||
-        is_edge(self, &sender))
+    if (!self->verify_sender || is_edge(self, &sender))
         return NULL;
     if (!hg_packet_is_ip(p) && !hg_packet_arp(p))
         return &self->not_verifiable;
-    return from ? &self->spoofed_sender : &self->unknown_sender;
+    return p->src_eni ? &self->spoofed_sender : &self->unknown_sender;
+}
+
+static inline bool
+is_at(const struct hg_eni *eni, uint32_t host)
+{
+    return eni && eni->host.family == 4 && hg_addr_ip4(&eni->host) == host;
 }
 
 /* Finds the ENIs of all packets of a batch that are going on. */
@@ -418,14 +420,18 @@ identify_batch(struct decap *self, struct hg_batch *batch, int16_t *verdict)
     hg_inventory_find_src(self->inventory, n, l->p, l->from);
     hg_inventory_find_dst(self->inventory, n, l->p, l->to);
     for (i = 0; i < n; i++) {
+        struct hg_packet *p = l->p[i];
         unsigned at = l->at[i];
-        hg_counter *reason =
-            self->is_plain[at]
-                ? identify_plain(self, l->p[i], self->plain[at].src,
-                                 l->from[i], l->to[i])
-                : identify(self, l->p[i], &self->view[at], l->from[i],
-                           l->to[i]);
+        hg_counter *reason = NULL;
 
+        if (!self->is_plain[at]) {
+            reason = identify(self, p, &self->view[at], l->from[i], l->to[i]);
+        } else {
+            p->src_eni = l->from[i];
+            p->dst_eni = l->to[i];
+            if (!is_at(l->from[i], self->plain[at].src))
+                reason = judge_stranger(self, p, self->plain[at].src);
+        }
         if (reason)
             verdict[at] = (int16_t)hg_drop(reason);
     }

@@ -86,6 +86,16 @@ arp_is_genuine(const struct hg_eni *eni, const struct hg_arp *arp)
             is_own(eni, &sender));
 }
 
+/* Most packets come from the ENI's primary address, which is beside its MAC.
+ */
+static inline bool
+is_primary(const struct hg_eni *eni, const struct hg_packet *p)
+{
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+
+    return ip && eni->ip4 && hg_get32(ip->src) == eni->ip4;
+}
+
 static bool
 is_genuine(const struct hg_eni *eni, const struct hg_packet *p)
 {
@@ -117,7 +127,7 @@ verdict_of(struct identify *self, struct hg_packet *p,
         return hg_drop(&self->unknown_source_mac);
     if (!hg_packet_is_ip(p) && !hg_packet_arp(p))
         return hg_drop(&self->malformed);
-    if (!is_genuine(eni, p))
+    if (!is_primary(eni, p) && !is_genuine(eni, p))
         return hg_drop(&self->spoofed_source);
     p->vpc = eni->vpc->number;
     p->src_eni = eni;
