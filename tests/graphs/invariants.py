@@ -38,10 +38,12 @@ if os.environ.get("HEADGATE_SANITIZED"):
     # What the build without sanitizers has compared need not be compared
     # again, only be run.
     BATCHES, WORKERS = (64, 1), (2,)
+    # Leaks take as long as a run to look for, and workers another: one case
+    # of so many.
     if sys.argv[1:] == ["corpus"]:
-        # Leaks take as long as a run to look for, and workers another: one
-        # case of so many.
         BATCHES, SAMPLED = (64,), 4
+    elif sys.argv[1:] == ["elements"]:
+        SAMPLED = 3
 
 # Graphs that workers must not refuse.
 SHARED = ("nat-gateway.conf", "large-nat.conf", "vpc-router.conf",
