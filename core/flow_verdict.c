@@ -169,7 +169,6 @@ hg_tables_changed(void *self)
 {
     struct hg_element *e = hg_element_of(self);
     struct flow_table *t = e->graph->flows;
-
     struct flow_verdict *v;
 
     if (!e->flow_verdict)

@@ -130,9 +130,10 @@ is_for_listener(struct nlb *self, struct hg_packet *p, int *address,
 /* Whether the packet is like the first of its flow, which was for a listener:
  * then it is, too. */
 static bool
-is_like_first(const struct hg_packet *p, const struct hg_flow *flow)
+is_like_first(const struct hg_packet *p, const struct nlb_flow *state)
 {
-    return flow && !(p->flags & (HG_PACKET_REPLY | HG_PACKET_FRAGMENT)) &&
+    return state && state->by_first_key &&
+           !(p->flags & (HG_PACKET_REPLY | HG_PACKET_FRAGMENT)) &&
            !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN));
 }
 
@@ -147,7 +148,7 @@ from_client(struct nlb *self, struct hg_packet *p, struct choice *c)
     struct hg_flow *flow;
 
     flow = find_flow(self, p, &state);
-    if (!c->is_made && !is_like_first(p, flow) &&
+    if (!c->is_made && !is_like_first(p, state) &&
         !is_for_listener(self, p, &address, &listener, &verdict))
         return verdict;
     if (flow && tcp && is_opening(tcp) && state->tcp_state == TCP_CLOSED) {

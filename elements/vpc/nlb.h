@@ -110,6 +110,7 @@ struct nlb_flow {
     bool target_fin : 1;   /* */
     bool header_sent : 1;  /* The PROXY header, */
     bool header_acked : 1; /* and the target has it. */
+    bool by_first_key : 1; /* Its first packet was as the record's says. */
     uint32_t isn;          /* The client's first sequence number. */
     uint32_t client_ack;   /* What this side expects next, as it says. */
     uint32_t target_ack;

@@ -369,6 +369,8 @@ fill_state(struct nlb *self, const struct hg_packet *p, const struct choice *c,
     state->target = (uint16_t)c->target;
     state->listener = c->listener;
     state->address = c->address;
+    state->by_first_key =
+        !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN));
     if (!tcp)
         return;
     state->is_tcp = true;

@@ -1010,3 +1010,33 @@ TEST(load_balancers_that_cannot_be_are_refused)
     for (i = 0; i < sizeof rows / sizeof *rows; i++)
         bench_refuses(rows[i].text, rows[i].expected);
 }
+
+#define TO_US WEB("target us { address = 10.0.9.9 port = 80 }\n")
+#define TO_ONE WEB(ONE_TARGET)
+#define TWO_IN_A_ROW                                                          \
+    "TestSource clients {} TestSource astray {}\n"                            \
+    "TestSource t1 {} TestSource t2 {}\n"                                     \
+    "TestSink to-targets {} TestSink other {} TestSink c {}\n"                \
+    "NLB first { node a { address = { 10.0.0.10 } }\n" TO_US "}\n"            \
+    "NLB dut { node a { address = { 10.0.9.9 } }\n" TO_ONE "}\n"              \
+    "connect(\"clients -> [clients]first[targets] -> [clients]dut\")\n"       \
+    "connect(\"astray -> [clients]dut; dut[targets] -> to-targets\")\n"       \
+    "connect(\"dut[other] -> other; dut[clients] -> c\")\n"                   \
+    "connect(\"t1 -> [targets]first; first[clients] -> c\")\n"                \
+    "connect(\"t2 -> [targets]dut\")"
+
+/* What another load balancer sent here is of one flow with what came to that
+ * one; which is not for us. */
+TEST(a_packet_of_a_flow_that_came_translated_is_not_for_us_as_it_was)
+{
+    struct bench *b = bench_load(TWO_IN_A_ROW);
+
+    client(b, "S seq 100", 0);
+    expect_target(b, "S");
+    client(b, ". seq 101 ack 1", 0);
+    expect_target(b, ".");
+    bench_push(b, "astray", "tcp " CLIENT " > 10.0.0.10:80 . seq 101 ack 1",
+               0);
+    bench_expect(b, "other", "tcp " CLIENT " > 10.0.0.10:80 .");
+    bench_destroy(b);
+}
