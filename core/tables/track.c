@@ -4,11 +4,11 @@
 
 #include "track_internal.h"
 
-/* Keys that are prepared together. */
-enum { AT_ONCE = 64 };
-
 #define XXH_INLINE_ALL
 #include <xxhash.h>
+
+/* Keys that are prepared together. */
+enum { AT_ONCE = 64 };
 
 /* ---- Keys ------------------------------------------------------------- */
 

@@ -147,10 +147,12 @@ from_client(struct nlb *self, struct hg_packet *p, struct choice *c)
     struct nlb_flow *state;
     struct hg_flow *flow;
 
-    flow = find_flow(self, p, &state);
+    flow = find_known(self, p, &state);
     if (!c->is_made && !is_like_first(p, state) &&
         !is_for_listener(self, p, &address, &listener, &verdict))
         return verdict;
+    if (!flow)
+        flow = find_flow(self, p, &state);
     if (flow && tcp && is_opening(tcp) && state->tcp_state == TCP_CLOSED) {
         address = state->address;
         listener = state->listener;

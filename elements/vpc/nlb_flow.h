@@ -67,21 +67,28 @@ end_flow(struct nlb *self, struct hg_flow *flow, struct nlb_flow *state)
     hg_flow_keep(self, flow, 0);
 }
 
-/* The packet's flow and what is kept for it.  A batch is looked up at once,
- * and flows end and begin on the way: a record that is no longer this
- * element's is looked up again. */
+/* The packet's flow and what is kept for it, as the batch was looked up. */
 static struct hg_flow *
-find_flow(struct nlb *self, struct hg_packet *p, struct nlb_flow **state)
+find_known(struct nlb *self, struct hg_packet *p, struct nlb_flow **state)
 {
     void *bytes;
     struct hg_flow *flow = hg_flow_find_state(self, p, &bytes);
 
-    if (!flow && p->flow) {
-        hg_packet_forget_flow(p);
-        flow = hg_flow_find_state(self, p, &bytes);
-    }
     *state = bytes;
     return flow;
+}
+
+/* The same; but flows end and begin in a batch: a record that is no longer
+ * this element's is looked up again. */
+static struct hg_flow *
+find_flow(struct nlb *self, struct hg_packet *p, struct nlb_flow **state)
+{
+    struct hg_flow *flow = find_known(self, p, state);
+
+    if (flow || !p->flow)
+        return flow;
+    hg_packet_forget_flow(p);
+    return find_known(self, p, state);
 }
 
 /* Whether the packet, which is of this flow, comes from its target. */

@@ -46,25 +46,16 @@ judge_batch(struct hg_element *element, struct hg_batch *batch)
     hg_pass(hg_element_self(element), 0, batch);
 }
 
-static const struct hg_class judge_class = {.magic = HG_MAGIC,
-                                            .abi = HG_ABI,
-                                            .class_size =
-                                                sizeof(struct hg_class),
-                                            .name = "Judge",
-                                            .inputs = "a b",
-                                            .outputs = "out?",
-                                            .self_size = sizeof(uint64_t),
-                                            .batch = judge_batch};
+#define JUDGE(name_, inputs_)                                                 \
+    {                                                                         \
+        .magic = HG_MAGIC, .abi = HG_ABI,                                     \
+        .class_size = sizeof(struct hg_class), .name = name_,                 \
+        .inputs = inputs_, .outputs = "out?", .self_size = sizeof(uint64_t),  \
+        .batch = judge_batch                                                  \
+    }
 
-static const struct hg_class narrow_class = {.magic = HG_MAGIC,
-                                             .abi = HG_ABI,
-                                             .class_size =
-                                                 sizeof(struct hg_class),
-                                             .name = "Narrow",
-                                             .inputs = "in",
-                                             .outputs = "out?",
-                                             .self_size = sizeof(uint64_t),
-                                             .batch = judge_batch};
+static const struct hg_class judge_class = JUDGE("Judge", "a b");
+static const struct hg_class narrow_class = JUDGE("Narrow", "in");
 
 struct rig {
     struct hg_plugins *plugins;
