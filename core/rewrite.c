@@ -284,20 +284,10 @@ struct flow6 {
     uint32_t protocol;
 };
 
-/* Both halves of a product added bit by bit, as in wyhash, whose constants are
- * used with it. */
-static inline uint64_t
-fold_product(uint64_t a, uint64_t b)
-{
-    __extension__ unsigned __int128 product = (unsigned __int128)a * b;
-
-    return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
 /* The same for IPv4, as words: an end is its address and its port; a third has
- * VPC and protocol.  Neither a branch, which nobody could predict, nor a
- * struct that is read in larger pieces than it was written, which would have
- * to wait. */
+ * VPC and protocol.  Two folded products with wyhash's constants; neither a
+ * branch, which nobody could predict, nor a struct that is read in larger
+ * pieces than it was written, which would have to wait. */
 static inline uint64_t
 hash_ip4(const struct hg_packet *p, uint64_t seed, uint32_t sport,
          uint32_t dport)
@@ -306,11 +296,12 @@ hash_ip4(const struct hg_packet *p, uint64_t seed, uint32_t sport,
     uint64_t src = (uint64_t)hg_get32(ip->src) << 32 | sport;
     uint64_t dst = (uint64_t)hg_get32(ip->dst) << 32 | dport;
     uint64_t low = src < dst ? src : dst, high = src < dst ? dst : src;
-    uint64_t ends = fold_product(low ^ seed ^ UINT64_C(0xa0761d6478bd642f),
-                                 high ^ UINT64_C(0xe7037ed1a0b428db));
+    uint64_t ends =
+        XXH3_mul128_fold64(low ^ seed ^ UINT64_C(0xa0761d6478bd642f),
+                           high ^ UINT64_C(0xe7037ed1a0b428db));
 
-    return fold_product(ends ^ ((uint64_t)p->protocol << 32 | p->vpc),
-                        seed ^ UINT64_C(0x8ebc6af09c88c6e3));
+    return XXH3_mul128_fold64(ends ^ ((uint64_t)p->protocol << 32 | p->vpc),
+                              seed ^ UINT64_C(0x8ebc6af09c88c6e3));
 }
 
 static uint64_t
