@@ -53,10 +53,23 @@ look_up(const struct flow_table *t, struct hg_packet *p,
         flow = flow_table_check(t, guess, key, p->time_ns, &k);
     if (!flow)
         flow = flow_index_find(t, key, p->time_ns, &k);
-    hg_packet_forget_flow(p);
     if (flow)
         flow_remember(p, flow, k, key->swapped != flow_table_swapped(flow, k));
+    else
+        hg_packet_forget_flow(p);
     return flow;
+}
+
+_Static_assert(HG_FLOW_AGAINST == 1, "as a bit of hg_flow.against");
+
+/* Says whether the packet travels against the user's first one. */
+static inline void
+tell_direction(struct hg_packet *p, const struct hg_flow *flow, unsigned user)
+{
+    uint32_t against = (p->flow_generation ^ flow->against >> user) & 1;
+
+    p->flags =
+        (p->flags & ~(uint32_t)HG_PACKET_REPLY) | against * HG_PACKET_REPLY;
 }
 
 /* The packet's record for a user that is interested in it. */
@@ -64,19 +77,15 @@ FLOW_INLINE struct hg_flow *
 for_user(const struct flow_table *t, struct hg_packet *p, unsigned user)
 {
     struct hg_flow *flow = p->flow;
-    uint32_t against = p->flow_generation & HG_FLOW_AGAINST;
 
     if (*flow_table_deadline(t, flow, user) <= p->time_ns)
         return NULL;
     /* It is as the first key says, whatever became of second ones. */
-    if (__builtin_expect(
-            ((p->flow_generation ^ flow->generation) & SECONDS_MASK) != 0,
-            0) &&
+    if (!flow_is_as_remembered(p) &&
         !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN)))
-        p->flow_generation = flow->generation | against;
-    p->flags &= ~(uint32_t)HG_PACKET_REPLY;
-    if (against != (flow->against >> user & 1))
-        p->flags |= HG_PACKET_REPLY;
+        p->flow_generation =
+            flow->generation | (p->flow_generation & HG_FLOW_AGAINST);
+    tell_direction(p, flow, user);
     return flow;
 }
 
@@ -98,14 +107,34 @@ hg_flow_find(void *self, struct hg_packet *p)
     return find(table_of(self), p, user_of(self));
 }
 
-struct hg_flow *
-hg_flow_find_state(void *self, struct hg_packet *p, void **state)
+static __attribute__((noinline)) struct hg_flow *
+find_state_any(void *self, struct hg_packet *p, void **state)
 {
     const struct flow_table *t = table_of(self);
     unsigned user = user_of(self);
     struct hg_flow *flow = find(t, p, user);
 
     *state = flow ? flow_table_bytes(t, flow, user) : NULL;
+    return flow;
+}
+
+/* Most packets were looked up with their batch: then little is left to do,
+ * and no register to be saved. */
+struct hg_flow *
+hg_flow_find_state(void *self, struct hg_packet *p, void **state)
+{
+    const struct hg_element *e = element_of(self);
+    struct hg_flow *flow = p->flow;
+    uint64_t *deadline;
+
+    if (!e->flow_user || !flow_is_as_remembered(p))
+        return find_state_any(self, p, state);
+    deadline = (uint64_t *)(void *)((uint8_t *)flow + e->flow_offset);
+    *state = NULL;
+    if (*deadline <= p->time_ns)
+        return NULL;
+    tell_direction(p, flow, e->flow_user - 1);
+    *state = deadline + 1;
     return flow;
 }
 

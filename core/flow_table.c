@@ -419,6 +419,7 @@ lay_out(struct flow_table *t)
 
     for (i = 0; i < t->n_users; i++) {
         t->users[i].offset = size;
+        t->users[i].element->flow_offset = (uint32_t)size;
         size += sizeof(uint64_t) + t->users[i].size;
     }
     t->verdict_offset = size;

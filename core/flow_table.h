@@ -167,11 +167,21 @@ flow_is_known_to_be_none(const struct hg_packet *p, const struct flow_index *x)
                                p->flow_generation >> HG_FLOW_BITS);
 }
 
+/* Whether the record is still what the packet remembers: it is used anew when
+ * it ends, and a record's generation has none of a packet's bits. */
 static inline bool
 flow_is_remembered(const struct hg_packet *p)
 {
-    return p->flow && p->flow->used &&
+    return p->flow &&
            (p->flow_generation ^ p->flow->generation) >> USES_SHIFT == 0;
+}
+
+/* The same, and its second key is the one of then. */
+static inline bool
+flow_is_as_remembered(const struct hg_packet *p)
+{
+    return p->flow &&
+           (p->flow_generation ^ p->flow->generation) >> HG_FLOW_BITS == 0;
 }
 
 static inline void
@@ -230,17 +240,18 @@ struct hg_flow *flow_index_find(const struct flow_table *,
  * that a key is: flow_table_fetch_link() fetches the record with the user's
  * block, and flow_table_check() says whether it has this key, and as which. */
 
+/* A user's block: most are in a line or two. */
 FLOW_FETCH
 flow_table_fetch(const struct flow_table *t, const struct hg_flow *flow,
                  unsigned user)
 {
-    uintptr_t at = (uintptr_t)flow_table_deadline(t, flow, user);
-    uintptr_t end = at + sizeof(uint64_t) + t->users[user].size;
+    const uint8_t *block = (const uint8_t *)flow + t->users[user].offset;
+    size_t last = sizeof(uint64_t) + t->users[user].size - 1, at;
 
-    __builtin_prefetch(flow, 1);
-    for (at &= ~(uintptr_t)63; at < end; at += 64)
-        if (at > (uintptr_t)flow)
-            __builtin_prefetch((const void *)at, 1);
+    __builtin_prefetch(block, 1);
+    for (at = 64; at < last; at += 64)
+        __builtin_prefetch(block + at, 1);
+    __builtin_prefetch(block + last, 1);
 }
 
 FLOW_FETCH
@@ -252,6 +263,7 @@ flow_table_fetch_link(const struct flow_table *t, uint32_t link,
     const uint8_t *areas = (const uint8_t *)flow + t->verdict_offset;
     const uint8_t *area = areas + key->swapped * t->verdict_size;
 
+    __builtin_prefetch(flow, 1);
     flow_table_fetch(t, flow, user);
     if (t->verdict_size) {
         __builtin_prefetch(area);
@@ -277,8 +289,8 @@ flow_table_check(const struct flow_table *t, uint32_t link,
 
     *k = (link - 1) & 1;
     if (!*k)
-        return flow->protocol == key->protocol &&
-                       flow->family == key->family &&
+        return ((flow->protocol ^ key->protocol) |
+                (flow->family ^ key->family)) == 0 &&
                        flow_tuple_is(key, &flow->ends)
                    ? flow
                    : NULL;

@@ -16,10 +16,13 @@
 struct flow_verdict {
     struct hg_element *element;
     uint32_t epoch;
-    uint32_t n_inputs; /* As far as packets come in. */
-    size_t size;       /* Of a verdict. */
-    size_t stride;     /* Of a slot. */
-    size_t offset;     /* Of the first slot in an area. */
+    uint32_t n_inputs;  /* As far as packets come in. */
+    uint32_t port_mask; /* 0 where there is one input: packets say by which
+                         * they came in only where there is a choice. */
+    size_t size;        /* Of a verdict. */
+    size_t stride;      /* Of a slot. */
+    size_t offset;      /* Of the first slot in a record. */
+    size_t area_size;   /* As far behind is that of the other direction. */
 };
 
 void
@@ -65,9 +68,12 @@ flow_verdicts_lay_out(struct flow_table *t)
         struct flow_verdict *v = &t->verdicts[i];
 
         v->n_inputs = inputs_in_use(v->element);
-        v->offset = size;
+        v->port_mask = v->element->n_inputs > 1 ? UINT32_MAX : 0;
+        v->offset = t->verdict_offset + size;
         size += v->stride * v->n_inputs;
     }
+    for (i = 0; i < t->n_verdicts; i++)
+        t->verdicts[i].area_size = size;
     return size;
 }
 
@@ -88,27 +94,28 @@ stamp_of(const struct flow_verdict *v, const struct hg_packet *p)
     return v->epoch << KEY_BITS | (key & 1 ? key : 0);
 }
 
+/* Whether flows remember verdicts for it: ICMP is judged by its type,
+ * fragments by more than they have. */
+static inline bool
+is_remembered_for(const struct hg_packet *p)
+{
+    return (p->flags & (HG_PACKET_PORTS | HG_PACKET_FRAGMENT)) ==
+               HG_PACKET_PORTS &&
+           flow_is_remembered(p) && !(p->flow_generation & HG_FLOW_REWRITTEN);
+}
+
 /* The slot for this packet; NULL if there is none. */
 static inline uint32_t *
-slot_of(const struct flow_table *t, const struct flow_verdict *v,
-        const struct hg_packet *p)
+slot_of(const struct flow_verdict *v, const struct hg_packet *p)
 {
-    enum { USES = HG_PACKET_L4 | HG_PACKET_FRAGMENT };
-    bool against = p->flow_generation & HG_FLOW_AGAINST;
-    /* Packets say where they came in only where there is a choice. */
-    uint32_t port = v->element->n_inputs > 1 ? p->in_port : 0;
+    uint32_t port = p->in_port & v->port_mask;
     bool high;
 
-    /* ICMP is judged by its type, fragments by more than they have. */
-    if ((p->flags & USES) != HG_PACKET_L4 ||
-        (p->protocol != HG_PROTO_TCP && p->protocol != HG_PROTO_UDP) ||
-        !flow_is_remembered(p) || p->flow_generation & HG_FLOW_REWRITTEN ||
-        port >= v->n_inputs)
+    if (!is_remembered_for(p) || port >= v->n_inputs)
         return NULL;
-    high = against != p->flow->swapped;
-    return (uint32_t *)(void *)((uint8_t *)p->flow + t->verdict_offset +
-                                high * t->verdict_size + v->offset +
-                                port * v->stride);
+    high = (p->flow_generation & HG_FLOW_AGAINST) != p->flow->swapped;
+    return (uint32_t *)(void *)((uint8_t *)p->flow + v->offset +
+                                (high ? v->area_size : 0) + port * v->stride);
 }
 
 unsigned
@@ -116,22 +123,21 @@ hg_flow_verdicts(void *self, struct hg_packet *const *packets, unsigned n,
                  const void **verdict)
 {
     struct hg_element *e = hg_element_of(self);
-    const struct flow_table *t = e->graph->flows;
-    const struct flow_verdict *v;
+    struct flow_verdict v;
     unsigned known = 0, i;
 
-    memset(verdict, 0, n * sizeof *verdict);
-    if (!e->flow_verdict)
+    if (!e->flow_verdict) {
+        memset(verdict, 0, n * sizeof *verdict);
         return 0;
-    v = &t->verdicts[e->flow_verdict - 1];
+    }
+    v = e->graph->flows->verdicts[e->flow_verdict - 1];
     for (i = 0; i < n; i++) {
         const struct hg_packet *p = packets[i];
-        const uint32_t *slot = p->flow ? slot_of(t, v, p) : NULL;
+        const uint32_t *slot = slot_of(&v, p);
+        bool is_known = slot && *slot == stamp_of(&v, p);
 
-        if (!slot || *slot != stamp_of(v, p))
-            continue;
-        verdict[i] = slot + 1;
-        known++;
+        verdict[i] = is_known ? slot + 1 : NULL;
+        known += is_known;
     }
     return known;
 }
@@ -147,7 +153,7 @@ hg_flow_know_verdict(void *self, const struct hg_packet *p,
     if (!e->flow_verdict)
         return;
     v = &e->graph->flows->verdicts[e->flow_verdict - 1];
-    slot = slot_of(e->graph->flows, v, p);
+    slot = slot_of(v, p);
     if (!slot)
         return;
     *slot = stamp_of(v, p);

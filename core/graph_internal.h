@@ -69,6 +69,7 @@ struct hg_element {
     uint32_t index;        /* Order of declaration. */
     uint64_t given[2];     /* Bit i: option i was given. */
     uint32_t flow_user;    /* Number among users of the flow service + 1. */
+    uint32_t flow_offset;  /* Of its block in the records of flows. */
     uint32_t flow_verdict; /* ... among those whose verdicts flows remember. */
     const struct lang_section *section; /* While building, or NULL. */
     uint64_t span_ns; /* Its smallest promise, or HG_NEVER. */

@@ -219,21 +219,34 @@ pool_grow(struct hg_pool *pool, unsigned size_class)
     return true;
 }
 
-/* Takes a slot out of the pool; only size_class, capacity and pool are set. */
+/* Whether a packet of this size can be had without more memory. */
+static inline bool
+pool_has(const struct hg_pool *pool, unsigned size_class)
+{
+    return pool->free.by_size[size_class].n &&
+           pool->in_use < (int64_t)pool->max_packets;
+}
+
+/* Takes a slot that is there. */
 static inline struct hg_packet *
-pool_take(struct hg_pool *pool, unsigned size_class)
+pool_take_free(struct hg_pool *pool, unsigned size_class)
 {
     struct hg_slots *free_slots = &pool->free.by_size[size_class];
-    struct hg_packet *p;
+    struct hg_packet *p = free_slots->v[--free_slots->n];
 
-    if (pool->in_use >= (int64_t)pool->max_packets)
-        return NULL;
-    if (free_slots->n == 0 && !pool_grow(pool, size_class))
-        return NULL;
-    p = free_slots->v[--free_slots->n];
     UNPOISON(p, STRIDE(classes[size_class].capacity));
     pool->in_use++;
     return p;
+}
+
+/* Takes a slot out of the pool, or NULL; nothing of it is set. */
+static struct hg_packet *
+pool_take(struct hg_pool *pool, unsigned size_class)
+{
+    if (pool->in_use >= (int64_t)pool->max_packets ||
+        (!pool_has(pool, size_class) && !pool_grow(pool, size_class)))
+        return NULL;
+    return pool_take_free(pool, size_class);
 }
 
 static void
@@ -258,8 +271,22 @@ clear_header(struct hg_packet *p, const struct hg_pool *pool)
         memset(line + 2 * CACHE_LINE, 0, sizeof *p - 2 * CACHE_LINE);
 }
 
+/* Makes a packet of a slot. */
 static inline struct hg_packet *
-new_packet(struct hg_pool *pool, uint32_t len)
+begin_packet(struct hg_packet *p, struct hg_pool *pool, unsigned size_class,
+             uint32_t len)
+{
+    clear_header(p, pool);
+    set_slot(p, pool, size_class);
+    p->data = slot_start(p) + HG_HEADROOM;
+    p->len = len;
+    p->wire_len = len;
+    return p;
+}
+
+/* A packet of any size, for which memory may have to be had. */
+static __attribute__((noinline)) struct hg_packet *
+new_packet_any(struct hg_pool *pool, uint32_t len)
 {
     struct hg_packet *p;
     unsigned size_class = 0;
@@ -269,14 +296,15 @@ new_packet(struct hg_pool *pool, uint32_t len)
     while (len + HG_HEADROOM > classes[size_class].capacity)
         size_class++;
     p = pool_take(pool, size_class);
-    if (!p)
-        return NULL;
-    clear_header(p, pool);
-    set_slot(p, pool, size_class);
-    p->data = slot_start(p) + HG_HEADROOM;
-    p->len = len;
-    p->wire_len = len;
-    return p;
+    return p ? begin_packet(p, pool, size_class, len) : NULL;
+}
+
+static inline struct hg_packet *
+new_packet(struct hg_pool *pool, uint32_t len)
+{
+    if (len > SMALL - HG_HEADROOM || !pool_has(pool, 0))
+        return new_packet_any(pool, len);
+    return begin_packet(pool_take_free(pool, 0), pool, 0, len);
 }
 
 struct hg_packet *

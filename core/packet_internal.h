@@ -7,9 +7,12 @@
 /* What parsing sets or clears; the rest of the flags is others'. */
 #define PARSED_FLAGS                                                          \
     ((uint32_t)(HG_PACKET_IP4 | HG_PACKET_IP6 | HG_PACKET_ARP |               \
-                HG_PACKET_L4 | HG_PACKET_FRAGMENT |                           \
+                HG_PACKET_L4 | HG_PACKET_PORTS | HG_PACKET_FRAGMENT |         \
                 HG_PACKET_FRAGMENT_LATER | HG_PACKET_HASHED |                 \
                 HG_PACKET_BAD_EXT))
+
+/* The flags of a whole header of TCP or UDP. */
+#define PORTS_FLAGS ((uint32_t)(HG_PACKET_L4 | HG_PACKET_PORTS))
 
 /* Sets all that hg_packet_parse() does, for those who wrote the headers. */
 static inline void

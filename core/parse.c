@@ -14,11 +14,11 @@ enum {
 };
 
 /* Looks at what starts at 'l4', the IP packet ending at 'end'; returns
- * HG_PACKET_L4 if it is a whole transport header. */
+ * the flags of a whole transport header if it is one. */
 static inline uint32_t
 parse_l4(struct hg_packet *p, uint32_t l4, uint32_t end, bool is_ip6)
 {
-    uint32_t here = end - l4;
+    uint32_t here = end - l4, flags = HG_PACKET_L4;
     bool whole = false;
 
     if (l4 > UINT16_MAX)
@@ -31,9 +31,11 @@ parse_l4(struct hg_packet *p, uint32_t l4, uint32_t end, bool is_ip6)
 
             whole = n >= sizeof(struct hg_tcp) && n <= here;
         }
+        flags = PORTS_FLAGS;
         break;
     case HG_PROTO_UDP:
         whole = here >= sizeof(struct hg_udp);
+        flags = PORTS_FLAGS;
         break;
     case HG_PROTO_ICMP:
         whole = !is_ip6 && here >= sizeof(struct hg_icmp);
@@ -42,7 +44,7 @@ parse_l4(struct hg_packet *p, uint32_t l4, uint32_t end, bool is_ip6)
         whole = is_ip6 && here >= sizeof(struct hg_icmp);
         break;
     }
-    return whole ? HG_PACKET_L4 : 0;
+    return whole ? flags : 0;
 }
 
 /* These return the flags to be set. */
@@ -235,7 +237,7 @@ parse_plain(struct hg_packet *p)
     } else if (ip->protocol != HG_PROTO_UDP || here < sizeof(struct hg_udp)) {
         return false;
     }
-    packet_announce(p, HG_PACKET_IP4 | HG_PACKET_L4, HG_ETH_IP4, L3, L4,
+    packet_announce(p, HG_PACKET_IP4 | PORTS_FLAGS, HG_ETH_IP4, L3, L4,
                     ip->protocol);
     return true;
 }

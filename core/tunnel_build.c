@@ -317,7 +317,7 @@ announce(struct hg_packet *p, const struct hg_tunnel_form *f,
 {
     bool is_ip6 = h->dst.family == 6, is_udp = hg_tunnel_is_udp(h->format);
     uint32_t flags = (uint32_t)(is_ip6 ? HG_PACKET_IP6 : HG_PACKET_IP4) |
-                     (is_udp ? (uint32_t)HG_PACKET_L4 : 0);
+                     (is_udp ? PORTS_FLAGS : 0);
 
     packet_announce(p, flags, is_ip6 ? HG_ETH_IP6 : HG_ETH_IP4,
                     sizeof(struct hg_eth), f->l4_offset,
@@ -412,6 +412,6 @@ hg_tunnel_stamp_push(const struct hg_tunnel_stamp *stamp, struct hg_packet *p,
     p->data = at;
     p->len += (uint32_t)sizeof *h;
     p->wire_len = wire_len;
-    packet_announce(p, HG_PACKET_IP4 | HG_PACKET_L4, HG_ETH_IP4, sizeof h->eth,
+    packet_announce(p, HG_PACKET_IP4 | PORTS_FLAGS, HG_ETH_IP4, sizeof h->eth,
                     sizeof h->eth + sizeof h->ip, HG_PROTO_UDP);
 }

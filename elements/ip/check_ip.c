@@ -166,10 +166,10 @@ check_l4(struct check_ip *self, const struct hg_packet *p)
 {
     const struct hg_udp *udp = hg_packet_udp(p);
 
-    if (p->flags & HG_PACKET_FRAGMENT || !has_known_header(p))
+    if (p->flags & HG_PACKET_FRAGMENT)
         return NULL;
     if (!(p->flags & HG_PACKET_L4))
-        return &self->bad_l4_header;
+        return has_known_header(p) ? &self->bad_l4_header : NULL;
     /* RFC 768: "Length is the length in octets of this user datagram
      * including this header". */
     if (udp && (hg_get16(udp->length) < sizeof *udp ||

@@ -51,19 +51,24 @@ count_samples(struct flow_logger *self)
     self->flows.n = n_records(self);
 }
 
-/* Bytes of the packet as its IP header says. */
-static uint32_t
+/* Bytes of the packet as its IP header says; of one with segmentation offload
+ * or a jumbogram, whose header says 0, all that was on the wire. */
+static inline uint32_t
 ip_bytes(const struct hg_packet *p)
 {
     const struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
     const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
-    uint32_t n = ip4   ? hg_get16(ip4->total_length)
-                 : ip6 ? hg_get16(ip6->payload_length)
-                       : 0;
+    uint32_t whole = p->wire_len - p->l3_offset, n;
 
-    if (!n && (ip4 || (ip6 && p->protocol != HG_PROTO_NONE)))
-        return p->wire_len - p->l3_offset; /* Segmentation offload, jumbo. */
-    return ip6 ? n + (uint32_t)sizeof *ip6 : n;
+    if (ip4) {
+        n = hg_get16(ip4->total_length);
+        return n ? n : whole;
+    }
+    if (!ip6)
+        return 0;
+    n = hg_get16(ip6->payload_length);
+    return n || p->protocol == HG_PROTO_NONE ? n + (uint32_t)sizeof *ip6
+                                             : whole;
 }
 
 static inline bool
@@ -281,17 +286,18 @@ recall_records(struct flow_logger *self, struct hg_packet *const *packets,
     struct hg_flow_record *first;
     unsigned i;
 
-    memset(record, 0, n * sizeof(record[0]));
     /* Live, a batch may reach into the next window. */
     if (packets[n - 1]->time_ns >= self->log->window_end_ns ||
-        !hg_flow_verdicts(self, packets, n, verdict))
+        !hg_flow_verdicts(self, packets, n, verdict)) {
+        memset(record, 0, n * sizeof(record[0]));
         return;
+    }
     first = hg_flow_records_at(self->table, 0);
-    for (i = 0; i < n; i++)
-        if (verdict[i])
-            record[i] = first + *(const uint32_t *)verdict[i];
-    for (i = 0; i < n; i++)
+    for (i = 0; i < n; i++) {
+        record[i] =
+            verdict[i] ? first + *(const uint32_t *)verdict[i] : NULL;
         __builtin_prefetch(record[i], 1);
+    }
 }
 
 /* Whether the record that the packet's flow remembers is that of the only

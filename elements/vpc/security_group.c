@@ -235,6 +235,19 @@ place_of(const struct security_group *self, const struct hg_packet *p)
     return eni && eni->number < self->n_enis ? &self->enis[eni->number] : NULL;
 }
 
+/* Of 'all', or of those that have no flow in the service and so will need
+ * them. */
+static void
+fetch_places(const struct security_group *self, const struct hg_batch *batch,
+             bool all)
+{
+    unsigned i;
+
+    for (i = 0; self->inventory && i < batch->n; i++)
+        if (all || !batch->p[i]->flow)
+            __builtin_prefetch(place_of(self, batch->p[i]));
+}
+
 /* Judges packets LOOKUP_MAX at a time. */
 static void
 judge_compact(struct security_group *self, struct hg_batch *batch,
@@ -258,12 +271,12 @@ security_group_batch(struct security_group *self, struct hg_batch *batch)
     int16_t verdict[HG_BATCH_MAX];
     unsigned i;
 
-    for (i = 0; self->inventory && i < batch->n; i++)
-        __builtin_prefetch(place_of(self, batch->p[i]));
     if (self->compact) {
+        fetch_places(self, batch, true);
         judge_compact(self, batch, verdict);
     } else {
         hg_flow_find_batch(self, batch);
+        fetch_places(self, batch, false);
         for (i = 0; i < batch->n; i++)
             verdict[i] =
                 (int16_t)security_group_packet(self, batch->p[i], NULL);

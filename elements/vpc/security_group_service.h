@@ -117,10 +117,16 @@ security_group_flow_expired(void *self_, void *state, uint64_t when_ns)
 
 /* Whether the interface is where the flow's first packet went; the packet's
  * record was found or made. */
+static inline bool
+is_endpoint(const struct hg_packet *p, unsigned direction)
+{
+    return ((p->flags & HG_PACKET_REPLY) != 0) == (direction == EGRESS);
+}
+
 static bool
 endpoint_of(const struct passage *g)
 {
-    return ((g->p->flags & HG_PACKET_REPLY) != 0) == (g->direction == EGRESS);
+    return is_endpoint(g->p, g->direction);
 }
 
 /* Whether the side lives and is this interface's at this end. */
@@ -199,12 +205,15 @@ move_on(struct security_group *self, struct hg_flow *flow,
 /* Any packet of a flow that has a record. */
 __attribute__((noinline)) static bool
 follow_any(struct security_group *self, struct hg_flow *flow,
-           struct sg_flow *state, const struct passage *g)
+           struct sg_flow *state, struct hg_packet *p)
 {
-    struct side *s = find_side(self, state, g);
+    struct passage g = {.p = p, .direction = p->in_port};
+    struct side *s;
 
+    find_interface(self, &g);
+    s = find_side(self, state, &g);
     if (s)
-        move_on(self, flow, state, s, g);
+        move_on(self, flow, state, s, &g);
     return s != NULL;
 }
 
@@ -213,20 +222,21 @@ follow_any(struct security_group *self, struct hg_flow *flow,
 static inline bool
 service_follow(struct security_group *self, struct hg_packet *p)
 {
-    struct passage g = {.p = p, .direction = p->in_port};
+    const struct hg_eni *eni = p->in_port == EGRESS ? p->src_eni : p->dst_eni;
     struct hg_flow *flow;
     void *state;
     struct side *s;
 
-    if (!find_interface(self, &g))
+    if (!eni && self->inventory)
         return false;
     flow = hg_flow_find_state(self, p, &state);
     if (!flow)
         return false;
     s = &((struct sg_flow *)state)->side[0];
-    if (!is_side_of(s, number_of(&g), endpoint_of(&g), p->time_ns) ||
+    if (!is_side_of(s, eni ? eni->number : 0, is_endpoint(p, p->in_port),
+                    p->time_ns) ||
         !is_steady(s, p->in_port != s->opened_by, flags_of(p)))
-        return follow_any(self, flow, state, &g);
+        return follow_any(self, flow, state, p);
     hg_flow_extend_state(state, set_until(self, s, p->time_ns));
     return true;
 }

@@ -340,31 +340,34 @@ flags_with(uint32_t offset, uint8_t value)
     return p.flags;
 }
 
+/* The flags of a whole header of TCP or UDP. */
+enum { PORTS = HG_PACKET_L4 | HG_PACKET_PORTS };
+
 TEST(an_ip4_header_is_announced_only_if_version_and_length_are_right)
 {
-    CHECK_EQ(flags_with(0, 0x45), HG_PACKET_IP4 | HG_PACKET_L4);
+    CHECK_EQ(flags_with(0, 0x45), HG_PACKET_IP4 | PORTS);
     CHECK_EQ(flags_with(0, 0x65), 0);
     CHECK_EQ(flags_with(0, 0x44), 0);
     CHECK_EQ(flags_with(0, 0x4f), 0);
-    CHECK_EQ(flags_with(0, 0x46), HG_PACKET_IP4 | HG_PACKET_L4);
+    CHECK_EQ(flags_with(0, 0x46), HG_PACKET_IP4 | PORTS);
 }
 
 TEST(a_transport_header_beyond_the_total_length_is_not_announced)
 {
-    CHECK_EQ(flags_with(3, 28), HG_PACKET_IP4 | HG_PACKET_L4);
+    CHECK_EQ(flags_with(3, 28), HG_PACKET_IP4 | PORTS);
     CHECK_EQ(flags_with(3, 27), HG_PACKET_IP4);
     CHECK_EQ(flags_with(3, 20), HG_PACKET_IP4);
-    CHECK_EQ(flags_with(3, 0), HG_PACKET_IP4 | HG_PACKET_L4);
-    CHECK_EQ(flags_with(2, 0xff), HG_PACKET_IP4 | HG_PACKET_L4);
+    CHECK_EQ(flags_with(3, 0), HG_PACKET_IP4 | PORTS);
+    CHECK_EQ(flags_with(2, 0xff), HG_PACKET_IP4 | PORTS);
 }
 
 TEST(later_fragments_have_no_transport_header)
 {
     CHECK_EQ(flags_with(6, 0x20),
-             HG_PACKET_IP4 | HG_PACKET_L4 | HG_PACKET_FRAGMENT);
+             HG_PACKET_IP4 | PORTS | HG_PACKET_FRAGMENT);
     CHECK_EQ(flags_with(7, 1),
              HG_PACKET_IP4 | HG_PACKET_FRAGMENT | HG_PACKET_FRAGMENT_LATER);
-    CHECK_EQ(flags_with(6, 0x40), HG_PACKET_IP4 | HG_PACKET_L4);
+    CHECK_EQ(flags_with(6, 0x40), HG_PACKET_IP4 | PORTS);
 }
 
 TEST(icmp_is_of_the_ip_version_it_belongs_to)
@@ -408,7 +411,7 @@ TEST(an_endless_chain_of_ip6_extension_headers_is_broken)
     for (n = 0; n < 17; n++)
         frame[54 + 8 * n] = n < 15 ? HG_PROTO_DSTOPTS : HG_PROTO_UDP;
     packet_of(&p, frame, sizeof frame);
-    CHECK_EQ(p.flags, HG_PACKET_IP6 | HG_PACKET_L4);
+    CHECK_EQ(p.flags, HG_PACKET_IP6 | PORTS);
     free(p.data);
     frame[54 + 8 * 15] = HG_PROTO_DSTOPTS;
     packet_of(&p, frame, sizeof frame);
@@ -430,7 +433,7 @@ TEST(an_authentication_header_counts_in_units_of_four)
     frame[54] = HG_PROTO_UDP;
     frame[55] = 4;
     packet_of(&p, frame, sizeof frame);
-    CHECK_EQ(p.flags, HG_PACKET_IP6 | HG_PACKET_L4);
+    CHECK_EQ(p.flags, HG_PACKET_IP6 | PORTS);
     CHECK_EQ(p.l4_offset, 14 + 40 + 24);
     free(p.data);
 }
@@ -447,7 +450,7 @@ TEST(a_jumbogram_ends_where_the_frame_ends)
     frame[56] = 0xc2;
     frame[57] = 4;
     packet_of(&p, frame, sizeof frame);
-    CHECK_EQ(p.flags, HG_PACKET_IP6 | HG_PACKET_L4);
+    CHECK_EQ(p.flags, HG_PACKET_IP6 | PORTS);
     CHECK_EQ(hg_packet_l4_len(&p), 108);
     free(p.data);
     frame[20] = HG_PROTO_UDP;
@@ -465,7 +468,7 @@ TEST(parsing_leaves_the_flags_of_others_alone)
     packet_of(&p, frame, unhex(rows[0].hex, frame));
     p.flags |= HG_PACKET_HELD | HG_PACKET_NEEDS_CSUM | HG_PACKET_HASHED;
     hg_packet_parse(&p);
-    CHECK_EQ(p.flags, HG_PACKET_IP4 | HG_PACKET_L4 | HG_PACKET_HELD |
+    CHECK_EQ(p.flags, HG_PACKET_IP4 | PORTS | HG_PACKET_HELD |
                           HG_PACKET_NEEDS_CSUM);
     free(p.data);
 }

@@ -41,9 +41,9 @@ hg_checksum_ipv4_plain_ok(const void *header, uint64_t more)
     memcpy(&last, (const uint8_t *)header + sizeof half, sizeof last);
     sum = (half[0] & UINT32_MAX) + (half[0] >> 32) + (half[1] & UINT32_MAX) +
           (half[1] >> 32) + last + more;
-    sum = (sum & UINT32_MAX) + (sum >> 32);
-    sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
-    return hg_checksum_fold((uint32_t)sum) == 0;
+    /* To end around the carry is to count modulo 65535, of which a sum that is
+     * all ones is a multiple, and 0 alone is none of a sum. */
+    return sum % 0xffff == 0 && sum != 0;
 }
 
 /* The same for a header of 'len' bytes, a multiple of four and at least 20. */

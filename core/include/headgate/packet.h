@@ -39,7 +39,8 @@ enum {
     HG_PACKET_HELD = 1 << 7,           /* An element keeps it (framework). */
     HG_PACKET_NEEDS_CSUM = 1 << 8,     /* Live: L4 checksum is only partial. */
     HG_PACKET_BAD_EXT = 1 << 9, /* IPv6 extension header cut or broken. */
-    HG_PACKET_REPLY = 1 << 10   /* Against the first packet of 'flow'. */
+    HG_PACKET_REPLY = 1 << 10,  /* Against the first packet of 'flow'. */
+    HG_PACKET_PORTS = 1 << 11   /* HG_PACKET_L4, and it is TCP or UDP. */
 };
 
 /* The lowest bits of hg_packet.flow_generation. */
@@ -250,7 +251,7 @@ hg_packet_arp(const struct hg_packet *p)
 static inline struct hg_tcp *
 hg_packet_tcp(const struct hg_packet *p)
 {
-    return p->flags & HG_PACKET_L4 && p->protocol == HG_PROTO_TCP
+    return p->flags & HG_PACKET_PORTS && p->protocol == HG_PROTO_TCP
                ? (struct hg_tcp *)hg_packet_l4(p)
                : NULL;
 }
@@ -258,7 +259,7 @@ hg_packet_tcp(const struct hg_packet *p)
 static inline struct hg_udp *
 hg_packet_udp(const struct hg_packet *p)
 {
-    return p->flags & HG_PACKET_L4 && p->protocol == HG_PROTO_UDP
+    return p->flags & HG_PACKET_PORTS && p->protocol == HG_PROTO_UDP
                ? (struct hg_udp *)hg_packet_l4(p)
                : NULL;
 }
@@ -359,8 +360,7 @@ HG_API uint16_t hg_packet_echo_id(const struct hg_packet *);
 static inline bool
 hg_packet_has_ports(const struct hg_packet *p)
 {
-    return p->flags & HG_PACKET_L4 &&
-           (p->protocol == HG_PROTO_TCP || p->protocol == HG_PROTO_UDP);
+    return (p->flags & HG_PACKET_PORTS) != 0;
 }
 
 /* Source and destination port of TCP and UDP, or the identifier of an ICMP
