@@ -294,8 +294,7 @@ recall_records(struct flow_logger *self, struct hg_packet *const *packets,
     }
     first = hg_flow_records_at(self->table, 0);
     for (i = 0; i < n; i++) {
-        record[i] =
-            verdict[i] ? first + *(const uint32_t *)verdict[i] : NULL;
+        record[i] = verdict[i] ? first + *(const uint32_t *)verdict[i] : NULL;
         __builtin_prefetch(record[i], 1);
     }
 }

@@ -363,8 +363,7 @@ TEST(a_transport_header_beyond_the_total_length_is_not_announced)
 
 TEST(later_fragments_have_no_transport_header)
 {
-    CHECK_EQ(flags_with(6, 0x20),
-             HG_PACKET_IP4 | PORTS | HG_PACKET_FRAGMENT);
+    CHECK_EQ(flags_with(6, 0x20), HG_PACKET_IP4 | PORTS | HG_PACKET_FRAGMENT);
     CHECK_EQ(flags_with(7, 1),
              HG_PACKET_IP4 | HG_PACKET_FRAGMENT | HG_PACKET_FRAGMENT_LATER);
     CHECK_EQ(flags_with(6, 0x40), HG_PACKET_IP4 | PORTS);
@@ -468,8 +467,8 @@ TEST(parsing_leaves_the_flags_of_others_alone)
     packet_of(&p, frame, unhex(rows[0].hex, frame));
     p.flags |= HG_PACKET_HELD | HG_PACKET_NEEDS_CSUM | HG_PACKET_HASHED;
     hg_packet_parse(&p);
-    CHECK_EQ(p.flags, HG_PACKET_IP4 | PORTS | HG_PACKET_HELD |
-                          HG_PACKET_NEEDS_CSUM);
+    CHECK_EQ(p.flags,
+             HG_PACKET_IP4 | PORTS | HG_PACKET_HELD | HG_PACKET_NEEDS_CSUM);
     free(p.data);
 }
 
