@@ -76,7 +76,7 @@ build_and_test() {
         built=$((SECONDS - began))
         log=$dir/ctest.log
         # Three on two processors: some tests wait most of the time, and a
-        # fuzzer takes its 40 seconds whatever else runs.
+        # fuzzer takes its 30 seconds whatever else runs.
         ctest --test-dir "$dir" --output-on-failure --parallel 3 \
             --timeout 400 "${ctest_options[@]}" 2>&1 | tee "$log" ||
             failed=1

@@ -89,7 +89,7 @@ target_link_libraries(flow_bench PRIVATE headgate)
 add_script_test(test_bench ${PYTHON}
   ${CMAKE_CURRENT_SOURCE_DIR}/bench/test_bench.py $<TARGET_FILE:bench>)
 
-# Each fuzz/fuzz_*.c with clang's libFuzzer, for 40 s; they need the
+# Each fuzz/fuzz_*.c with clang's libFuzzer, for 30 s; they need the
 # sanitizers on.  fuzz/NAME/ has inputs to begin with, where there are any.
 if(CMAKE_C_COMPILER_ID MATCHES Clang AND HEADGATE_SANITIZE)
   include(fuzz/fuzz.cmake)

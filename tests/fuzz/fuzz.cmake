@@ -40,8 +40,8 @@ foreach(source ${sources})
     list(APPEND seeds ${CMAKE_SOURCE_DIR}/graphs
          ${CMAKE_CURRENT_SOURCE_DIR}/graphs)
   endif()
-  add_test(NAME ${name} COMMAND ${name} -max_total_time=40 -timeout=10
+  add_test(NAME ${name} COMMAND ${name} -max_total_time=30 -timeout=10
     -max_len=4096 -print_final_stats=0 -verbosity=0
     -artifact_prefix=${CMAKE_CURRENT_BINARY_DIR}/${name}- ${corpus} ${seeds})
-  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 180 COST 40)
+  set_tests_properties(${name} PROPERTIES LABELS fuzz TIMEOUT 180 COST 30)
 endforeach()

@@ -12,6 +12,14 @@
 
 #include "test.h"
 
+/* What the build without sanitizers has compared need not be compared again
+ * as often: under them it takes three times as long. */
+#ifdef HEADGATE_SANITIZED
+enum { SHARE = 4 };
+#else
+enum { SHARE = 1 };
+#endif
+
 #define START (UINT64_C(1700000000) * HG_SEC)
 #define HEADS (1u << 18)
 
@@ -479,7 +487,7 @@ run_row(const struct row *row, uint64_t seed)
     struct hg_nat_compact_flow flow;
     uint64_t sum = 0, at = 0;
     uint32_t addresses[8];
-    unsigned i, k;
+    unsigned n_ops = row->n_ops / SHARE, i, k;
 
     memset(&m, 0, sizeof(m));
     m.row = row;
@@ -497,16 +505,16 @@ run_row(const struct row *row, uint64_t seed)
         CHECK_EQ(hg_nat_compact_add_tenant(m.table, i % row->n_gateways), i);
     hg_nat_compact_get_stats(m.table, &stats);
     m.n_buckets = stats.buckets;
-    for (i = 0; i < row->n_ops && !m.n_wrong; i++) {
+    for (i = 0; i < n_ops && !m.n_wrong; i++) {
         operate();
         note_what_happens();
-        if (!m.n_wrong && i % (row->n_ops / 5) == row->n_ops / 5 - 1)
+        if (!m.n_wrong && i % (n_ops / 5) == n_ops / 5 - 1)
             check_all();
     }
     while (hg_nat_compact_next(m.table, m.now_ns, &at, &flow))
         sum += mix(((uint64_t)flow.external_port << 32 | flow.inside) +
                    flow.deadline_ns);
-    if ((m.seen & row->wants) != row->wants)
+    if (SHARE == 1 && (m.seen & row->wants) != row->wants)
         FAIL("%s: wants 0x%x to happen, 0x%x did", row->name, row->wants,
              m.seen);
     m.now_ns += 8 * HG_DAY;
