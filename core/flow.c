@@ -182,6 +182,7 @@ static void
 find_many(const struct flow_table *t, unsigned user, struct hg_packet **p,
           unsigned n)
 {
+    const struct flow_fetch fetch = flow_fetch_for(t, user);
     struct flow_tuple key[LOOKUP_MAX];
     const struct flow_bucket *first[LOOKUP_MAX];
     uint32_t link[LOOKUP_MAX];
@@ -204,11 +205,11 @@ find_many(const struct flow_table *t, unsigned user, struct hg_packet **p,
         __builtin_prefetch(first[i]);
     }
     for (i = 0; i < n_known; i++)
-        flow_table_fetch(t, known[i], user);
+        flow_fetch_block(&fetch, known[i]);
     guess(&t->index, key, first, link, n_wanted);
     for (i = 0; i < n_wanted; i++)
         if (link[i])
-            flow_table_fetch_link(t, link[i], &key[i], user);
+            flow_fetch_link(&fetch, link[i], &key[i]);
     for (i = 0; i < n_wanted; i++)
         if (link[i])
             look_up(t, wanted[i], &key[i], link[i]);

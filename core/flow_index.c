@@ -159,6 +159,7 @@ fill_hole(struct flow_index *x, struct flow_bucket *first,
     hole->link[slot] = last->link[i];
     hole->tag[slot] = last->tag[i];
     hole->below[slot] = last->below[i];
+    last->link[i] = 0;
     if (i || !before)
         return;
     last->next = x->free;
@@ -196,8 +197,9 @@ flow_index_find(const struct flow_table *t, const struct flow_tuple *key,
         unsigned m = flow_bucket_match(b, flow_tag_of(key->hash));
 
         for (; m; m &= m - 1) {
-            struct hg_flow *flow = flow_table_check(
-                t, b->link[__builtin_ctz(m)], key, now_ns, which);
+            uint32_t link = b->link[__builtin_ctz(m)];
+            struct hg_flow *flow =
+                link ? flow_table_check(t, link, key, now_ns, which) : NULL;
 
             if (flow)
                 return flow;

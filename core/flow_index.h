@@ -23,7 +23,8 @@ struct flow_bucket {
     uint16_t tag[BUCKET_SLOTS]; /* Bits 16 to 31 of the hash, */
     uint32_t link[BUCKET_SLOTS];
     uint8_t below[BUCKET_SLOTS]; /* ... 8 to 15. */
-    uint32_t n;                  /* Slots in use are the first ones. */
+    uint32_t n;                  /* Slots in use are the first ones; the
+                                  * others have no link. */
     uint32_t next;               /* In the overflow, + 1; 0: none. */
 };
 
@@ -71,7 +72,7 @@ flow_tag_of(uint32_t hash)
     return (uint16_t)(hash >> 16);
 }
 
-/* Bit i: slot i is in use and has this tag. */
+/* Bit i: slot i has this tag, if it is in use. */
 static inline unsigned
 flow_bucket_match(const struct flow_bucket *b, uint16_t tag)
 {
@@ -89,7 +90,7 @@ flow_bucket_match(const struct flow_bucket *b, uint16_t tag)
     for (i = 0; i < BUCKET_SLOTS; i++)
         m |= (unsigned)(b->tag[i] == tag) << i;
 #endif
-    return m & ((1u << b->n) - 1);
+    return m;
 }
 
 static inline struct flow_bucket *

@@ -237,46 +237,72 @@ struct hg_flow *flow_index_find(const struct flow_table *,
                                 unsigned *which);
 
 /* The same in steps, for many keys at once.  Where flow_index_guess() says
- * that a key is: flow_table_fetch_link() fetches the record with the user's
- * block, and flow_table_check() says whether it has this key, and as which. */
+ * that a key is: flow_fetch_link() fetches the record with the user's block,
+ * and flow_table_check() says whether it has this key, and as which.  What
+ * they ask of the table is looked up once for all of them. */
+struct flow_fetch {
+    const uint8_t *records;
+    const struct second_key *second;
+    struct flow_wide *const *wide;
+    size_t record_size;
+    size_t block; /* Of the user: first and last byte of a record. */
+    size_t last;
+    size_t areas; /* For verdicts. */
+    size_t area_size;
+};
+
+static inline struct flow_fetch
+flow_fetch_for(const struct flow_table *t, unsigned user)
+{
+    const struct flow_user *u = &t->users[user];
+
+    return (struct flow_fetch){.records = t->records,
+                               .second = t->second,
+                               .wide = t->wide,
+                               .record_size = t->record_size,
+                               .block = u->offset,
+                               .last =
+                                   u->offset + sizeof(uint64_t) + u->size - 1,
+                               .areas = t->verdict_offset,
+                               .area_size = t->verdict_size};
+}
 
 /* A user's block: most are in a line or two. */
 FLOW_FETCH
-flow_table_fetch(const struct flow_table *t, const struct hg_flow *flow,
-                 unsigned user)
+flow_fetch_block(const struct flow_fetch *f, const struct hg_flow *flow)
 {
-    const uint8_t *block = (const uint8_t *)flow + t->users[user].offset;
-    size_t last = sizeof(uint64_t) + t->users[user].size - 1, at;
+    const uint8_t *record = (const uint8_t *)flow;
+    size_t at;
 
-    __builtin_prefetch(block, 1);
-    for (at = 64; at < last; at += 64)
-        __builtin_prefetch(block + at, 1);
-    __builtin_prefetch(block + last, 1);
+    __builtin_prefetch(record + f->block, 1);
+    for (at = f->block + 64; at < f->last; at += 64)
+        __builtin_prefetch(record + at, 1);
+    __builtin_prefetch(record + f->last, 1);
 }
 
 FLOW_FETCH
-flow_table_fetch_link(const struct flow_table *t, uint32_t link,
-                      const struct flow_tuple *key, unsigned user)
+flow_fetch_link(const struct flow_fetch *f, uint32_t link,
+                const struct flow_tuple *key)
 {
     uint32_t number = (link - 1) / 2, k = (link - 1) & 1;
-    const struct hg_flow *flow = flow_table_record(t, number);
-    const uint8_t *areas = (const uint8_t *)flow + t->verdict_offset;
-    const uint8_t *area = areas + key->swapped * t->verdict_size;
+    const uint8_t *record = f->records + number * f->record_size;
+    const uint8_t *areas = record + f->areas;
+    const uint8_t *area = areas + (key->swapped ? f->area_size : 0);
 
-    __builtin_prefetch(flow, 1);
-    flow_table_fetch(t, flow, user);
-    if (t->verdict_size) {
+    __builtin_prefetch(record, 1);
+    flow_fetch_block(f, (const struct hg_flow *)(const void *)record);
+    if (f->area_size) {
         __builtin_prefetch(area);
-        __builtin_prefetch(area + t->verdict_size - 1);
+        __builtin_prefetch(area + f->area_size - 1);
     }
     if (k) { /* A quarter of second keys lie in two cache lines.  How the ends
               * lie in the first key only the record will say. */
-        __builtin_prefetch(&t->second[number].ends);
-        __builtin_prefetch(&t->second[number].protocol);
-        __builtin_prefetch(areas + !key->swapped * t->verdict_size);
+        __builtin_prefetch(&f->second[number].ends);
+        __builtin_prefetch(&f->second[number].protocol);
+        __builtin_prefetch(areas + (key->swapped ? 0 : f->area_size));
     }
     if (key->family == 6)
-        __builtin_prefetch(&t->wide[k][number]);
+        __builtin_prefetch(&f->wide[k][number]);
 }
 
 static inline struct hg_flow *
