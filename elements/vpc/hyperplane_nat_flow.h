@@ -33,8 +33,9 @@ struct nat_flow {
 static inline bool
 is_plain(const struct hg_packet *p)
 {
-    return hg_packet_has_ports(p) &&
-           (p->flags & (HG_PACKET_IP4 | HG_PACKET_FRAGMENT)) == HG_PACKET_IP4;
+    const uint32_t is = HG_PACKET_IP4 | HG_PACKET_PORTS;
+
+    return (p->flags & (is | HG_PACKET_FRAGMENT)) == is;
 }
 
 enum nat_result {
