@@ -88,13 +88,23 @@ check_length(struct check_ip *self, const struct hg_packet *p, uint32_t length)
                                                 : &self->bad_total_length;
 }
 
+static bool
+is_martian4(const struct check_ip *self, uint32_t src)
+{
+    size_t i;
+
+    for (i = 0; i < self->n_martians4; i++)
+        if ((src & self->martians4[i].mask) == self->martians4[i].net)
+            return true;
+    return false;
+}
+
 static hg_counter *
 check_ip4(struct check_ip *self, const struct hg_packet *p)
 {
     const struct hg_ipv4 *ip = (const struct hg_ipv4 *)hg_packet_l3(p);
-    uint32_t here = p->len - p->l3_offset, src;
+    uint32_t here = p->len - p->l3_offset;
     unsigned header_len;
-    size_t i;
 
     if (here < sizeof *ip)
         return p->wire_len > p->len ? &self->truncated : &self->too_short;
@@ -111,10 +121,8 @@ check_ip4(struct check_ip *self, const struct hg_packet *p)
         return &self->bad_checksum;
     if (hg_get16(ip->total_length) < header_len)
         return &self->bad_total_length;
-    src = hg_get32(ip->src);
-    for (i = 0; self->suspect[src >> 24] && i < self->n_martians4; i++)
-        if ((src & self->martians4[i].mask) == self->martians4[i].net)
-            return &self->bad_source;
+    if (self->suspect[ip->src.b[0]] && is_martian4(self, hg_get32(ip->src)))
+        return &self->bad_source;
     return check_length(self, p, hg_get16(ip->total_length));
 }
 

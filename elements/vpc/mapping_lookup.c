@@ -283,17 +283,6 @@ struct remembered {
     uint32_t eni[sizeof(struct hg_eni *) / sizeof(uint32_t)];
 };
 
-static bool
-batch_has_flows(const struct hg_batch *batch)
-{
-    unsigned i;
-
-    for (i = 0; i < batch->n; i++)
-        if (batch->p[i]->flow)
-            return true;
-    return false;
-}
-
 static void
 remember(struct mapping_lookup *self, const struct hg_packet *p,
          const struct hg_eni *eni)
@@ -530,7 +519,7 @@ static void
 find_enis(struct mapping_lookup *self, const struct hg_batch *batch,
           const struct hg_eni **eni)
 {
-    if (self->remembers && batch_has_flows(batch)) {
+    if (self->remembers && hg_batch_has_flows(batch)) {
         if (recall_batch(self, batch, eni) < batch->n)
             find_others(self, batch, eni);
     } else {

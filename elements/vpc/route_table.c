@@ -154,7 +154,6 @@ struct lookups {
     unsigned n;
     uint16_t packet[HG_BATCH_MAX]; /* Place in the batch. */
     uint32_t table[HG_BATCH_MAX];
-    bool differ; /* The tables. */
 };
 
 /* Looks up table by table; the packets of each are a list by 'next'. */
@@ -210,20 +209,20 @@ static void
 route_table_batch(struct route_table *self, struct hg_batch *batch)
 {
     const struct route_table *base = self->base;
+    const bool asks = self->remembers && hg_batch_has_flows(batch);
     const void *remembered[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
     struct lookups l;
-    unsigned i;
+    unsigned n = 0, i;
+    uint32_t differ = 0;
 
     if (base == self && is_stale(self))
         follow_inventory(self);
-    if (self->remembers)
+    if (asks)
         hg_flow_verdicts(self, batch->p, batch->n, remembered);
-    l.n = 0;
-    l.differ = false;
     for (i = 0; i < batch->n; i++) {
         uint32_t t = table_of(base, batch->p[i]);
-        const struct remembered *r = self->remembers ? remembered[i] : NULL;
+        const struct remembered *r = asks ? remembered[i] : NULL;
 
         if (r && r->table == t) {
             verdict[i] =
@@ -231,16 +230,16 @@ route_table_batch(struct route_table *self, struct hg_batch *batch)
         } else if (!t) {
             verdict[i] = (int16_t)hg_drop(&self->no_table);
         } else {
-            l.packet[l.n] = (uint16_t)i;
-            l.table[l.n] = t - 1;
-            l.differ |= t - 1 != l.table[0];
-            l.n++;
+            l.packet[n] = (uint16_t)i;
+            l.table[n++] = t - 1;
+            differ |= (t - 1) ^ l.table[0];
         }
     }
-    if (l.differ)
+    l.n = n;
+    if (differ)
         look_up_each(self, batch, &l, verdict);
-    else if (l.n)
-        look_up(self, l.table[0], batch, l.packet, l.n, verdict);
+    else if (n)
+        look_up(self, l.table[0], batch, l.packet, n, verdict);
     hg_route(self, batch, verdict);
 }
 

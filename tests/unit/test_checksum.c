@@ -163,6 +163,23 @@ TEST(an_updated_checksum_is_the_one_computed_anew)
     }
 }
 
+TEST(a_word_whose_first_byte_changes_is_updated_as_any_other)
+{
+    uint32_t c, from, to;
+
+    for (c = 0; c <= 0xffff; c += 0x11)
+        for (from = 0; from <= 0xff; from += 5)
+            for (to = 0; to <= 0xff; to += 17) {
+                hg_be16 a = hg_be16_of((uint16_t)c), b = a;
+
+                hg_checksum_update16(&a, (uint16_t)(from << 8),
+                                     (uint16_t)(to << 8));
+                hg_checksum_update_first(&b, (uint8_t)from, (uint8_t)to);
+                if (hg_get16(a) != hg_get16(b))
+                    FAIL("%#x: %u to %u", c, from, to);
+            }
+}
+
 TEST(udp_without_a_checksum_stays_without)
 {
     hg_be16 field = hg_be16_of(0);

@@ -81,6 +81,21 @@ hg_checksum_update16(hg_be16 *field, uint16_t from, uint16_t to)
     *field = hg_be16_of(hg_checksum_fold(sum));
 }
 
+/* The same where only the first byte of the word changed.  In whatever byte
+ * order (RFC 1071 2 B): the byte counts as its place in memory does. */
+static inline void
+hg_checksum_update_first(hg_be16 *field, uint8_t from, uint8_t to)
+{
+    const uint32_t unit = hg_swap16(0x100);
+    uint16_t checksum;
+    uint32_t sum;
+
+    memcpy(&checksum, field, sizeof checksum);
+    sum = (uint16_t)~checksum + 0xffffu + to * unit - from * unit;
+    checksum = hg_checksum_fold(sum);
+    memcpy(field, &checksum, sizeof checksum);
+}
+
 /* The same for a 32-bit quantity such as an IPv4 address. */
 static inline void
 hg_checksum_update32(hg_be16 *field, uint32_t from, uint32_t to)

@@ -298,11 +298,9 @@ hg_packet_set_ttl(struct hg_packet *p, uint8_t ttl)
 {
     if (p->flags & HG_PACKET_IP4) {
         struct hg_ipv4 *ip = (struct hg_ipv4 *)hg_packet_l3(p);
-        uint16_t from = hg_load16(&ip->ttl); /* TTL and protocol. */
-        uint16_t to = (uint16_t)(ttl << 8 | (from & 0xff));
 
-        hg_store16(&ip->ttl, to);
-        hg_checksum_update16(&ip->checksum, from, to);
+        hg_checksum_update_first(&ip->checksum, ip->ttl, ttl);
+        ip->ttl = ttl;
     } else if (p->flags & HG_PACKET_IP6) {
         ((struct hg_ipv6 *)hg_packet_l3(p))->hop_limit = ttl;
     }
