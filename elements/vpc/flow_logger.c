@@ -277,6 +277,19 @@ log_packet(struct flow_logger *self, const struct hg_packet *p)
 
 /* ---- Known flows ------------------------------------------------------ */
 
+/* Forgets the records of interfaces that may not be what they were. */
+static void
+follow_inventory(struct flow_logger *self)
+{
+    const struct hg_inventory *inventory = self->log->inventory;
+    uint64_t generation = inventory ? hg_inventory_generation(inventory) : 0;
+
+    if (generation == self->generation)
+        return;
+    self->generation = generation;
+    hg_tables_changed(self);
+}
+
 /* The records that flows remember, which are fetched; NULL for the others. */
 static void
 recall_records(struct flow_logger *self, struct hg_packet *const *packets,
@@ -286,6 +299,7 @@ recall_records(struct flow_logger *self, struct hg_packet *const *packets,
     struct hg_flow_record *first;
     unsigned i;
 
+    follow_inventory(self);
     /* Live, a batch may reach into the next window. */
     if (packets[n - 1]->time_ns >= self->log->window_end_ns ||
         !hg_flow_verdicts(self, packets, n, verdict)) {
@@ -300,7 +314,8 @@ recall_records(struct flow_logger *self, struct hg_packet *const *packets,
 }
 
 /* Whether the record that the packet's flow remembers is that of the only
- * sample that the packet would have: flow, direction and verdict are. */
+ * sample that the packet would have: flow, direction and verdict are.  Without
+ * an inventory nobody says when an interface of this number is another. */
 static inline bool
 is_record_of(const struct flow_logger *self, const struct hg_packet *p,
              const struct hg_flow_record *r)
@@ -313,7 +328,7 @@ is_record_of(const struct flow_logger *self, const struct hg_packet *p,
     if (is_fixed(log, p))
         return r->key.interface == FIXED;
     return leaves != comes && r->key.interface == eni->number &&
-           log->interfaces[eni->number].eni == eni &&
+           (log->inventory || log->interfaces[eni->number].eni == eni) &&
            r->key.kind & (leaves ? HG_RECORD_EGRESS : HG_RECORD_INGRESS);
 }
 
@@ -338,6 +353,21 @@ fetch(const struct flow_logger *log, const struct hg_eni *eni)
         __builtin_prefetch(&log->interfaces[eni->number]);
 }
 
+/* The interfaces of packets whose records are to be found. */
+static void
+fetch_interfaces(const struct flow_logger *log,
+                 struct hg_packet *const *packets,
+                 struct hg_flow_record *const *known, unsigned n)
+{
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        if (!known[i] || !log->inventory) {
+            fetch(log, packets[i]->src_eni);
+            fetch(log, packets[i]->dst_eni);
+        }
+}
+
 /* Whether one of them was rejected. */
 static bool
 log_packets(struct flow_logger *self, struct hg_packet *const *packets,
@@ -348,10 +378,8 @@ log_packets(struct flow_logger *self, struct hg_packet *const *packets,
     unsigned at, end, i, ports = 0;
 
     recall_records(self, packets, known, n);
-    for (i = 0; !log->interface_id && i < n; i++) {
-        fetch(log, packets[i]->src_eni);
-        fetch(log, packets[i]->dst_eni);
-    }
+    if (!log->interface_id)
+        fetch_interfaces(log, packets, known, n);
     for (at = 0; at < n; at = end) {
         end = n - at < HG_FLOW_SAMPLES / 2 ? n : at + HG_FLOW_SAMPLES / 2;
         for (i = at; i < end; i++) {

@@ -99,6 +99,7 @@ struct flow_logger {
     struct hg_flow_sink *sink;
     struct hg_timer timer;
     const struct hg_inventory *inventory;
+    uint64_t generation; /* Of it, when flows' records were last forgotten. */
     struct logged *interfaces;
     uint32_t n_interfaces;
     uint64_t window_s; /* Unix time when the window began. */

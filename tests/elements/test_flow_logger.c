@@ -663,3 +663,34 @@ TEST(an_interface_that_moved_is_asked_anew)
     log_of(b);
     hg_inventory_destroy(w.inventory);
 }
+
+TEST(an_interface_that_changed_in_the_inventory_is_logged_as_it_is)
+{
+    const char *const text = "udp 10.0.1.10:1 > 192.0.2.1:2";
+    struct bench *b = logging(
+        "TestSource in {} TestSource back {} TestSink out {}\n"
+        "TestSink home {}\n"
+        "MappingService map { vpc vpc-1 { vni = 1 cidr = 10.0.0.0/16 }\n"
+        "  subnet s { vpc = vpc-1 cidr = 10.0.1.0/24 }\n"
+        "  eni eni-1 { subnet = s mac = 02:00:00:00:00:01\n"
+        "    address = 10.0.1.10 instance = i-1 } }\n"
+        "SecurityGroup sg { group web { default-of = vpc-1 } }\n"
+        "FlowLogger dut { log-destination = '@' nodata = false\n"
+        "  log-format = '${instance-id} ${packets}' }\n"
+        "connect(\"in -> [egress]sg[egress] -> dut -> out\")\n"
+        "connect(\"back -> [ingress]sg[ingress] -> home\")\n");
+    struct hg_inventory *inventory = (void *)(uintptr_t)hg_service(
+        hg_element_self(hg_graph_find(bench_graph(b), "dut")), NULL,
+        "inventory");
+    const struct hg_eni *eni = hg_inventory_eni(inventory, "eni-1");
+    struct hg_eni changed = *eni;
+    struct hg_error error;
+
+    push_from_to(b, "in", text, eni, NULL);
+    push_from_to(b, "in", text, eni, NULL);
+    changed.instance = (char[]){"i-2"};
+    eni = hg_inventory_add_eni(inventory, &changed, &error);
+    REQUIRE(eni != NULL);
+    push_from_to(b, "in", text, eni, NULL);
+    CHECK_STR(log_of(b), "i-2 3\n");
+}
