@@ -38,22 +38,42 @@ hg_acl_set_exempt(struct hg_acl_set *set, const struct hg_rule *rule)
     set->exempt[set->n_exempt++] = *rule;
 }
 
-/* Marks by what a packet that this rule matches may be told. */
+void
+hg_acl_cover_add(struct hg_acl_cover *c, uint32_t low, uint32_t high)
+{
+    bool is_first = c->bits & ~c->mask;
+    uint32_t mask = is_first ? UINT32_MAX : c->mask;
+
+    while ((low ^ high) & mask || (!is_first && (low ^ c->bits) & mask))
+        mask <<= 1;
+    *c = (struct hg_acl_cover){low & mask, mask};
+}
+
 static void
-add_hints(struct hg_acl_set *set, const struct hg_rule *rule)
+cover_prefix(struct hg_acl_cover *c, const struct hg_prefix *prefix)
+{
+    uint32_t low = hg_load32(prefix->addr.byte);
+
+    hg_acl_cover_add(c, low,
+                     prefix->len < 32 ? low | UINT32_MAX >> prefix->len : low);
+}
+
+/* Marks by what a packet of the family that this rule matches is told. */
+static void
+add_look(struct hg_acl_exempt *look, const struct hg_rule *rule,
+         uint8_t family)
 {
     const struct hg_prefix *prefix = rule->src.len ? &rule->src : &rule->dst;
-    enum hg_acl_hint hint = rule->src.len ? HG_ACL_SRC : HG_ACL_DST;
-    uint32_t free_bits = prefix->len < 8 ? 255u >> prefix->len : 0;
-    uint32_t low = prefix->addr.byte[0] & ~free_bits, high = low | free_bits;
+    uint8_t its = rule->family ? rule->family : prefix->addr.family;
 
-    if (!prefix->len) {
-        hint = HG_ACL_SPORT;
-        low = rule->sport.low;
-        high = rule->sport.high;
-    }
-    for (; low <= high; low++)
-        set->hint[low & 255] |= (uint8_t)hint;
+    if (its && its != family)
+        return;
+    if (prefix->len)
+        cover_prefix(rule->src.len ? &look->src : &look->dst, prefix);
+    else
+        hg_acl_cover_add(&look->sport, rule->sport.low,
+                         rule->sport.high < UINT16_MAX ? rule->sport.high
+                                                       : UINT32_MAX);
 }
 
 static void
@@ -61,9 +81,12 @@ compile_exempt(struct hg_acl_set *set)
 {
     size_t i;
 
-    memset(set->hint, 0, sizeof set->hint);
-    for (i = 0; i < set->n_exempt; i++)
-        add_hints(set, &set->exempt[i]);
+    set->looks[0] = set->looks[1] =
+        (struct hg_acl_exempt){{1, 0}, {1, 0}, {1, 0}};
+    for (i = 0; i < set->n_exempt; i++) {
+        add_look(&set->looks[0], &set->exempt[i], 4);
+        add_look(&set->looks[1], &set->exempt[i], 6);
+    }
     hg_rules_destroy(set->exempt_table);
     set->exempt_table =
         hg_rules_create(set->exempt, set->n_exempt, HG_RULES_AUTO);
@@ -204,9 +227,9 @@ hg_acl_set_borrow(struct hg_acl_set *set, const struct hg_acl_set *lender)
 
     *set = (struct hg_acl_set){.n = lender->n,
                                .exempt_table = lender->exempt_table,
+                               .looks = {lender->looks[0], lender->looks[1]},
                                .quota = lender->quota,
                                .lender = lender};
-    memcpy(set->hint, lender->hint, sizeof set->hint);
     set->acl = xcalloc(set->n + 1, sizeof *set->acl);
     for (i = 0; i < set->n; i++) {
         set->acl[i].name = xstrdup(lender->acl[i].name);

@@ -164,80 +164,118 @@ hg_rule_key_init(struct hg_rule_key *key, const struct hg_addr *src,
         protocol * (uint32_t)HG_RULE_PROTOCOL + HG_RULE_NO_SERVICE;
 }
 
-/* What a key takes from the four bytes with which a transport header begins:
- * source port and service, or what stands there instead. */
-struct reading {
-    uint32_t offset; /* All bits if those bytes are read at all. */
-    uint32_t sport, no_sport;
-    uint32_t service, no_service;
-    uint8_t shift; /* Of the bytes, to the service. */
-};
+/* What a transport header begins with. */
+enum { NOTHING, PORTS, TYPE, TYPE6 };
 
-enum { NOTHING, PORTS, TYPE };
+static const uint8_t kinds[256] = {[HG_PROTO_TCP] = PORTS,
+                                   [HG_PROTO_UDP] = PORTS,
+                                   [HG_PROTO_ICMP] = TYPE,
+                                   [HG_PROTO_ICMP6] = TYPE6};
 
-static const struct reading readings[] = {
-    [NOTHING] = {0, 0, HG_RULE_NO_PORT, 0, HG_RULE_NO_SERVICE, 0},
-    [PORTS] = {UINT32_MAX, 0xffff, 0, 0xffff, 0, 0},
-    [TYPE] = {UINT32_MAX, 0, HG_RULE_NO_PORT, 0xffff, HG_RULE_ICMP, 16},
-};
+#define INLINE static inline __attribute__((always_inline))
 
-static const uint8_t reading_of[2][256] = {
-    {[HG_PROTO_TCP] = PORTS, [HG_PROTO_UDP] = PORTS, [HG_PROTO_ICMP] = TYPE},
-    {[HG_PROTO_TCP] = PORTS, [HG_PROTO_UDP] = PORTS, [HG_PROTO_ICMP6] = TYPE}};
-
-/* What the transport header of an IP packet says; by a table and not by
- * branches, for protocols come mixed. */
-static inline void
-read_service(const struct hg_packet *p, bool six, struct hg_rule_key *key)
+/* What the transport header of an IP packet says.  Word w of a key is
+ * at[w * step]. */
+INLINE void
+read_service(const struct hg_packet *p, bool six, uint32_t *at, unsigned step)
 {
-    uint32_t is_whole = (p->flags & HG_PACKET_L4) / HG_PACKET_L4;
-    uint32_t protocol = p->protocol;
-    const struct reading *r = &readings[reading_of[six][protocol] & -is_whole];
-    uint32_t word = hg_load32(p->data + (p->l4_offset & r->offset));
+    uint32_t service = p->protocol * (uint32_t)HG_RULE_PROTOCOL, word;
+    unsigned kind = p->flags & HG_PACKET_L4 ? kinds[p->protocol] : NOTHING;
 
-    key->at[HG_RULE_SPORT] = (word >> 16 & r->sport) | r->no_sport;
-    key->at[HG_RULE_SERVICE] = (word >> r->shift & r->service) |
-                               r->no_service | protocol * HG_RULE_PROTOCOL;
+    if (__builtin_expect(kind == PORTS, 1)) {
+        word = hg_load32(hg_packet_l4(p));
+        at[HG_RULE_SPORT * step] = word >> 16;
+        at[HG_RULE_SERVICE * step] = service + (word & 0xffff);
+        return;
+    }
+    at[HG_RULE_SPORT * step] = HG_RULE_NO_PORT;
+    at[HG_RULE_SERVICE * step] =
+        kind == (six ? TYPE6 : TYPE)
+            ? service + HG_RULE_ICMP + hg_load16(hg_packet_l4(p))
+            : service + HG_RULE_NO_SERVICE;
 }
 
-static inline __attribute__((always_inline)) void
-key_of(const struct hg_packet *p, struct hg_rule_key *key)
+/* Writes the words that the packet's family uses, and returns the family. */
+INLINE uint8_t
+read_key(const struct hg_packet *p, uint32_t *at, unsigned step)
 {
     const uint8_t *l3 = hg_packet_l3(p);
-    uint32_t flags = p->flags;
     unsigned i;
 
-    if (flags & HG_PACKET_IP4) {
-        *key = (struct hg_rule_key){
-            {[HG_RULE_SRC] = hg_load32(l3 + offsetof(struct hg_ipv4, src)),
-             [HG_RULE_DST] = hg_load32(l3 + offsetof(struct hg_ipv4, dst))},
-            4};
-        read_service(p, false, key);
-    } else if (flags & HG_PACKET_IP6) {
-        key->family = 6;
-        for (i = 0; i < 8; i++) /* The destination follows the source. */
-            key->at[HG_RULE_SRC + i] =
-                hg_load32(l3 + offsetof(struct hg_ipv6, src) + 4 * i);
-        read_service(p, true, key);
-    } else {
-        *key = (struct hg_rule_key){.family = 0};
+    if (__builtin_expect((p->flags & HG_PACKET_IP4) != 0, 1)) {
+        at[HG_RULE_SRC * step] = hg_load32(l3 + offsetof(struct hg_ipv4, src));
+        at[HG_RULE_DST * step] = hg_load32(l3 + offsetof(struct hg_ipv4, dst));
+        read_service(p, false, at, step);
+        return 4;
     }
+    if (!(p->flags & HG_PACKET_IP6))
+        return 0;
+    for (i = 0; i < 8; i++) /* The destination follows the source. */
+        at[(HG_RULE_SRC + i) * step] =
+            hg_load32(l3 + offsetof(struct hg_ipv6, src) + 4 * i);
+    read_service(p, true, at, step);
+    return 6;
+}
+
+/* What fills up a vector of keys. */
+static void
+end_keys(struct hg_rule_keys *keys, unsigned n)
+{
+    unsigned d;
+
+    keys->n = n;
+    for (; n % LANES; n++)
+        for (d = 0; d < WORDS; d++)
+            keys->at[d][n] = 0;
 }
 
 void
 hg_rule_keys_of(struct hg_packet *const *p, unsigned n,
-                struct hg_rule_key *keys)
+                struct hg_rule_keys *keys)
 {
-    unsigned i;
+    unsigned families = 0, i;
 
-    for (i = 0; i < n; i++)
-        key_of(p[i], &keys[i]);
+    for (i = 0; i < n; i++) {
+        keys->family[i] = read_key(p[i], &keys->at[0][i], HG_RULE_KEYS);
+        families |= 1u << keys->family[i];
+    }
+    keys->families = families;
+    end_keys(keys, n);
+}
+
+void
+hg_rule_keys_set(struct hg_rule_keys *keys, const struct hg_rule_key *key,
+                 unsigned n)
+{
+    unsigned i, d;
+
+    keys->families = 0;
+    for (i = 0; i < n; i++) {
+        for (d = 0; d < WORDS; d++)
+            keys->at[d][i] = key[i].at[d];
+        keys->family[i] = key[i].family;
+        keys->families |= 1u << key[i].family;
+    }
+    end_keys(keys, n);
+}
+
+struct hg_rule_key
+hg_rule_keys_get(const struct hg_rule_keys *keys, unsigned i)
+{
+    struct hg_rule_key key = {.family = keys->family[i]};
+    bool six = key.family == 6;
+    unsigned d;
+
+    for (d = 0; key.family && d < n_words(six); d++)
+        key.at[rules_words[six][d]] = keys->at[rules_words[six][d]][i];
+    return key;
 }
 
 void
 hg_rule_key_of(const struct hg_packet *p, struct hg_rule_key *key)
 {
-    key_of(p, key);
+    *key = (struct hg_rule_key){.family = 0};
+    key->family = read_key(p, key->at, 1);
 }
 
 struct hg_rule_key
@@ -414,7 +452,7 @@ bits_next(const struct hg_rules *t, const struct family *f,
     uint32_t g, found;
 
     for (g = from / HG_RULES_GROUP; g < f->n_groups; g++) {
-        bit_group_locate(f->group[g], key, vector);
+        bit_group_locate(f->group[g], key->at, 1, vector);
         found = t->kernel->first_bit(
             vector, n, bit_group_words(f->group[g]),
             from > g * HG_RULES_GROUP ? from % HG_RULES_GROUP : 0);
@@ -456,16 +494,17 @@ hg_rules_first(const struct hg_rules *t, const struct hg_rule_key *key)
  * the first one's vectors are read. */
 static void
 bits_find(const struct hg_rules *t, const struct family *f, bool six,
-          unsigned n, uint8_t *which, const struct hg_rule_key *key,
+          unsigned n, uint8_t *which, const struct hg_rule_keys *keys,
           uint32_t *found)
 {
-    const uint64_t *vector[KEYS_MAX][WORDS];
+    const uint64_t *vector[HG_RULE_KEYS][WORDS];
     unsigned i, left;
     uint32_t g;
 
     for (g = 0; g < f->n_groups && n; g++, n = left) {
         for (i = 0; i < n; i++)
-            bit_group_locate(f->group[g], &key[which[i]], vector[i]);
+            bit_group_locate(f->group[g], &keys->at[0][which[i]], HG_RULE_KEYS,
+                             vector[i]);
         for (i = 0, left = 0; i < n; i++) {
             uint32_t bit = t->kernel->first_bit(
                 vector[i], n_words(six), bit_group_words(f->group[g]), 0);
@@ -478,36 +517,36 @@ bits_find(const struct hg_rules *t, const struct family *f, bool six,
     }
 }
 
-/* Whether all keys are of the first one's family. */
+/* Whether n of the keys had best meet the rules of a forest all together, as
+ * many as there are. */
 static bool
-are_alike(const struct hg_rule_key *keys, unsigned n)
+is_scan_of_all(const struct hg_rules *t, const struct forest *f,
+               const struct hg_rule_keys *keys, unsigned n)
 {
-    unsigned difference = 0, i;
-
-    for (i = 1; i < n; i++)
-        difference |= keys[i].family ^ keys[0].family;
-    return !difference;
+    return f && is_scan(f) && keys->families == (f->six ? 1u << 6 : 1u << 4) &&
+           n >= t->kernel->wide && 2 * n >= keys->n;
 }
 
-static void
-find_chunk(const struct hg_rules *t, unsigned n,
-           const struct hg_rule_key *keys, uint32_t *index)
+void
+hg_rules_first_batch(const struct hg_rules *t, const struct hg_rule_keys *keys,
+                     unsigned n, const uint8_t *which,
+                     uint32_t index[HG_RULE_KEYS])
 {
-    const struct forest *first = t->family[keys[0].family == 6].forest;
-    uint8_t which[2][KEYS_MAX];
+    const struct forest *all = t->family[keys->families >> 6].forest;
+    uint8_t part[2][HG_RULE_KEYS];
     unsigned size[2] = {0, 0}, i;
-    bool six;
 
-    if (n >= t->kernel->wide && keys[0].family && first && is_scan(first) &&
-        are_alike(keys, n)) {
-        t->kernel->scan(first, n, keys, index);
+    if (is_scan_of_all(t, all, keys, n)) {
+        t->kernel->scan(all, keys, (uint32_t)t->n, index);
         return;
     }
     for (i = 0; i < n; i++) {
-        six = keys[i].family == 6;
-        which[six][size[six]] = (uint8_t)i;
-        size[six] += keys[i].family > 0;
-        index[i] = HG_RULES_NONE;
+        uint8_t k = which[i];
+        bool six = keys->family[k] == 6;
+
+        part[six][size[six]] = k;
+        size[six] += keys->family[k] > 0;
+        index[k] = (uint32_t)t->n;
     }
     for (i = 0; i < 2; i++) {
         const struct family *f = &t->family[i];
@@ -515,18 +554,8 @@ find_chunk(const struct hg_rules *t, unsigned n,
         if (!size[i])
             continue;
         if (f->forest)
-            t->kernel->find(f->forest, size[i], which[i], keys, index);
+            t->kernel->find(f->forest, size[i], part[i], keys, index);
         else
-            bits_find(t, f, i, size[i], which[i], keys, index);
+            bits_find(t, f, i, size[i], part[i], keys, index);
     }
-}
-
-void
-hg_rules_first_batch(const struct hg_rules *t, unsigned n,
-                     const struct hg_rule_key *keys, uint32_t *index)
-{
-    for (; n > KEYS_MAX; n -= KEYS_MAX, keys += KEYS_MAX, index += KEYS_MAX)
-        find_chunk(t, KEYS_MAX, keys, index);
-    if (n)
-        find_chunk(t, n, keys, index);
 }

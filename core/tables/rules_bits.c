@@ -242,7 +242,7 @@ find_interval(const struct axis *axis, uint32_t value)
 }
 
 void
-bit_group_locate(const struct bit_group *g, const struct hg_rule_key *key,
+bit_group_locate(const struct bit_group *g, const uint32_t *at, unsigned step,
                  const uint64_t *vector[WORDS])
 {
     unsigned i;
@@ -250,7 +250,7 @@ bit_group_locate(const struct bit_group *g, const struct hg_rule_key *key,
     for (i = 0; i < n_words(g->six); i++) {
         const struct axis *axis = &g->axis[i];
         uint32_t interval =
-            find_interval(axis, key->at[rules_words[g->six][i]]);
+            find_interval(axis, at[rules_words[g->six][i] * step]);
 
         vector[i] = axis->bits + axis->vector[interval] * (size_t)g->words;
         __builtin_prefetch(vector[i]);

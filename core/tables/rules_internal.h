@@ -20,8 +20,7 @@ enum {
     LANES = 16,
     TREES_MAX = 4,
     SCAN_FEW = 64, /* So few rules are no tree of their own. */
-    CUT_BITS_MAX = 10,
-    KEYS_MAX = 64 /* Looked up together. */
+    CUT_BITS_MAX = 10
 };
 
 /* Both ends included.  A rule is one, or, with ports of any protocol, two. */
@@ -172,10 +171,10 @@ struct bit_group *bit_group_create(const struct box *, uint32_t n, bool six);
 void bit_group_destroy(struct bit_group *);
 size_t bit_group_bytes(const struct bit_group *);
 
-/* Finds the vectors of a key and fetches them; they have so many words of
- * 64 bits, a multiple of eight. */
-void bit_group_locate(const struct bit_group *, const struct hg_rule_key *,
-                      const uint64_t *vector[WORDS]);
+/* Finds the vectors of a key, whose word w is at[w * step], and fetches them;
+ * they have so many words of 64 bits, a multiple of eight. */
+void bit_group_locate(const struct bit_group *, const uint32_t *at,
+                      unsigned step, const uint64_t *vector[WORDS]);
 uint32_t bit_group_words(const struct bit_group *);
 
 /* ---- Looking up ------------------------------------------------------- */
@@ -185,14 +184,14 @@ struct kernel {
     unsigned wide;     /* Keys that meet a rule at once. */
     uint32_t scan_max; /* Up to so many rules times rows a scan is faster. */
     /* For the n keys whose numbers are in 'which', the least index that a
-     * forest has, in the same place of 'found', unless that is less already.
-     * n and the numbers are at most KEYS_MAX. */
+     * forest has, in the same place of 'found', unless that is less
+     * already. */
     void (*find)(const struct forest *, unsigned n, const uint8_t *which,
-                 const struct hg_rule_key *, uint32_t *found);
-    /* The same for keys 0 to n - 1 in a forest that is one scan, whatever is
-     * in 'found'. */
-    void (*scan)(const struct forest *, unsigned n, const struct hg_rule_key *,
-                 uint32_t *found);
+                 const struct hg_rule_keys *, uint32_t *found);
+    /* The same for all keys in a forest that is one scan, for which 'none'
+     * was found before; there is room for HG_RULE_KEYS. */
+    void (*scan)(const struct forest *, const struct hg_rule_keys *,
+                 uint32_t none, uint32_t *found);
     /* The least index from 'from' on, and the first bit from there on that is
      * in all vectors; or HG_RULES_NONE. */
     uint32_t (*next)(const struct forest *, const struct hg_rule_key *,

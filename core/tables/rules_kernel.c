@@ -140,7 +140,7 @@ load_avx2(const void *at)
 TARGET INLINE void
 store_avx2(uint32_t *at, __m256i v)
 {
-    _mm256_store_si256((__m256i *)(void *)at, v);
+    _mm256_storeu_si256((__m256i *)(void *)at, v);
 }
 
 TARGET INLINE __m256i
@@ -216,7 +216,7 @@ load_avx512(const void *at)
 TARGET INLINE void
 store_avx512(uint32_t *at, __m512i v)
 {
-    _mm512_store_si512(at, v);
+    _mm512_storeu_si512(at, v);
 }
 
 TARGET INLINE __m512i

@@ -5,7 +5,8 @@
  * instructions be used, SCAN_MAX (rules_internal.h), and what they can do:
  *
  *   KERNEL(vector), KERNEL(hits)  WIDE numbers; yes or no for each
- *   KERNEL(load), KERNEL(store)   WIDE numbers that are there
+ *   KERNEL(load)                  WIDE numbers that are there, aligned
+ *   KERNEL(store)                 the same, wherever they go
  *   KERNEL(each)                  a number WIDE times
  *   KERNEL(all)                   yes WIDE times
  *   KERNEL(within)  which of the hits are at most a span above the low end
@@ -13,10 +14,11 @@
  *   KERNEL(bits)    a bit for each hit
  *   KERNEL(meet)    whether some bit of STEP words may be in all vectors */
 
-/* Which of a block's rules a key matches, a bit each. */
+/* Which of a block's rules a key matches, a bit each; word w of the key is
+ * at[w * step]. */
 TARGET INLINE uint32_t
-KERNEL(match)(const uint32_t *block, const uint32_t *at, enum shape shape,
-              unsigned side)
+KERNEL(match)(const uint32_t *block, const uint32_t *at, unsigned step,
+              enum shape shape, unsigned side)
 {
     uint32_t found = 0;
     unsigned lane, d;
@@ -30,7 +32,7 @@ KERNEL(match)(const uint32_t *block, const uint32_t *at, enum shape shape,
             const uint32_t *row = block + 2 * d * LANES + lane;
 
             hits = KERNEL(within)(
-                hits, KERNEL(each)(at[row_word(shape, side, d)]),
+                hits, KERNEL(each)(at[row_word(shape, side, d) * step]),
                 KERNEL(load)(row), KERNEL(load)(row + LANES));
         }
         found |= KERNEL(bits)(hits) << lane;
@@ -77,14 +79,14 @@ KERNEL(meet_rule)(const uint32_t *rule, enum shape shape, unsigned n,
         best[i] = KERNEL(pick)(hits[i], index, best[i]);
 }
 
-/* Keys, word by word, through a tree that is but a leaf: n times WIDE of them
- * meet one rule after the other, the last one first, so that the first one
- * that matches is what stays. */
+/* Keys from the from-th on through a tree that is but a leaf: n times WIDE of
+ * them meet one rule after the other, the last one first, so that the first
+ * one that matches is what stays. */
 TARGET INLINE void
 KERNEL(meet_rules)(const struct forest *f, const struct node *leaf,
                    enum shape shape, unsigned n,
-                   const uint32_t (*at)[KEYS_MAX], unsigned from,
-                   uint32_t *first)
+                   const struct hg_rule_keys *keys, unsigned from,
+                   uint32_t none, uint32_t *first)
 {
     KERNEL(vector) value[AT_ONCE][WORDS], best[AT_ONCE];
     uint32_t block = n_blocks_of(leaf), left = leaf->child;
@@ -92,10 +94,11 @@ KERNEL(meet_rules)(const struct forest *f, const struct node *leaf,
 
     UNROLL
     for (i = 0; i < n; i++) {
-        best[i] = KERNEL(each)(HG_RULES_NONE);
+        best[i] = KERNEL(each)(none);
         UNROLL
         for (d = 0; d < n_rows(shape); d++)
-            value[i][d] = KERNEL(load)(at[d] + from + i * WIDE);
+            value[i][d] = KERNEL(load)(keys->at[row_word(shape, f->side, d)] +
+                                       from + i * WIDE);
     }
     while (block-- > 0) {
         const uint32_t *rules =
@@ -110,33 +113,41 @@ KERNEL(meet_rules)(const struct forest *f, const struct node *leaf,
         KERNEL(store)(first + from + i * WIDE, best[i]);
 }
 
-/* 'which' may be NULL: all of them, for which nothing was found before. */
+/* All keys, of which there are n. */
 TARGET INLINE void
 KERNEL(scan)(const struct forest *f, const struct node *leaf, enum shape shape,
-             unsigned n, const uint8_t *which, const struct hg_rule_key *key,
-             uint32_t *found)
+             const struct hg_rule_keys *keys, unsigned n, uint32_t none,
+             uint32_t *first)
 {
-    _Alignas(64) uint32_t at[WORDS][KEYS_MAX], first[KEYS_MAX];
+    unsigned i;
+
+    for (i = 0; i + WIDE < n; i += AT_ONCE * WIDE)
+        KERNEL(meet_rules)(f, leaf, shape, AT_ONCE, keys, i, none, first);
+    if (i < n)
+        KERNEL(meet_rules)(f, leaf, shape, 1, keys, i, none, first);
+}
+
+/* Some of them, which are brought together. */
+TARGET INLINE void
+KERNEL(scan_some)(const struct forest *f, const struct node *leaf,
+                  enum shape shape, unsigned n, const uint8_t *which,
+                  const struct hg_rule_keys *keys, uint32_t *found)
+{
+    struct hg_rule_keys some;
+    uint32_t first[HG_RULE_KEYS];
     unsigned i, d;
 
+    UNROLL
+    for (d = 0; d < n_rows(shape); d++) {
+        unsigned word = row_word(shape, f->side, d);
+
+        for (i = 0; i < n; i++)
+            some.at[word][i] = keys->at[word][which[i]];
+        for (; i % WIDE; i++)
+            some.at[word][i] = 0;
+    }
+    KERNEL(scan)(f, leaf, shape, &some, n, HG_RULES_NONE, first);
     for (i = 0; i < n; i++) {
-        UNROLL
-        for (d = 0; d < n_rows(shape); d++)
-            at[d][i] =
-                key[which ? which[i] : i].at[row_word(shape, f->side, d)];
-    }
-    for (; i % WIDE; i++) {
-        UNROLL
-        for (d = 0; d < n_rows(shape); d++)
-            at[d][i] = 0;
-    }
-    for (i = 0; i + WIDE < n; i += AT_ONCE * WIDE)
-        KERNEL(meet_rules)(f, leaf, shape, AT_ONCE, at, i, first);
-    if (i < n)
-        KERNEL(meet_rules)(f, leaf, shape, 1, at, i, first);
-    if (!which)
-        memcpy(found, first, n * sizeof *found);
-    for (i = 0; which && i < n; i++) {
         uint32_t *least = &found[which[i]];
 
         *least = first[i] < *least ? first[i] : *least;
@@ -147,7 +158,7 @@ KERNEL(scan)(const struct forest *f, const struct node *leaf, enum shape shape,
 TARGET INLINE void
 KERNEL(ask_leaves)(const struct forest *f, enum shape shape, unsigned n,
                    const uint8_t *which, const uint32_t *at,
-                   const struct hg_rule_key *key, uint32_t *found)
+                   const struct hg_rule_keys *keys, uint32_t *found)
 {
     unsigned i;
 
@@ -156,16 +167,15 @@ KERNEL(ask_leaves)(const struct forest *f, enum shape shape, unsigned n,
         const struct node *leaf = &f->node[at[k]];
         const uint32_t *block =
             f->block + leaf->block * (size_t)block_size(shape);
-        uint32_t left = leaf->child;
+        const uint32_t *key = &keys->at[0][k];
+        uint32_t left = leaf->child, hits;
 
-        KERNEL(take)
-        (block, shape, KERNEL(match)(block, key[k].at, shape, f->side),
-         &found[k]);
+        hits = KERNEL(match)(block, key, HG_RULE_KEYS, shape, f->side);
+        KERNEL(take)(block, shape, hits, &found[k]);
         for (; left > LANES; left -= LANES) {
             block += block_size(shape);
-            KERNEL(take)
-            (block, shape, KERNEL(match)(block, key[k].at, shape, f->side),
-             &found[k]);
+            hits = KERNEL(match)(block, key, HG_RULE_KEYS, shape, f->side);
+            KERNEL(take)(block, shape, hits, &found[k]);
         }
     }
 }
@@ -175,17 +185,17 @@ KERNEL(ask_leaves)(const struct forest *f, enum shape shape, unsigned n,
  * are. */
 TARGET INLINE void
 KERNEL(descend)(const struct forest *f, uint32_t root, enum shape shape,
-                unsigned n, uint8_t *which, const struct hg_rule_key *key,
+                unsigned n, uint8_t *which, const struct hg_rule_keys *keys,
                 uint32_t *found)
 {
-    uint8_t leaves[KEYS_MAX];
-    uint32_t at[KEYS_MAX];
+    uint8_t leaves[HG_RULE_KEYS];
+    uint32_t at[HG_RULE_KEYS];
     unsigned n_leaves = 0, left, i;
 
     for (i = 0; i < n; i++)
         at[which[i]] = root;
     if (!f->node[root].mask) {
-        KERNEL(ask_leaves)(f, shape, n, which, at, key, found);
+        KERNEL(ask_leaves)(f, shape, n, which, at, keys, found);
         return;
     }
     for (; n; n = left)
@@ -194,21 +204,21 @@ KERNEL(descend)(const struct forest *f, uint32_t root, enum shape shape,
             const struct node *node = &f->node[at[k]];
 
             at[k] = node->child +
-                    (key[k].at[node->word] >> node->shift & node->mask);
+                    (keys->at[node->word][k] >> node->shift & node->mask);
             node = &f->node[at[k]];
             which[left] = leaves[n_leaves] = k;
             left += node->mask && node->first < found[k];
             n_leaves += !node->mask && node->first < found[k];
         }
-    KERNEL(ask_leaves)(f, shape, n_leaves, leaves, at, key, found);
+    KERNEL(ask_leaves)(f, shape, n_leaves, leaves, at, keys, found);
 }
 
 TARGET INLINE void
 KERNEL(find_all)(const struct forest *f, enum shape shape, unsigned n,
-                 const uint8_t *which, const struct hg_rule_key *key,
+                 const uint8_t *which, const struct hg_rule_keys *keys,
                  uint32_t *found)
 {
-    uint8_t open[KEYS_MAX];
+    uint8_t open[HG_RULE_KEYS];
     unsigned n_open, i, k;
 
     for (i = 0; i < f->n_trees; i++) {
@@ -219,50 +229,50 @@ KERNEL(find_all)(const struct forest *f, enum shape shape, unsigned n,
             n_open += root->first < found[which[k]];
         }
         if (root->mask || n_open < WIDE / 2)
-            KERNEL(descend)(f, f->root[i], shape, n_open, open, key, found);
+            KERNEL(descend)(f, f->root[i], shape, n_open, open, keys, found);
         else
-            KERNEL(scan)(f, root, shape, n_open, open, key, found);
+            KERNEL(scan_some)(f, root, shape, n_open, open, keys, found);
     }
 }
 
 TARGET static void
 KERNEL(find)(const struct forest *f, unsigned n, const uint8_t *which,
-             const struct hg_rule_key *key, uint32_t *found)
+             const struct hg_rule_keys *keys, uint32_t *found)
 {
     switch (f->shape) {
     case FOUR:
-        KERNEL(find_all)(f, FOUR, n, which, key, found);
+        KERNEL(find_all)(f, FOUR, n, which, keys, found);
         break;
     case FOUR_SIDE:
-        KERNEL(find_all)(f, FOUR_SIDE, n, which, key, found);
+        KERNEL(find_all)(f, FOUR_SIDE, n, which, keys, found);
         break;
     case SIX:
-        KERNEL(find_all)(f, SIX, n, which, key, found);
+        KERNEL(find_all)(f, SIX, n, which, keys, found);
         break;
     case SIX_SIDE:
-        KERNEL(find_all)(f, SIX_SIDE, n, which, key, found);
+        KERNEL(find_all)(f, SIX_SIDE, n, which, keys, found);
         break;
     }
 }
 
 TARGET static void
-KERNEL(scan_all)(const struct forest *f, unsigned n,
-                 const struct hg_rule_key *key, uint32_t *found)
+KERNEL(scan_all)(const struct forest *f, const struct hg_rule_keys *keys,
+                 uint32_t none, uint32_t *found)
 {
     const struct node *leaf = &f->node[f->root[0]];
 
     switch (f->shape) {
     case FOUR:
-        KERNEL(scan)(f, leaf, FOUR, n, NULL, key, found);
+        KERNEL(scan)(f, leaf, FOUR, keys, keys->n, none, found);
         break;
     case FOUR_SIDE:
-        KERNEL(scan)(f, leaf, FOUR_SIDE, n, NULL, key, found);
+        KERNEL(scan)(f, leaf, FOUR_SIDE, keys, keys->n, none, found);
         break;
     case SIX:
-        KERNEL(scan)(f, leaf, SIX, n, NULL, key, found);
+        KERNEL(scan)(f, leaf, SIX, keys, keys->n, none, found);
         break;
     case SIX_SIDE:
-        KERNEL(scan)(f, leaf, SIX_SIDE, n, NULL, key, found);
+        KERNEL(scan)(f, leaf, SIX_SIDE, keys, keys->n, none, found);
         break;
     }
 }
@@ -273,14 +283,14 @@ KERNEL(match_one)(const struct forest *f, const uint32_t *block,
 {
     switch (f->shape) {
     case FOUR:
-        return KERNEL(match)(block, at, FOUR, 0);
+        return KERNEL(match)(block, at, 1, FOUR, 0);
     case FOUR_SIDE:
-        return KERNEL(match)(block, at, FOUR_SIDE, f->side);
+        return KERNEL(match)(block, at, 1, FOUR_SIDE, f->side);
     case SIX_SIDE:
-        return KERNEL(match)(block, at, SIX_SIDE, f->side);
+        return KERNEL(match)(block, at, 1, SIX_SIDE, f->side);
     case SIX:
     default:
-        return KERNEL(match)(block, at, SIX, 0);
+        return KERNEL(match)(block, at, 1, SIX, 0);
     }
 }
 

@@ -10,78 +10,9 @@
 
 #include <headgate/flow.h>
 
-#include "nacl.h"
-#include "nacl_subnet.h"
+#include "nacl_choose.h"
 
 /* ---- Packets ---------------------------------------------------------- */
-
-/* 'metadata' is where the packet has the number. */
-static inline void
-note_rule(struct hg_packet *p, int metadata, uint16_t number)
-{
-    memcpy(p->meta + metadata, &number, sizeof number);
-}
-
-static int
-deny(struct nacl *self, struct hg_packet *p)
-{
-    bool inbound = p->in_port == HG_ACL_INBOUND;
-
-    hg_count(inbound ? &self->denied_inbound : &self->denied_outbound);
-    p->meta[self->denied_side] =
-        inbound ? HG_DENIED_INGRESS : HG_DENIED_EGRESS;
-    return hg_is_wired(self, OUT_DENY) ? OUT_DENY : hg_drop(&self->denied);
-}
-
-static int
-pass_by(const struct hg_packet *p, hg_counter *why)
-{
-    hg_count(why);
-    return p->in_port;
-}
-
-#define NO_LIST UINT32_MAX
-
-static uint32_t
-decided(int16_t *verdict, int value)
-{
-    *verdict = (int16_t)value;
-    return NO_LIST;
-}
-
-/* Which list the packet is judged by: twice the ACL's number, plus the
- * direction; or NO_LIST, and the verdict. */
-static uint32_t
-choose(struct nacl *self, struct hg_packet *p, const struct hg_rule_key *key,
-       int16_t *verdict)
-{
-    bool inbound = p->in_port == HG_ACL_INBOUND;
-    uint32_t acl = self->default_acl;
-    const struct hg_subnet *own;
-
-    if (!key->family)
-        return decided(verdict, pass_by(p, &self->not_filtered));
-    own = subnet_of(self, p, !inbound);
-    if (stays(self, p, key, own, !inbound))
-        return decided(verdict, pass_by(p, &self->same_subnet));
-    if (own) {
-        const struct guard *g = guard_of(self, own);
-
-        if (is_reserved(g, key, inbound ? HG_RULE_SRC : HG_RULE_DST))
-            return decided(verdict, pass_by(p, &self->not_filtered));
-        acl = g->acl;
-    }
-    if (acl == HG_ACL_NONE)
-        return decided(verdict, hg_drop(&self->unknown_acl));
-    if (p->flags & HG_PACKET_FRAGMENT_LATER &&
-        self->fragments != FRAGMENTS_RULES)
-        return decided(verdict, self->fragments == FRAGMENTS_ALLOW
-                                    ? pass_by(p, &self->allowed)
-                                    : deny(self, p));
-    if (hg_acl_set_exempts(&self->set, key))
-        return decided(verdict, pass_by(p, &self->not_filtered));
-    return 2 * acl + p->in_port;
-}
 
 static struct hg_acl_list *
 list_of(const struct nacl *self, uint32_t list)
@@ -89,21 +20,22 @@ list_of(const struct nacl *self, uint32_t list)
     return &self->set.acl[list / 2].list[list % 2];
 }
 
-/* The verdicts that these places of a list give, HG_RULES_NONE being its end;
- * without a branch, since who allows and who denies comes mixed. */
+/* The verdicts that these places of a list give; without a branch, since who
+ * allows and who denies comes mixed. */
 static void
-judge(struct nacl *self, struct hg_packet *const *p, unsigned n, uint32_t list,
-      const uint32_t *found, int16_t *verdict)
+judge(struct nacl *self, struct hg_packet *const *p, uint32_t list, unsigned n,
+      const uint8_t *which, const uint32_t *found, int16_t *verdict)
 {
     struct hg_acl_rule *rules = list_of(self, list)->rule;
-    uint32_t end = (uint32_t)list_of(self, list)->n;
+    const size_t end = list_of(self, list)->n;
     const int metadata = self->metadata;
-    uint8_t denied[HG_BATCH_MAX];
+    uint8_t denied[HG_RULE_KEYS];
     unsigned n_denied = 0, i, k;
 
-    for (i = 0; i < n; i++) {
-        struct hg_acl_rule *rule = &rules[found[i] < end ? found[i] : end];
+    for (k = 0; k < n; k++) {
+        struct hg_acl_rule *rule = &rules[found[which[k]]];
 
+        i = which[k];
         rule->packets++;
         note_rule(p[i], metadata, rule->number);
         verdict[i] = (int16_t)(list % 2);
@@ -114,7 +46,7 @@ judge(struct nacl *self, struct hg_packet *const *p, unsigned n, uint32_t list,
     for (k = 0; k < n_denied; k++) {
         i = denied[k];
         verdict[i] = (int16_t)deny(self, p[i]);
-        if (found[i] == HG_RULES_NONE && p[i]->flags & HG_PACKET_IP6)
+        if (found[i] == end && p[i]->flags & HG_PACKET_IP6)
             note_rule(p[i], metadata, HG_ACL_NUMBER_LAST6);
     }
 }
@@ -131,103 +63,199 @@ is_short(const struct nacl *self, uint32_t list)
     return list_of(self, list)->n < REMEMBERED_FROM;
 }
 
-/* Judges a packet as its flow remembers; false if it does not. */
+/* Whether the packet's flow remembers its place in this list. */
 static inline bool
-judge_as_before(struct nacl *self, struct hg_packet *p, uint32_t list,
-                int16_t *verdict)
+recall(struct nacl *self, struct hg_packet *p, uint32_t list, uint32_t *found)
 {
     const struct remembered *r;
 
-    if (!self->remembers || !p->flow || is_short(self, list))
+    if (!p->flow || is_short(self, list))
         return false;
     r = hg_flow_verdict(self, p);
     if (!r || r->list != list)
         return false;
-    judge(self, &p, 1, list, &r->found, verdict);
+    *found = r->found;
     return true;
 }
 
 static void
-remember(struct nacl *self, struct hg_packet *const *p, unsigned n,
-         uint32_t list, const uint32_t *found)
+remember(struct nacl *self, struct hg_packet *const *p, uint32_t list,
+         unsigned n, const uint8_t *which, const uint32_t *found)
 {
-    unsigned i;
+    unsigned k;
 
-    for (i = 0; i < n; i++)
-        if (p[i]->flow)
-            hg_flow_remember(self, p[i], &(struct remembered){list, found[i]});
+    for (k = 0; k < n; k++)
+        if (p[which[k]]->flow)
+            hg_flow_remember(self, p[which[k]],
+                             &(struct remembered){list, found[which[k]]});
 }
 
-/* Judges n packets of one list by its rules. */
-static void
-judge_anew(struct nacl *self, struct hg_packet *const *p, unsigned n,
-           uint32_t list, const struct hg_rule_key *key, int16_t *verdict)
+/* Judges what flows remember, and returns how many are left. */
+static unsigned
+judge_as_before(struct nacl *self, struct hg_packet *const *p, uint32_t list,
+                unsigned n, const uint8_t *which, uint8_t *left,
+                int16_t *verdict)
 {
-    uint32_t found[HG_BATCH_MAX];
+    uint32_t found[HG_RULE_KEYS] = {0};
+    uint8_t known[HG_RULE_KEYS] = {0};
+    unsigned n_known = 0, n_left = 0, k;
 
-    hg_rules_first_batch(list_of(self, list)->table, n, key, found);
-    if (self->remembers && !is_short(self, list))
-        remember(self, p, n, list, found);
-    judge(self, p, n, list, found, verdict);
-}
+    for (k = 0; k < n; k++) {
+        uint8_t i = which[k];
 
-/* Whether more than its direction says by which list a packet is judged. */
-static inline bool
-is_special(const struct nacl *self, const struct hg_packet *p,
-           const struct hg_rule_key *key)
-{
-    return !key->family | (p->src_eni != NULL) | (p->dst_eni != NULL) |
-           ((p->flags & HG_PACKET_FRAGMENT_LATER) != 0) |
-           hg_acl_set_may_exempt(&self->set, key);
-}
-
-/* The lists of packets, or NO_LIST and their verdicts. */
-static void
-choose_all(struct nacl *self, struct hg_packet *const *p, unsigned n,
-           const struct hg_rule_key *key, uint32_t *list, int16_t *verdict)
-{
-    bool all = self->inventory || self->cidr.n || self->remembers;
-    uint32_t usual = 2 * self->default_acl;
-    uint8_t special[HG_BATCH_MAX];
-    unsigned n_special = 0, i, k;
-
-    for (i = 0; i < n; i++) {
-        list[i] = usual + p[i]->in_port;
-        special[n_special] = (uint8_t)i;
-        n_special += all | is_special(self, p[i], &key[i]);
+        if (recall(self, p[i], list, &found[i]))
+            known[n_known++] = i;
+        else
+            left[n_left++] = i;
     }
-    for (k = 0; k < n_special; k++) {
-        i = special[k];
-        list[i] = choose(self, p[i], &key[i], &verdict[i]);
+    judge(self, p, list, n_known, known, found, verdict);
+    return n_left;
+}
+
+/* Judges packets of one list. */
+static void
+judge_list(struct nacl *self, struct hg_packet *const *p,
+           const struct hg_rule_keys *keys, uint32_t list, unsigned n,
+           const uint8_t *which, int16_t *verdict)
+{
+    bool remembers = self->remembers && !is_short(self, list);
+    uint32_t found[HG_RULE_KEYS];
+    uint8_t left[HG_RULE_KEYS];
+
+    if (remembers) {
+        n = judge_as_before(self, p, list, n, which, left, verdict);
+        which = left;
+    }
+    hg_rules_first_batch(list_of(self, list)->table, keys, n, which, found);
+    if (remembers)
+        remember(self, p, list, n, which, found);
+    judge(self, p, list, n, which, found, verdict);
+}
+
+/* Judges packets of one family, direction and subnet; false if they are of
+ * several. */
+static bool
+judge_alike(struct nacl *self, struct hg_packet *const *p,
+            const struct hg_rule_keys *keys, unsigned n, const uint8_t *which,
+            int16_t *verdict)
+{
+    const unsigned port = p[which[0]]->in_port;
+    const bool six = keys->family[which[0]] == 6;
+    const struct guard *g;
+    uint32_t ask[HG_RULE_KEYS];
+    uint8_t left[HG_RULE_KEYS];
+
+    if (n < HG_RULE_KEYS)
+        memset(ask, 0, sizeof ask);
+    g = port == HG_ACL_INBOUND
+            ? common_guard(self, HG_ACL_INBOUND, p, n, which, ask)
+            : common_guard(self, HG_ACL_OUTBOUND, p, n, which, ask);
+    if (!g)
+        return false;
+    if (look(&g->far[six], &self->set.looks[six],
+             keys->at[port == HG_ACL_INBOUND ? HG_RULE_SRC : HG_RULE_DST],
+             keys, ask)) {
+        n = choose_some(self, p, keys, n, which, ask, left, verdict);
+        which = left;
+    }
+    if (n)
+        judge_list(self, p, keys, 2 * g->acl + port, n, which, verdict);
+    return true;
+}
+
+/* Moves those of which the same is said as of the first from 'left' to 'same';
+ * returns how many. */
+static unsigned
+take_alike(const uint32_t *said, uint8_t *left, unsigned *n_left,
+           uint8_t *same)
+{
+    unsigned n = *n_left, n_same = 0, k;
+    uint32_t first = said[left[0]];
+
+    *n_left = 0;
+    for (k = 0; k < n; k++) {
+        uint8_t i = left[k];
+
+        same[n_same] = left[*n_left] = i;
+        n_same += said[i] == first;
+        *n_left += said[i] != first;
+    }
+    return n_same;
+}
+
+static void
+judge_each(struct nacl *self, struct hg_packet *const *p,
+           const struct hg_rule_keys *keys, unsigned n, const uint8_t *which,
+           int16_t *verdict)
+{
+    uint32_t list[HG_RULE_KEYS];
+    uint8_t left[HG_RULE_KEYS], same[HG_RULE_KEYS];
+    unsigned n_left = 0, n_same, k;
+
+    for (k = 0; k < n; k++) {
+        uint8_t i = which[k];
+        struct hg_rule_key key = hg_rule_keys_get(keys, i);
+
+        list[i] = choose(self, p[i], &key, &verdict[i]);
         if (list[i] == NO_LIST)
             note_rule(p[i], self->metadata, 0);
-        else if (judge_as_before(self, p[i], list[i], &verdict[i]))
-            list[i] = NO_LIST;
+        else
+            left[n_left++] = i;
+    }
+    while (n_left) {
+        n_same = take_alike(list, left, &n_left, same);
+        judge_list(self, p, keys, list[same[0]], n_same, same, verdict);
     }
 }
 
-/* Runs of packets of one list are looked up together. */
+/* Judges packets of several families or directions, and others. */
+static void
+judge_mixed(struct nacl *self, struct hg_packet *const *p,
+            const struct hg_rule_keys *keys, int16_t *verdict)
+{
+    uint32_t kind[HG_RULE_KEYS];
+    uint8_t left[HG_RULE_KEYS], same[HG_RULE_KEYS];
+    unsigned n = keys->n, n_same, i;
+
+    for (i = 0; i < n; i++) {
+        left[i] = (uint8_t)i;
+        kind[i] = 2u * keys->family[i] + p[i]->in_port;
+    }
+    while (n) {
+        n_same = take_alike(kind, left, &n, same);
+        if (!keys->family[same[0]] ||
+            !judge_alike(self, p, keys, n_same, same, verdict))
+            judge_each(self, p, keys, n_same, same, verdict);
+    }
+}
+
+/* Judges up to HG_RULE_KEYS packets. */
+static void
+judge_some(struct nacl *self, struct hg_packet *const *p, unsigned n,
+           int16_t *verdict)
+{
+    struct hg_rule_keys keys;
+
+    hg_rule_keys_of(p, n, &keys);
+    if ((keys.families != 1u << 4 && keys.families != 1u << 6) ||
+        !judge_alike(self, p, &keys, n, self->all, verdict))
+        judge_mixed(self, p, &keys, verdict);
+}
+
 static void
 nacl_batch(struct nacl *self, struct hg_batch *batch)
 {
     int16_t verdict[HG_BATCH_MAX];
-    struct hg_rule_key key[HG_BATCH_MAX];
-    uint32_t list[HG_BATCH_MAX];
-    unsigned n = batch->n, i, end;
+    unsigned at, n;
 
     if (self->inventory &&
         hg_inventory_generation(self->inventory) != self->generation) {
         self->generation = hg_inventory_generation(self->inventory);
         forget_guards(self);
     }
-    hg_rule_keys_of(batch->p, n, key);
-    choose_all(self, batch->p, n, key, list, verdict);
-    for (i = 0; i < n; i = end) {
-        for (end = i + 1; end < n && list[end] == list[i];)
-            end++;
-        if (list[i] != NO_LIST)
-            judge_anew(self, batch->p + i, end - i, list[i], key + i,
-                       verdict + i);
+    for (at = 0; at < batch->n; at += n) {
+        n = batch->n - at < HG_RULE_KEYS ? batch->n - at : HG_RULE_KEYS;
+        judge_some(self, batch->p + at, n, verdict + at);
     }
     hg_route(self, batch, verdict);
 }
@@ -493,6 +521,7 @@ nacl_configure(void *self_)
     struct nacl *self = self_;
     const struct nacl *kin = hg_kin(self);
     bool ok = true;
+    unsigned i;
 
     self->metadata = hg_metadata(self, "nacl-rule", sizeof(uint16_t));
     self->denied_side = hg_metadata(self, HG_DENIED_META, 1);
@@ -502,6 +531,8 @@ nacl_configure(void *self_)
         borrow(self, kin);
     else
         ok = build(self);
+    for (i = 0; i < HG_RULE_KEYS; i++)
+        self->all[i] = (uint8_t)i;
     self->remembers = has_long_list(self);
     if (self->remembers)
         hg_flow_declare_verdict(self, sizeof(struct remembered));
@@ -537,6 +568,7 @@ nacl_start(void *self_, struct hg_error *error)
     struct nacl *self = self_;
 
     self->inventory = hg_service(self, self->mapping, "inventory");
+    fill_nobody(self);
     if (!self->inventory)
         return !self->mapping ||
                hg_error_set(error, "the element that mapping names has no "

@@ -44,10 +44,18 @@ struct association {
     uint32_t acl;
 };
 
+/* The first word of an address at the other end for which one of the rules
+ * that are not of a list may hold. */
+struct far {
+    struct hg_acl_cover inside;   /* Of the same subnet. */
+    struct hg_acl_cover resolver; /* Of the VPC. */
+};
+
 /* What is known of a subnet, by its number. */
 struct guard {
     bool known;
     uint32_t acl;
+    struct far far[2]; /* IPv4, IPv6. */
     unsigned n_reserved;
     struct hg_rule_key reserved[5]; /* Router and resolvers, as addresses. */
 };
@@ -79,6 +87,8 @@ struct nacl {
     size_t n_associations;
     struct guard *guards;
     size_t n_guards;
+    struct guard nobody;       /* Of packets of no interface that is known. */
+    uint8_t all[HG_RULE_KEYS]; /* Numbers of keys. */
     const struct hg_inventory *inventory;
     uint64_t generation;
     bool remembers;  /* Some list is long. */

@@ -56,29 +56,84 @@ reserve(struct guard *g, const struct hg_prefix *prefix, uint8_t n)
     hg_rule_key_init(&g->reserved[g->n_reserved++], &addr, &addr, 0);
 }
 
+static void
+cover(struct hg_acl_cover *c, const struct hg_prefix_list *list,
+      uint8_t family)
+{
+    size_t i;
+
+    *c = (struct hg_acl_cover){1, 0};
+    for (i = 0; i < list->n; i++) {
+        const struct hg_prefix *prefix = &list->v[i];
+        uint32_t low = hg_load32(prefix->addr.byte);
+        uint32_t size = prefix->len < 32 ? UINT32_MAX >> prefix->len : 0;
+
+        if (prefix->addr.family == family)
+            hg_acl_cover_add(c, low, low | size);
+    }
+}
+
 /* Router at 1 and resolver at 2 of the subnet, resolver at 2 of the VPC:
  * "Subnet CIDR blocks", Amazon VPC User Guide. */
 static void
-fill_guard(const struct nacl *self, const struct hg_subnet *subnet,
-           struct guard *g)
+reserve_all(struct guard *g, const struct hg_subnet *subnet)
 {
     const struct hg_vpc *vpc = subnet->vpc;
     size_t i;
 
-    *g = (struct guard){.known = true, .acl = self->default_acl};
     for (i = 0; i < subnet->cidr.n && i < 2; i++) {
         reserve(g, &subnet->cidr.v[i], 1);
         reserve(g, &subnet->cidr.v[i], 2);
     }
     if (vpc && vpc->cidr.n)
         reserve(g, &vpc->cidr.v[0], 2);
+}
+
+static uint32_t
+acl_of(const struct nacl *self, const struct hg_subnet *subnet)
+{
+    size_t i;
+
     for (i = 0; i < self->n_associations; i++)
-        if (!strcmp(self->associations[i].subnet, subnet->id)) {
-            g->acl = self->associations[i].acl;
-            return;
-        }
-    if (subnet->nacl)
-        g->acl = hg_acl_set_find(&self->set, subnet->nacl);
+        if (!strcmp(self->associations[i].subnet, subnet->id))
+            return self->associations[i].acl;
+    return subnet->nacl ? hg_acl_set_find(&self->set, subnet->nacl)
+                        : self->default_acl;
+}
+
+/* The last of what is reserved is the VPC's resolver; all else is inside. */
+static void
+fill_guard(const struct nacl *self, const struct hg_subnet *subnet,
+           struct guard *g)
+{
+    unsigned six;
+
+    *g = (struct guard){.known = true, .acl = acl_of(self, subnet)};
+    reserve_all(g, subnet);
+    if (g->acl == HG_ACL_NONE || self->cidr.n || !g->n_reserved)
+        return;
+    for (six = 0; six < 2; six++) {
+        struct far *far = &g->far[six];
+
+        cover(&far->inside, &subnet->cidr, six ? 6 : 4);
+        far->resolver = (struct hg_acl_cover){
+            g->reserved[g->n_reserved - 1].at[HG_RULE_SRC], UINT32_MAX};
+    }
+}
+
+/* Without an inventory, what has no interface is of the default ACL; with one
+ * its subnet may be found by its address. */
+static void
+fill_nobody(struct nacl *self)
+{
+    struct guard *g = &self->nobody;
+    unsigned six;
+
+    *g = (struct guard){.acl = self->default_acl};
+    for (six = 0; six < 2 && !self->inventory; six++) {
+        cover(&g->far[six].inside, &self->cidr, six ? 6 : 4);
+        g->far[six].resolver = (struct hg_acl_cover){1, 0};
+    }
 }
 
 /* Whether the address that a key has from word 'at' on is reserved. */
@@ -103,16 +158,23 @@ forget_guards(struct nacl *self)
         memset(self->guards, 0, self->n_guards * sizeof *self->guards);
 }
 
-static const struct guard *
-guard_of(struct nacl *self, const struct hg_subnet *subnet)
+__attribute__((noinline)) static void
+make_guard(struct nacl *self, const struct hg_subnet *subnet)
 {
     while (subnet->number >= self->n_guards) {
         self->guards =
             grow(self->guards, self->n_guards, sizeof *self->guards);
         self->n_guards++;
     }
-    if (!self->guards[subnet->number].known)
-        fill_guard(self, subnet, &self->guards[subnet->number]);
+    fill_guard(self, subnet, &self->guards[subnet->number]);
+}
+
+static inline const struct guard *
+guard_of(struct nacl *self, const struct hg_subnet *subnet)
+{
+    if (subnet->number >= self->n_guards ||
+        !self->guards[subnet->number].known)
+        make_guard(self, subnet);
     return &self->guards[subnet->number];
 }
 

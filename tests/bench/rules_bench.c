@@ -30,7 +30,7 @@
 #include <headgate/rules.h>
 #include <jansson.h>
 
-enum { BATCH = 64, N_KEYS = 16384, ROUNDS = 7, LARGE = 10000, SEEDS_MAX = 64 };
+enum { N_KEYS = 16384, ROUNDS = 7, LARGE = 10000, SEEDS_MAX = 64 };
 
 static bool quick;
 static bool six;
@@ -58,15 +58,20 @@ cpu_ns(void)
     return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
+static void
+fail_without_memory(void)
+{
+    fputs("rules_bench: no memory\n", stderr);
+    exit(1);
+}
+
 static void *
 allocate(size_t n, size_t size)
 {
     void *p = calloc(n ? n : 1, size);
 
-    if (!p) {
-        fputs("rules_bench: no memory\n", stderr);
-        exit(1);
-    }
+    if (!p)
+        fail_without_memory();
     return p;
 }
 
@@ -213,6 +218,25 @@ random_key(const struct set *s, struct hg_rule_key *key)
     hg_rule_key_set_ports(key, random_port(&r->sport), random_port(&r->dport));
 }
 
+/* N_KEYS of them, HG_RULE_KEYS at a time. */
+static struct hg_rule_keys *
+random_keys(const struct set *s)
+{
+    struct hg_rule_keys *keys;
+    struct hg_rule_key key[HG_RULE_KEYS];
+    unsigned i, k;
+
+    keys = aligned_alloc(64, N_KEYS / HG_RULE_KEYS * sizeof *keys);
+    if (!keys)
+        fail_without_memory();
+    for (i = 0; i < N_KEYS / HG_RULE_KEYS; i++) {
+        for (k = 0; k < HG_RULE_KEYS; k++)
+            random_key(s, &key[k]);
+        hg_rule_keys_set(&keys[i], key, HG_RULE_KEYS);
+    }
+    return keys;
+}
+
 /* ---- Measuring -------------------------------------------------------- */
 
 static int
@@ -225,18 +249,21 @@ compare_doubles(const void *a_, const void *b_)
 
 /* Nanoseconds a lookup, of one round. */
 static double
-round_ns(const struct hg_rules *t, const struct hg_rule_key *keys,
+round_ns(const struct hg_rules *t, const struct hg_rule_keys *keys,
          uint64_t *found)
 {
     const uint64_t least = quick ? 3000000 : 20000000;
     uint64_t began = cpu_ns(), n = 0, spent;
-    uint32_t index[BATCH];
-    size_t i;
+    uint32_t index[HG_RULE_KEYS];
+    uint8_t all[HG_RULE_KEYS];
+    unsigned i;
 
+    for (i = 0; i < HG_RULE_KEYS; i++)
+        all[i] = (uint8_t)i;
     do {
-        for (i = 0; i < N_KEYS; i += BATCH) {
-            hg_rules_first_batch(t, BATCH, keys + i, index);
-            *found += index[i % BATCH];
+        for (i = 0; i < N_KEYS / HG_RULE_KEYS; i++) {
+            hg_rules_first_batch(t, &keys[i], HG_RULE_KEYS, all, index);
+            *found += index[i % HG_RULE_KEYS];
         }
         n += N_KEYS;
         spent = cpu_ns() - began;
@@ -247,7 +274,7 @@ round_ns(const struct hg_rules *t, const struct hg_rule_key *keys,
 static void
 measure(const struct set *s)
 {
-    struct hg_rule_key *keys = allocate(N_KEYS, sizeof *keys);
+    struct hg_rule_keys *keys = random_keys(s);
     uint64_t began = cpu_ns(), found = 0;
     struct hg_rules *t = hg_rules_create(s->rule, s->n, form);
     double build_ms = (double)(cpu_ns() - began) / 1e6, ns[ROUNDS];
@@ -256,8 +283,6 @@ measure(const struct set *s)
     unsigned i;
 
     hg_rules_describe(t, six ? 6 : 4, what, sizeof what);
-    for (i = 0; i < N_KEYS; i++)
-        random_key(s, &keys[i]);
     round_ns(t, keys, &found);
     for (i = 0; i < ROUNDS; i++)
         ns[i] = round_ns(t, keys, &found);

@@ -528,6 +528,32 @@ TEST(each_subnet_has_its_acl)
     hg_inventory_destroy(net.inventory);
 }
 
+/* Whatever its address is by now. */
+TEST(a_packet_for_an_interface_of_its_subnet_stays_there)
+{
+    struct net net = make_net();
+    struct bench *b = bench_load(GRAPH("acl web { }  acl default { }"));
+    static const struct {
+        const char *eni, *way;
+    } row[] = {{"eni-2", "ok-out"}, {"eni-3", "no"}, {"eni-4", "no"}};
+    unsigned i;
+
+    for (i = 0; i < 3; i++) {
+        struct hg_packet *p =
+            notation_parse(bench_pool(b), "udp 10.0.1.4:1 > 8.8.8.8:2", NULL);
+
+        p->vpc = net.vpc[0]->number;
+        p->src_eni = hg_inventory_eni(net.inventory, "eni-1");
+        p->dst_eni = hg_inventory_eni(net.inventory, row[i].eni);
+        bench_push_packet(b, "out", p, 0);
+        CHECK_EQ(bench_waiting(b, row[i].way), 1);
+        bench_forget(b, NULL);
+    }
+    CHECK_EQ(bench_counter(b, "same_subnet"), 1);
+    bench_destroy(b);
+    hg_inventory_destroy(net.inventory);
+}
+
 TEST(router_and_resolver_of_a_subnet_are_never_filtered)
 {
     static const struct {
@@ -563,6 +589,178 @@ TEST(a_subnet_whose_acl_is_not_here_gets_no_packets)
     CHECK_STR(way_of(b, &net, 0, "in", "udp 8.8.8.8:1 > 10.0.2.5:2"), "ok-in");
     bench_destroy(b);
     hg_inventory_destroy(net.inventory);
+}
+
+/* ---- Batches ---------------------------------------------------------- */
+
+/* Ways in, packets and identities of every kind, which come together. */
+static const char *const mixture[] = {
+    "udp 10.0.1.4:1 > 10.0.1.5:2",
+    "udp 10.0.1.4:1 > 10.0.2.5:2",
+    "udp 10.0.2.5:1 > 10.0.1.4:80",
+    "udp 10.0.1.4:1 > 10.0.0.2:53",
+    "udp 10.0.0.2:53 > 10.0.1.4:1",
+    "tcp 10.0.1.5:1 > 8.8.8.8:80 S",
+    "tcp 10.0.1.4:1 > 8.8.8.8:22 S",
+    "tcp 8.8.8.8:1 > 10.0.1.5:80 S",
+    "tcp 8.8.8.8:1 > 10.0.2.5:22 S",
+    "tcp 8.8.8.8:1 > 10.0.2.77:80 S",
+    "tcp 9.9.9.9:1 > 8.8.8.8:80 S",
+    "icmp 10.0.1.4 > 9.9.9.9 echo 1",
+    "udp 10.0.1.4:68 > 10.0.1.1:67",
+    "udp 10.0.1.1:67 > 10.0.1.4:68",
+    "tcp 10.0.1.4:68 > 8.8.8.8:67 S",
+    "udp 10.0.1.4:1 > 169.254.169.253:53",
+    "udp 10.0.1.4:1 > 169.254.171.3:5",
+    "udp 169.254.169.123:123 > 10.0.1.4:123",
+    "udp [2001:db8::1]:1 > [2001:db8::2]:80",
+    "udp [2001:db8::1]:1 > [2001:db9::2]:80",
+    "udp [2001:db8::1]:1 > [fd00:ec2::253]:53",
+    "udp [fe80::1]:547 > [2001:db8::2]:546",
+    "arp who-has 10.0.0.1 tell 10.0.0.2",
+    "ip 10.0.1.4 > 8.8.8.8 proto 17 frag 1480 len 100",
+    "ip 10.0.1.4 > 8.8.8.8 proto 47 len 100"};
+
+enum { N_MIXTURE = sizeof mixture / sizeof mixture[0], MIXED_MAX = 200 };
+
+static struct hg_packet *
+mixed_packet(struct bench *b, const struct net *net, unsigned which)
+{
+    struct hg_error error = {""};
+    struct hg_packet *p =
+        notation_parse(bench_pool(b), mixture[which % N_MIXTURE], &error);
+    struct hg_addr src, dst;
+
+    CHECK_STR(error.text, "");
+    REQUIRE(p);
+    if (!net || !hg_packet_is_ip(p))
+        return p;
+    src = hg_packet_src(p);
+    dst = hg_packet_dst(p);
+    p->vpc = net->vpc[which / N_MIXTURE % 2]->number;
+    if (which / N_MIXTURE % 8 < 6)
+        p->src_eni = hg_inventory_find(net->inventory, p->vpc, &src);
+    if (which / N_MIXTURE % 5 < 3)
+        p->dst_eni = hg_inventory_find(net->inventory, p->vpc, &dst);
+    if (which / N_MIXTURE % 16 == 15) /* As after a translation. */
+        p->dst_eni = hg_inventory_eni(net->inventory, "eni-1");
+    return p;
+}
+
+/* Takes what came out: which way each packet went, by its mark, and which rule
+ * said so. */
+static void
+take_all(struct bench *b, uint32_t *fate)
+{
+    static const char *const sinks[] = {"ok-in", "ok-out", "no"};
+    unsigned i;
+
+    for (i = 0; i < 3; i++)
+        while (bench_waiting(b, sinks[i])) {
+            const struct hg_packet *p = bench_take(b, sinks[i]);
+
+            fate[p->mark] = (i + 1) << 16 | deciding_rule(p);
+        }
+}
+
+static void
+count_all(struct bench *b, uint64_t count[6])
+{
+    static const char *const counters[6] = {
+        "allowed",     "denied_inbound", "denied_outbound",
+        "same_subnet", "not_filtered",   "unknown_acl"};
+    unsigned i;
+
+    for (i = 0; i < 6; i++)
+        count[i] = bench_counter(b, counters[i]) - count[i];
+}
+
+/* The same packets one by one and together. */
+static void
+check_mixture(struct bench *b, const struct net *net, const unsigned *which,
+              unsigned n, bool two_ways)
+{
+    uint32_t alone[MIXED_MAX] = {0}, together[MIXED_MAX] = {0};
+    uint64_t before[6] = {0}, counted[6] = {0};
+    struct hg_element *in[2] = {hg_graph_find(bench_graph(b), "in"),
+                                hg_graph_find(bench_graph(b), "out")};
+    unsigned pass, i;
+
+    for (pass = 0; pass < 2; pass++) {
+        memset(counted, 0, sizeof counted);
+        count_all(b, counted);
+        for (i = 0; i < n; i++) {
+            struct hg_packet *p = mixed_packet(b, net, which[i]);
+
+            p->mark = (uint16_t)i;
+            hg_graph_inject(bench_graph(b), in[two_ways && which[i] % 3], 0,
+                            &p, 1);
+            if (!pass)
+                hg_graph_dispatch(bench_graph(b));
+        }
+        hg_graph_dispatch(bench_graph(b));
+        take_all(b, pass ? together : alone);
+        bench_forget(b, NULL);
+        count_all(b, counted);
+        if (!pass)
+            memcpy(before, counted, sizeof before);
+    }
+    for (i = 0; i < n; i++)
+        if (alone[i] != together[i])
+            FAIL("'%s', number %u of %u: %#x, and in a batch %#x",
+                 mixture[which[i] % N_MIXTURE], i, n, alone[i], together[i]);
+    for (i = 0; i < 6; i++)
+        CHECK_EQ(counted[i], before[i]);
+}
+
+/* Mostly of a few kinds, so that some batches are all alike. */
+static void
+check_mixtures(const char *graph, const struct net *net)
+{
+    struct bench *b = bench_load(graph);
+    uint32_t random = 1;
+    unsigned which[MIXED_MAX], round, i, n;
+
+    for (round = 0; round < 300; round++) {
+        unsigned n_kinds = 1 + round % 9 * 5, first = round * 7;
+
+        n = 1 + round * 13 % MIXED_MAX;
+        for (i = 0; i < n; i++) {
+            random = random * 1664525 + 1013904223;
+            which[i] = first + (random >> 16) % n_kinds;
+        }
+        check_mixture(b, net, which, n, round % 2);
+    }
+    bench_destroy(b);
+}
+
+#define SOME_ACLS                                                             \
+    "acl web { inbound 100 { cidr = 0.0.0.0/0  protocol = tcp  ports = 80\n"  \
+    "    action = allow }\n"                                                  \
+    "  outbound 7 { cidr = 8.0.0.0/8  action = allow } }\n"                   \
+    "acl open { is-default = yes\n"                                           \
+    "  inbound 100 { cidr = 0.0.0.0/0 action = allow }\n"                     \
+    "  outbound 100 { cidr = 0.0.0.0/0 action = allow }\n"                    \
+    "  outbound 101 { cidr = 2001:db8::/32 action = allow } }\n"
+
+TEST(packets_of_a_batch_are_judged_as_each_alone)
+{
+    static const char *const options[] = {
+        "", "fragments = deny\n", "fragments = allow  filter-dhcp = yes\n",
+        "cidr = { 10.0.1.0/24, 10.0.2.0/24, 2001:db8::/64 }\n",
+        "unfiltered = { 8.8.8.8, 10.0.1.4 }\n"};
+    unsigned i;
+
+    for (i = 0; i < sizeof options / sizeof options[0]; i++) {
+        struct net net = make_net();
+        char *graph;
+
+        REQUIRE(asprintf(&graph, GRAPH("%s" SOME_ACLS), options[i]) > 0);
+        check_mixtures(graph, &net);
+        hg_inventory_destroy(net.inventory);
+        check_mixtures(graph, NULL);
+        free(graph);
+    }
 }
 
 /* ---- Mistakes --------------------------------------------------------- */

@@ -9,7 +9,7 @@
 
 #include "test.h"
 
-enum { BATCH = 150, TABLES_MAX = 12 };
+enum { TABLES_MAX = 12 };
 
 static uint64_t state = 1;
 
@@ -236,9 +236,11 @@ expect(const struct hg_rules *t, const struct hg_rule_key *key,
 static void
 check_batch(const struct tables *t, bool always_ports)
 {
-    struct hg_rule_key key[BATCH];
-    uint32_t index[BATCH], expected[BATCH];
-    unsigned i, k, size = 1 + chance(BATCH);
+    struct hg_rule_key key[HG_RULE_KEYS];
+    uint32_t index[HG_RULE_KEYS], expected[HG_RULE_KEYS];
+    struct hg_rule_keys keys;
+    unsigned i, k, size = 1 + chance(HG_RULE_KEYS), n = 0, every;
+    uint8_t which[HG_RULE_KEYS];
 
     for (i = 0; i < size; i++) {
         struct header h = near_header(t->rules, t->n, always_ports);
@@ -246,13 +248,19 @@ check_batch(const struct tables *t, bool always_ports)
         key[i] = key_of(&h);
         expected[i] = model_next(t->rules, t->n, &h, 0);
     }
+    hg_rule_keys_set(&keys, key, size);
+    every = 1 + chance(4);
+    for (i = 0; i < size; i += every)
+        which[n++] = (uint8_t)i;
     for (k = 0; k < t->n_tables; k++) {
-        hg_rules_first_batch(t->table[k], size, key, index);
-        for (i = 0; i < size; i++) {
-            expect(t->table[k], &key[i], "batch", index[i], expected[i]);
+        hg_rules_first_batch(t->table[k], &keys, n, which, index);
+        for (i = 0; i < n; i++)
+            expect(t->table[k], &key[which[i]], "batch",
+                   index[which[i]] < t->n ? index[which[i]] : HG_RULES_NONE,
+                   expected[which[i]]);
+        for (i = 0; i < size; i++)
             expect(t->table[k], &key[i], "first",
                    hg_rules_first(t->table[k], &key[i]), expected[i]);
-        }
     }
 }
 
@@ -480,6 +488,7 @@ TEST(a_table_without_rules_matches_nothing)
                                                HG_RULES_BITS};
     struct hg_rule any;
     struct hg_rule_key key;
+    struct hg_rule_keys keys;
     struct header h;
     unsigned i;
 
@@ -488,12 +497,13 @@ TEST(a_table_without_rules_matches_nothing)
     key = key_of(&h);
     for (i = 0; i < 3; i++) {
         struct hg_rules *t = hg_rules_create(NULL, 0, forms[i]);
-        uint32_t index = 0;
+        uint32_t index[HG_RULE_KEYS] = {7};
 
         CHECK(!hg_rules_any(t, &key));
         CHECK_EQ(hg_rules_next(t, &key, 0), HG_RULES_NONE);
-        hg_rules_first_batch(t, 1, &key, &index);
-        CHECK_EQ(index, HG_RULES_NONE);
+        hg_rule_keys_set(&keys, &key, 1);
+        hg_rules_first_batch(t, &keys, 1, &(uint8_t){0}, index);
+        CHECK_EQ(index[0], 0);
         hg_rules_destroy(t);
     }
     hg_rules_destroy(NULL);

@@ -28,6 +28,7 @@ extern "C" {
 enum hg_acl_direction { HG_ACL_INBOUND, HG_ACL_OUTBOUND };
 
 struct hg_acl_rule {
+    uint64_t packets; /* That it decided. */
     uint16_t number;
     bool allow;
     int16_t protocol;           /* 0-255 or HG_RULE_ANY. */
@@ -36,7 +37,6 @@ struct hg_acl_rule {
     int16_t icmp_type;          /* 0-255 or HG_RULE_ANY. */
     int16_t icmp_code;
     bool has_action;
-    uint64_t packets; /* That it decided. */
 };
 
 /* Behind its rules a compiled list has the final deny, whose number is that of
@@ -83,15 +83,36 @@ struct hg_acl {
     struct hg_acl_list list[2]; /* By direction. */
 };
 
+/* Numbers that begin with the same bits; {1, 0} are none. */
+struct hg_acl_cover {
+    uint32_t bits;
+    uint32_t mask;
+};
+
+static inline bool
+hg_acl_cover_has(const struct hg_acl_cover *c, uint32_t number)
+{
+    return (number & c->mask) == c->bits;
+}
+
+/* Makes it one with all numbers between these two. */
+HG_API void hg_acl_cover_add(struct hg_acl_cover *, uint32_t low,
+                             uint32_t high);
+
+/* What is exempt has one of these: of an address the first word. */
+struct hg_acl_exempt {
+    struct hg_acl_cover src;
+    struct hg_acl_cover dst;
+    struct hg_acl_cover sport; /* Where neither address says it. */
+};
+
 struct hg_acl_set {
     size_t n;
     struct hg_acl *acl;
     struct hg_rule *exempt; /* What no list is asked about. */
     size_t n_exempt;
     struct hg_rules *exempt_table;
-    /* Bits of enum hg_acl_hint: highest bytes of addresses and lowest of ports
-     * without which nothing is exempt. */
-    uint8_t hint[256];
+    struct hg_acl_exempt looks[2]; /* Of IPv4 and IPv6. */
     uint32_t quota; /* Rules by direction and family, final deny included. */
     const struct hg_acl_set *lender; /* Whose compiled tables these are, or
                                       * NULL: its own. */
@@ -99,27 +120,27 @@ struct hg_acl_set {
 
 #define HG_ACL_NONE UINT32_MAX
 
-enum hg_acl_hint { HG_ACL_SRC = 1, HG_ACL_DST = 2, HG_ACL_SPORT = 4 };
-
 HG_API void hg_acl_set_uninit(struct hg_acl_set *);
 HG_API void hg_acl_set_exempt(struct hg_acl_set *, const struct hg_rule *);
 
-/* Whether a packet looks like one that is exempt, in a compiled set; hardly
- * any looks so without its being one. */
+/* Whether a key of these words looks like one that is exempt, in a compiled
+ * set; hardly any looks so without being one. */
 static inline bool
-hg_acl_set_may_exempt(const struct hg_acl_set *set,
-                      const struct hg_rule_key *key)
+hg_acl_looks_exempt(const struct hg_acl_exempt *look, uint32_t src,
+                    uint32_t dst, uint32_t sport)
 {
-    return ((set->hint[key->at[HG_RULE_SRC] >> 24] & HG_ACL_SRC) |
-            (set->hint[key->at[HG_RULE_DST] >> 24] & HG_ACL_DST) |
-            (set->hint[key->at[HG_RULE_SPORT] & 255] & HG_ACL_SPORT)) != 0;
+    return hg_acl_cover_has(&look->src, src) |
+           hg_acl_cover_has(&look->dst, dst) |
+           hg_acl_cover_has(&look->sport, sport);
 }
 
 /* Whether a rule that was given there matches. */
 static inline bool
 hg_acl_set_exempts(const struct hg_acl_set *set, const struct hg_rule_key *key)
 {
-    return hg_acl_set_may_exempt(set, key) &&
+    return hg_acl_looks_exempt(&set->looks[key->family == 6],
+                               key->at[HG_RULE_SRC], key->at[HG_RULE_DST],
+                               key->at[HG_RULE_SPORT]) &&
            hg_rules_any(set->exempt_table, key);
 }
 

@@ -96,13 +96,9 @@ struct hg_rule_key {
 /* A rule that matches every IP packet. */
 HG_API void hg_rule_init(struct hg_rule *);
 
-/* The keys of n packets: ports of TCP and UDP, type and code of ICMP and
- * ICMPv6; neither for later fragments and headers that are cut.  A packet that
- * is not IP gets family 0. */
-HG_API void hg_rule_keys_of(struct hg_packet *const *, unsigned n,
-                            struct hg_rule_key *);
-
-/* The key of one. */
+/* The key of a packet: ports of TCP and UDP, type and code of ICMP and ICMPv6;
+ * neither for later fragments and headers that are cut.  A packet that is not
+ * IP gets family 0. */
 HG_API void hg_rule_key_of(const struct hg_packet *, struct hg_rule_key *);
 
 /* A key from values; without ports or ICMP.  The addresses are of one
@@ -140,6 +136,29 @@ hg_rule_key_set_icmp(struct hg_rule_key *key, uint8_t type, uint8_t code)
                             HG_RULE_ICMP + type * 256u + code);
 }
 
+/* Some keys, word by word, as they are looked up together: word w of key i is
+ * at[w][i].  What is not IPv6 has only the words that IPv4 uses. */
+enum { HG_RULE_KEYS = 64 };
+
+struct hg_rule_keys {
+    _Alignas(64) uint32_t at[HG_RULE_WORDS][HG_RULE_KEYS];
+    uint8_t family[HG_RULE_KEYS];
+    unsigned n;
+    unsigned families; /* Bit f: there is one of family f. */
+};
+
+/* The keys of n packets, at most HG_RULE_KEYS. */
+HG_API void hg_rule_keys_of(struct hg_packet *const *, unsigned n,
+                            struct hg_rule_keys *);
+
+/* The same of n keys. */
+HG_API void hg_rule_keys_set(struct hg_rule_keys *, const struct hg_rule_key *,
+                             unsigned n);
+
+/* One of them. */
+HG_API struct hg_rule_key hg_rule_keys_get(const struct hg_rule_keys *,
+                                           unsigned i);
+
 /* The key of the answer to a packet with this key. */
 HG_API struct hg_rule_key hg_rule_key_reversed(const struct hg_rule_key *);
 
@@ -170,10 +189,14 @@ HG_API uint32_t hg_rules_first(const struct hg_rules *,
 HG_API uint32_t hg_rules_next(const struct hg_rules *,
                               const struct hg_rule_key *, uint32_t from);
 
-/* hg_rules_first() for n keys; what memory a key needs is fetched while
- * others are looked at. */
-HG_API void hg_rules_first_batch(const struct hg_rules *, unsigned n,
-                                 const struct hg_rule_key *, uint32_t *index);
+/* hg_rules_first() for those n keys whose numbers are in 'which', ascending;
+ * what memory a key needs is fetched while others are looked at.  index[i]
+ * becomes that of key i, hg_rules_count() if no rule matches; those of keys
+ * not asked for may change, too. */
+HG_API void hg_rules_first_batch(const struct hg_rules *,
+                                 const struct hg_rule_keys *, unsigned n,
+                                 const uint8_t *which,
+                                 uint32_t index[HG_RULE_KEYS]);
 
 /* Whether any rule matches. */
 static inline bool
