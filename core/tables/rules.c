@@ -164,57 +164,63 @@ hg_rule_key_init(struct hg_rule_key *key, const struct hg_addr *src,
         protocol * (uint32_t)HG_RULE_PROTOCOL + HG_RULE_NO_SERVICE;
 }
 
-/* What a transport header begins with. */
-enum { NOTHING, PORTS, TYPE, TYPE6 };
-
-static const uint8_t kinds[256] = {[HG_PROTO_TCP] = PORTS,
-                                   [HG_PROTO_UDP] = PORTS,
-                                   [HG_PROTO_ICMP] = TYPE,
-                                   [HG_PROTO_ICMP6] = TYPE6};
-
 #define INLINE static inline __attribute__((always_inline))
 
-/* What the transport header of an IP packet says.  Word w of a key is
- * at[w * step]. */
-INLINE void
-read_service(const struct hg_packet *p, bool six, uint32_t *at, unsigned step)
-{
-    uint32_t service = p->protocol * (uint32_t)HG_RULE_PROTOCOL, word;
-    unsigned kind = p->flags & HG_PACKET_L4 ? kinds[p->protocol] : NOTHING;
+/* What a key takes from the four bytes with which a transport header begins,
+ * and what stands there instead. */
+struct reading {
+    uint32_t offset; /* All bits if those bytes are read at all. */
+    uint32_t sport, no_sport;
+    uint32_t dport, type, no_service;
+};
 
-    if (__builtin_expect(kind == PORTS, 1)) {
-        word = hg_load32(hg_packet_l4(p));
-        at[HG_RULE_SPORT * step] = word >> 16;
-        at[HG_RULE_SERVICE * step] = service + (word & 0xffff);
-        return;
-    }
-    at[HG_RULE_SPORT * step] = HG_RULE_NO_PORT;
-    at[HG_RULE_SERVICE * step] =
-        kind == (six ? TYPE6 : TYPE)
-            ? service + HG_RULE_ICMP + hg_load16(hg_packet_l4(p))
-            : service + HG_RULE_NO_SERVICE;
+enum { NOTHING, TYPE, PORTS };
+
+static const struct reading readings[] = {
+    [NOTHING] = {0, 0, HG_RULE_NO_PORT, 0, 0, HG_RULE_NO_SERVICE},
+    [TYPE] = {UINT32_MAX, 0, HG_RULE_NO_PORT, 0, 0xffff, HG_RULE_ICMP},
+    [PORTS] = {UINT32_MAX, 0xffff, 0, 0xffff, 0, 0},
+};
+
+/* What the transport header of an IP packet says; by a table and not by
+ * branches, for protocols come mixed.  Word w of a key is at[w * step]. */
+INLINE void
+read_service(const struct hg_packet *p, uint32_t *at, unsigned step)
+{
+    uint32_t flags = p->flags, protocol = p->protocol;
+    unsigned kind = (flags & HG_PACKET_L4) / HG_PACKET_L4 * TYPE +
+                    (flags & HG_PACKET_PORTS) / HG_PACKET_PORTS;
+    const struct reading *r = &readings[kind];
+    uint32_t word = hg_load32(p->data + (p->l4_offset & r->offset));
+    uint32_t first = word >> 16;
+
+    at[HG_RULE_SPORT * step] = (first & r->sport) | r->no_sport;
+    at[HG_RULE_SERVICE * step] = (first & r->type) | (word & r->dport) |
+                                 r->no_service | protocol * HG_RULE_PROTOCOL;
 }
 
-/* Writes the words that the packet's family uses, and returns the family. */
-INLINE uint8_t
-read_key(const struct hg_packet *p, uint32_t *at, unsigned step)
+INLINE void
+read_ip4(const struct hg_packet *p, uint32_t *at, unsigned step)
 {
-    const uint8_t *l3 = hg_packet_l3(p);
+    const struct hg_ipv4 *ip = (const struct hg_ipv4 *)hg_packet_l3(p);
+    uint32_t src = hg_load32(&ip->src), dst = hg_load32(&ip->dst);
+
+    read_service(p, at, step);
+    at[HG_RULE_SRC * step] = src;
+    at[HG_RULE_DST * step] = dst;
+}
+
+INLINE void
+read_ip6(const struct hg_packet *p, uint32_t *at, unsigned step)
+{
+    const struct hg_ipv6 *ip = (const struct hg_ipv6 *)hg_packet_l3(p);
     unsigned i;
 
-    if (__builtin_expect((p->flags & HG_PACKET_IP4) != 0, 1)) {
-        at[HG_RULE_SRC * step] = hg_load32(l3 + offsetof(struct hg_ipv4, src));
-        at[HG_RULE_DST * step] = hg_load32(l3 + offsetof(struct hg_ipv4, dst));
-        read_service(p, false, at, step);
-        return 4;
+    for (i = 0; i < 4; i++) {
+        at[(HG_RULE_SRC + i) * step] = hg_load32(&ip->src[4 * i]);
+        at[(HG_RULE_DST + i) * step] = hg_load32(&ip->dst[4 * i]);
     }
-    if (!(p->flags & HG_PACKET_IP6))
-        return 0;
-    for (i = 0; i < 8; i++) /* The destination follows the source. */
-        at[(HG_RULE_SRC + i) * step] =
-            hg_load32(l3 + offsetof(struct hg_ipv6, src) + 4 * i);
-    read_service(p, true, at, step);
-    return 6;
+    read_service(p, at, step);
 }
 
 /* What fills up a vector of keys. */
@@ -236,8 +242,20 @@ hg_rule_keys_of(struct hg_packet *const *p, unsigned n,
     unsigned families = 0, i;
 
     for (i = 0; i < n; i++) {
-        keys->family[i] = read_key(p[i], &keys->at[0][i], HG_RULE_KEYS);
-        families |= 1u << keys->family[i];
+        uint32_t *at = &keys->at[0][i];
+
+        if (__builtin_expect((p[i]->flags & HG_PACKET_IP4) != 0, 1)) {
+            read_ip4(p[i], at, HG_RULE_KEYS);
+            keys->family[i] = 4;
+            families |= 1u << 4;
+        } else if (p[i]->flags & HG_PACKET_IP6) {
+            read_ip6(p[i], at, HG_RULE_KEYS);
+            keys->family[i] = 6;
+            families |= 1u << 6;
+        } else {
+            keys->family[i] = 0;
+            families |= 1;
+        }
     }
     keys->families = families;
     end_keys(keys, n);
@@ -275,7 +293,13 @@ void
 hg_rule_key_of(const struct hg_packet *p, struct hg_rule_key *key)
 {
     *key = (struct hg_rule_key){.family = 0};
-    key->family = read_key(p, key->at, 1);
+    if (p->flags & HG_PACKET_IP4) {
+        read_ip4(p, key->at, 1);
+        key->family = 4;
+    } else if (p->flags & HG_PACKET_IP6) {
+        read_ip6(p, key->at, 1);
+        key->family = 6;
+    }
 }
 
 struct hg_rule_key
