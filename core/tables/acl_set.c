@@ -38,26 +38,6 @@ hg_acl_set_exempt(struct hg_acl_set *set, const struct hg_rule *rule)
     set->exempt[set->n_exempt++] = *rule;
 }
 
-void
-hg_acl_cover_add(struct hg_acl_cover *c, uint32_t low, uint32_t high)
-{
-    bool is_first = c->bits & ~c->mask;
-    uint32_t mask = is_first ? UINT32_MAX : c->mask;
-
-    while ((low ^ high) & mask || (!is_first && (low ^ c->bits) & mask))
-        mask <<= 1;
-    *c = (struct hg_acl_cover){low & mask, mask};
-}
-
-static void
-cover_prefix(struct hg_acl_cover *c, const struct hg_prefix *prefix)
-{
-    uint32_t low = hg_load32(prefix->addr.byte);
-
-    hg_acl_cover_add(c, low,
-                     prefix->len < 32 ? low | UINT32_MAX >> prefix->len : low);
-}
-
 /* Marks by what a packet of the family that this rule matches is told. */
 static void
 add_look(struct hg_acl_exempt *look, const struct hg_rule *rule,
@@ -69,11 +49,14 @@ add_look(struct hg_acl_exempt *look, const struct hg_rule *rule,
     if (its && its != family)
         return;
     if (prefix->len)
-        cover_prefix(rule->src.len ? &look->src : &look->dst, prefix);
+        hg_rule_cover_add_list(
+            rule->src.len ? &look->src : &look->dst,
+            &(struct hg_prefix_list){1, (struct hg_prefix *)(uintptr_t)prefix},
+            family);
     else
-        hg_acl_cover_add(&look->sport, rule->sport.low,
-                         rule->sport.high < UINT16_MAX ? rule->sport.high
-                                                       : UINT32_MAX);
+        hg_rule_cover_add(&look->sport, rule->sport.low,
+                          rule->sport.high < UINT16_MAX ? rule->sport.high
+                                                        : UINT32_MAX);
 }
 
 static void
@@ -81,8 +64,8 @@ compile_exempt(struct hg_acl_set *set)
 {
     size_t i;
 
-    set->looks[0] = set->looks[1] =
-        (struct hg_acl_exempt){{1, 0}, {1, 0}, {1, 0}};
+    set->looks[0] = set->looks[1] = (struct hg_acl_exempt){
+        HG_RULE_COVER_NONE, HG_RULE_COVER_NONE, HG_RULE_COVER_NONE};
     for (i = 0; i < set->n_exempt; i++) {
         add_look(&set->looks[0], &set->exempt[i], 4);
         add_look(&set->looks[1], &set->exempt[i], 6);

@@ -47,6 +47,7 @@ struct half {
     size_t n;
     size_t room;
     bool all_open[2][2]; /* Family 4, 6; TCP, UDP. */
+    bool any_open[2];    /* Family 4, 6. */
 };
 
 struct hg_group_set {
@@ -432,8 +433,10 @@ add_prefix(struct half *h, const struct rule *r,
 
     if ((prefix->len == 0) != open)
         return;
-    if (open)
+    if (open) {
+        h->any_open[prefix->addr.family == 6] = true;
         note_all_open(h, r, prefix->addr.family);
+    }
     hg_rule_init(&row);
     row.family = prefix->addr.family;
     row.protocol = r->protocol;
@@ -630,14 +633,24 @@ current(struct hg_group_set *set, enum hg_group_direction direction)
     return &set->half[direction];
 }
 
+static bool
+is_all_open(const struct half *h, uint8_t family, uint8_t protocol)
+{
+    return (protocol == HG_PROTO_TCP || protocol == HG_PROTO_UDP) &&
+           h->all_open[family == 6][protocol == HG_PROTO_UDP];
+}
+
 enum hg_group_verdict
 hg_group_set_verdict(struct hg_group_set *set,
                      enum hg_group_direction direction,
                      const struct hg_rule_key *key, const struct hg_eni *peer)
 {
     const struct half *h = current(set, direction);
-    uint32_t i = hg_rules_first(h->table, key);
+    uint32_t i;
 
+    if (is_all_open(h, key->family, hg_rule_key_protocol(key)))
+        return HG_GROUP_OPEN;
+    i = hg_rules_first(h->table, key);
     while (i != HG_RULES_NONE) {
         if (h->open[i])
             return HG_GROUP_OPEN;
@@ -654,6 +667,12 @@ hg_group_set_all_open(struct hg_group_set *set,
                       enum hg_group_direction direction, uint8_t family,
                       uint8_t protocol)
 {
-    return current(set, direction)
-        ->all_open[family == 6][protocol == HG_PROTO_UDP];
+    return is_all_open(current(set, direction), family, protocol);
+}
+
+bool
+hg_group_set_any_open(struct hg_group_set *set,
+                      enum hg_group_direction direction, uint8_t family)
+{
+    return current(set, direction)->any_open[family == 6];
 }

@@ -325,6 +325,35 @@ hg_rule_matches(const struct hg_rule *rule, const struct hg_rule_key *key)
            (n > 1 && is_in_box(key, &box[1]));
 }
 
+/* ---- Covers ----------------------------------------------------------- */
+
+void
+hg_rule_cover_add(struct hg_rule_cover *c, uint32_t low, uint32_t high)
+{
+    bool is_first = c->bits & ~c->mask;
+    uint32_t mask = is_first ? UINT32_MAX : c->mask;
+
+    while ((low ^ high) & mask || (!is_first && (low ^ c->bits) & mask))
+        mask <<= 1;
+    *c = (struct hg_rule_cover){low & mask, mask};
+}
+
+void
+hg_rule_cover_add_list(struct hg_rule_cover *c,
+                       const struct hg_prefix_list *list, uint8_t family)
+{
+    size_t i;
+
+    for (i = 0; i < list->n; i++) {
+        const struct hg_prefix *prefix = &list->v[i];
+        uint32_t low = hg_load32(prefix->addr.byte);
+        uint32_t size = prefix->len < 32 ? UINT32_MAX >> prefix->len : 0;
+
+        if (prefix->addr.family == family)
+            hg_rule_cover_add(c, low, low | size);
+    }
+}
+
 /* ---- Tables ----------------------------------------------------------- */
 
 static void

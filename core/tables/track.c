@@ -133,13 +133,24 @@ hg_track_prepare(const struct hg_track_table *t, struct hg_track_key *key,
 
 /* ---- Finding ---------------------------------------------------------- */
 
-/* One of which something has changed since it was prepared. */
-__attribute__((noinline)) static struct hg_track_entry *
-search(const struct hg_track_table *t, const struct hg_track_key *k)
+/* When the last one was inserted of which this may be. */
+static inline uint32_t *
+inserted(struct hg_track_table *t, uint32_t hash)
+{
+    return &t->inserted[hash % INSERTED];
+}
+
+/* Since it was prepared something has changed: still, it is where it was, or
+ * nowhere. */
+static struct hg_track_entry *
+search(struct hg_track_table *t, const struct hg_track_key *k)
 {
     uint64_t home = track_home(t, k->hash, k->low);
-    struct hg_track_entry *e = match(&t->buckets[home], k, 0);
+    struct hg_track_entry *e;
 
+    if (!k->seen && (int32_t)(*inserted(t, k->hash) - k->changes) <= 0)
+        return NULL;
+    e = match(&t->buckets[home], k, 0);
     return e ? e : look_away(t, k);
 }
 
@@ -240,6 +251,7 @@ hg_track_insert(struct hg_track_table *t, const struct hg_track_key *k,
         track_grow(t);
         track_set_state(t, &e, state);
         placed = track_place(t, track_home(t, k->hash, k->low), e);
+        *inserted(t, k->hash) = t->changes;
     }
     if (placed)
         t->n++;

@@ -47,8 +47,8 @@ struct association {
 /* The first word of an address at the other end for which one of the rules
  * that are not of a list may hold. */
 struct far {
-    struct hg_acl_cover inside;   /* Of the same subnet. */
-    struct hg_acl_cover resolver; /* Of the VPC. */
+    struct hg_rule_cover inside;   /* Of the same subnet. */
+    struct hg_rule_cover resolver; /* Of the VPC. */
 };
 
 /* What is known of a subnet, by its number. */

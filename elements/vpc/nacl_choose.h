@@ -132,8 +132,8 @@ look(const struct far *far_, const struct hg_acl_exempt *exempt_,
 
     for (i = 0; i < HG_RULE_KEYS; i++) {
         uint32_t choose = (ask[i] != 0) |
-                          hg_acl_cover_has(&far.inside, address[i]) |
-                          hg_acl_cover_has(&far.resolver, address[i]);
+                          hg_rule_cover_has(&far.inside, address[i]) |
+                          hg_rule_cover_has(&far.resolver, address[i]);
 
         ask[i] =
             choose * CHOOSE |

@@ -56,23 +56,6 @@ reserve(struct guard *g, const struct hg_prefix *prefix, uint8_t n)
     hg_rule_key_init(&g->reserved[g->n_reserved++], &addr, &addr, 0);
 }
 
-static void
-cover(struct hg_acl_cover *c, const struct hg_prefix_list *list,
-      uint8_t family)
-{
-    size_t i;
-
-    *c = (struct hg_acl_cover){1, 0};
-    for (i = 0; i < list->n; i++) {
-        const struct hg_prefix *prefix = &list->v[i];
-        uint32_t low = hg_load32(prefix->addr.byte);
-        uint32_t size = prefix->len < 32 ? UINT32_MAX >> prefix->len : 0;
-
-        if (prefix->addr.family == family)
-            hg_acl_cover_add(c, low, low | size);
-    }
-}
-
 /* Router at 1 and resolver at 2 of the subnet, resolver at 2 of the VPC:
  * "Subnet CIDR blocks", Amazon VPC User Guide. */
 static void
@@ -115,8 +98,9 @@ fill_guard(const struct nacl *self, const struct hg_subnet *subnet,
     for (six = 0; six < 2; six++) {
         struct far *far = &g->far[six];
 
-        cover(&far->inside, &subnet->cidr, six ? 6 : 4);
-        far->resolver = (struct hg_acl_cover){
+        far->inside = HG_RULE_COVER_NONE;
+        hg_rule_cover_add_list(&far->inside, &subnet->cidr, six ? 6 : 4);
+        far->resolver = (struct hg_rule_cover){
             g->reserved[g->n_reserved - 1].at[HG_RULE_SRC], UINT32_MAX};
     }
 }
@@ -131,8 +115,10 @@ fill_nobody(struct nacl *self)
 
     *g = (struct guard){.acl = self->default_acl};
     for (six = 0; six < 2 && !self->inventory; six++) {
-        cover(&g->far[six].inside, &self->cidr, six ? 6 : 4);
-        g->far[six].resolver = (struct hg_acl_cover){1, 0};
+        struct far *far = &g->far[six];
+
+        far->inside = far->resolver = HG_RULE_COVER_NONE;
+        hg_rule_cover_add_list(&far->inside, &self->cidr, six ? 6 : 4);
     }
 }
 

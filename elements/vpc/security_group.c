@@ -29,16 +29,15 @@ in_list(const struct hg_prefix_list *list, const struct hg_addr *a)
     return false;
 }
 
-/* Whether 'a' is address number 'nth' of one of these IPv4 blocks. */
+/* Whether an IPv4 address is number 'nth' of one of these blocks. */
 static bool
-is_nth(const struct hg_prefix_list *cidr, const struct hg_addr *a,
-       uint32_t nth)
+is_nth(const struct hg_prefix_list *cidr, uint32_t address, uint32_t nth)
 {
     size_t i;
 
-    for (i = 0; a->family == 4 && i < cidr->n; i++)
+    for (i = 0; i < cidr->n; i++)
         if (cidr->v[i].addr.family == 4 &&
-            hg_addr_ip4(a) == hg_addr_ip4(&cidr->v[i].addr) + nth)
+            address == hg_addr_ip4(&cidr->v[i].addr) + nth)
             return true;
     return false;
 }
@@ -50,8 +49,6 @@ is_dhcp(const struct passage *g, const struct hg_addr *peer)
     static const uint8_t all_agents[16] = {0xff, 2, [13] = 1, [15] = 2};
     uint16_t sport = hg_packet_sport(g->p), dport = hg_packet_dport(g->p);
 
-    if (g->p->protocol != HG_PROTO_UDP)
-        return false;
     if (peer->family == 4)
         return g->direction == EGRESS && sport == 68 && dport == 67 &&
                hg_addr_ip4(peer) == UINT32_MAX;
@@ -62,17 +59,46 @@ is_dhcp(const struct passage *g, const struct hg_addr *peer)
            (peer->byte[1] & 0xc0) == 0x80;
 }
 
-__attribute__((noinline)) static bool
+/* Whether its port looks like one of them. */
+static inline bool
+may_be_dhcp(const struct hg_packet *p)
+{
+    const struct hg_udp *udp = hg_packet_udp(p);
+    uint16_t dport = udp ? hg_get16(udp->dport) : 0;
+
+    return dport == 67 || dport == 546 || dport == 547;
+}
+
+/* The first word of the peer's address. */
+static inline uint32_t
+peer_word(const struct passage *g)
+{
+    const struct hg_ipv4 *ip = hg_packet_ipv4(g->p);
+    const struct hg_ipv6 *ip6 = hg_packet_ipv6(g->p);
+    bool is_dst = g->direction == EGRESS;
+
+    return ip ? hg_get32(is_dst ? ip->dst : ip->src)
+              : hg_load32(is_dst ? ip6->dst : ip6->src);
+}
+
+/* Of an IP packet. */
+static bool
 is_unfiltered(const struct security_group *self, const struct passage *g)
 {
-    struct hg_addr peer =
-        g->direction == EGRESS ? hg_packet_dst(g->p) : hg_packet_src(g->p);
+    bool six = g->p->flags & HG_PACKET_IP6, dhcp = may_be_dhcp(g->p);
+    uint32_t word = peer_word(g);
 
-    if (in_list(&self->unfiltered, &peer) || is_dhcp(g, &peer))
-        return true;
+    if (dhcp || hg_rule_cover_has(&self->cover[six], word)) {
+        struct hg_addr peer =
+            g->direction == EGRESS ? hg_packet_dst(g->p) : hg_packet_src(g->p);
+
+        if (in_list(&self->unfiltered, &peer) || (dhcp && is_dhcp(g, &peer)))
+            return true;
+    }
     /* The subnet's router and the VPC's resolver. */
-    return g->eni && (is_nth(&g->eni->subnet->cidr, &peer, 1) ||
-                      is_nth(&g->eni->vpc->cidr, &peer, 2));
+    return g->eni && !six &&
+           (is_nth(&g->eni->subnet->cidr, word, 1) ||
+            is_nth(&g->eni->vpc->cidr, word, 2));
 }
 
 static enum hg_group_direction
@@ -106,10 +132,12 @@ needs_no_tracking(struct security_group *self, const struct passage *g,
     if (verdict == HG_GROUP_OPEN &&
         hg_group_set_all_open(g->set, back, family, protocol))
         return true;
+    if (!hg_group_set_all_open(g->set, d, family, protocol) ||
+        !hg_group_set_any_open(g->set, back, family))
+        return false;
     reverse = hg_rule_key_reversed(key);
-    return hg_group_set_all_open(g->set, d, family, protocol) &&
-           hg_group_set_verdict(g->set, back, &reverse, g->peer) ==
-               HG_GROUP_OPEN;
+    return hg_group_set_verdict(g->set, back, &reverse, g->peer) ==
+           HG_GROUP_OPEN;
 }
 
 /* ---- The verdict ------------------------------------------------------ */
@@ -427,6 +455,9 @@ security_group_configure(void *self_)
     struct security_group *self = self_;
     bool ok;
 
+    self->cover[0] = self->cover[1] = HG_RULE_COVER_NONE;
+    hg_rule_cover_add_list(&self->cover[0], &self->unfiltered, 4);
+    hg_rule_cover_add_list(&self->cover[1], &self->unfiltered, 6);
     self->timeout[TCP_OPENING] = self->tcp_opening_timeout.ns;
     self->timeout[TCP_ESTABLISHED] = self->tcp_established_timeout.ns;
     self->timeout[TCP_CLOSING] = self->tcp_closing_timeout.ns;

@@ -136,6 +136,7 @@ struct security_group {
     hg_counter conntrack_allowance_exceeded;
     hg_counter table_full;
 
+    struct hg_rule_cover cover[2]; /* Of 'unfiltered': IPv4, IPv6. */
     struct hg_groups *rules;
     bool is_borrower; /* These are the first instance's. */
     const struct hg_inventory *inventory;

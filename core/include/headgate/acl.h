@@ -83,27 +83,11 @@ struct hg_acl {
     struct hg_acl_list list[2]; /* By direction. */
 };
 
-/* Numbers that begin with the same bits; {1, 0} are none. */
-struct hg_acl_cover {
-    uint32_t bits;
-    uint32_t mask;
-};
-
-static inline bool
-hg_acl_cover_has(const struct hg_acl_cover *c, uint32_t number)
-{
-    return (number & c->mask) == c->bits;
-}
-
-/* Makes it one with all numbers between these two. */
-HG_API void hg_acl_cover_add(struct hg_acl_cover *, uint32_t low,
-                             uint32_t high);
-
 /* What is exempt has one of these: of an address the first word. */
 struct hg_acl_exempt {
-    struct hg_acl_cover src;
-    struct hg_acl_cover dst;
-    struct hg_acl_cover sport; /* Where neither address says it. */
+    struct hg_rule_cover src;
+    struct hg_rule_cover dst;
+    struct hg_rule_cover sport; /* Where neither address says it. */
 };
 
 struct hg_acl_set {
@@ -129,9 +113,9 @@ static inline bool
 hg_acl_looks_exempt(const struct hg_acl_exempt *look, uint32_t src,
                     uint32_t dst, uint32_t sport)
 {
-    return hg_acl_cover_has(&look->src, src) |
-           hg_acl_cover_has(&look->dst, dst) |
-           hg_acl_cover_has(&look->sport, sport);
+    return hg_rule_cover_has(&look->src, src) |
+           hg_rule_cover_has(&look->dst, dst) |
+           hg_rule_cover_has(&look->sport, sport);
 }
 
 /* Whether a rule that was given there matches. */

@@ -102,6 +102,11 @@ HG_API bool hg_group_set_all_open(struct hg_group_set *,
                                   enum hg_group_direction, uint8_t family,
                                   uint8_t protocol);
 
+/* Whether any rule has all addresses of the family for its peer: without one,
+ * no verdict is OPEN. */
+HG_API bool hg_group_set_any_open(struct hg_group_set *,
+                                  enum hg_group_direction, uint8_t family);
+
 #ifdef __cplusplus
 }
 #endif

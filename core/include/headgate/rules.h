@@ -166,6 +166,29 @@ HG_API struct hg_rule_key hg_rule_key_reversed(const struct hg_rule_key *);
 HG_API bool hg_rule_matches(const struct hg_rule *,
                             const struct hg_rule_key *);
 
+/* Numbers that begin with the same bits, to tell most of what is not in a list
+ * by one comparison. */
+struct hg_rule_cover {
+    uint32_t bits;
+    uint32_t mask;
+};
+
+#define HG_RULE_COVER_NONE ((struct hg_rule_cover){1, 0})
+
+static inline bool
+hg_rule_cover_has(const struct hg_rule_cover *c, uint32_t number)
+{
+    return (number & c->mask) == c->bits;
+}
+
+/* Makes it one with all numbers between these two; with the first words of
+ * all addresses of a family in these blocks. */
+HG_API void hg_rule_cover_add(struct hg_rule_cover *, uint32_t low,
+                              uint32_t high);
+HG_API void hg_rule_cover_add_list(struct hg_rule_cover *,
+                                   const struct hg_prefix_list *,
+                                   uint8_t family);
+
 struct hg_rules;
 
 enum hg_rules_form {
