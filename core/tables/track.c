@@ -85,21 +85,8 @@ fetch_away(const struct hg_track_table *t, const struct hg_track_key *k)
         __builtin_prefetch(&t->buckets[track_away(home, d)], 1);
 }
 
-/* One that is not at home. */
-static struct hg_track_entry *
-look_away(const struct hg_track_table *t, const struct hg_track_key *k)
-{
-    uint64_t home = track_home(t, k->hash, k->low);
-    unsigned reach = track_reach(&t->buckets[home]), d;
-    struct hg_track_entry *e = NULL;
-
-    for (d = 1; !e && d <= reach; d++)
-        e = match(&t->buckets[track_away(home, d)], k, d);
-    return e;
-}
-
 /* Up to AT_ONCE keys.  Those not at home are put aside, without a branch that
- * nobody could predict, and looked for when what is around has come. */
+ * nobody could predict; when they are looked for, what is around has come. */
 static void
 prepare_some(const struct hg_track_table *t, struct hg_track_key *key,
              unsigned n)
@@ -118,8 +105,6 @@ prepare_some(const struct hg_track_table *t, struct hg_track_key *key,
     }
     for (i = 0; i < n_away; i++)
         fetch_away(t, &key[away[i]]);
-    for (i = 0; i < n_away; i++)
-        key[away[i]].seen = look_away(t, &key[away[i]]);
 }
 
 void
@@ -133,33 +118,27 @@ hg_track_prepare(const struct hg_track_table *t, struct hg_track_key *key,
 
 /* ---- Finding ---------------------------------------------------------- */
 
-/* When the last one was inserted of which this may be. */
-static inline uint32_t *
-inserted(struct hg_track_table *t, uint32_t hash)
-{
-    return &t->inserted[hash % INSERTED];
-}
-
-/* Since it was prepared something has changed: still, it is where it was, or
- * nowhere. */
-static struct hg_track_entry *
-search(struct hg_track_table *t, const struct hg_track_key *k)
+/* One that was not at home, or that may have moved since. */
+__attribute__((noinline)) static struct hg_track_entry *
+search(const struct hg_track_table *t, const struct hg_track_key *k)
 {
     uint64_t home = track_home(t, k->hash, k->low);
-    struct hg_track_entry *e;
+    struct track_bucket *b = &t->buckets[home];
+    struct hg_track_entry *e = match(b, k, 0);
+    unsigned reach = track_reach(b), d;
 
-    if (!k->seen && (int32_t)(*inserted(t, k->hash) - k->changes) <= 0)
-        return NULL;
-    e = match(&t->buckets[home], k, 0);
-    return e ? e : look_away(t, k);
+    for (d = 1; !e && d <= reach; d++)
+        e = match(&t->buckets[track_away(home, d)], k, d);
+    return e;
 }
 
 static inline struct hg_track_entry *
 find(struct hg_track_table *t, const struct hg_track_key *k, uint8_t *state)
 {
-    struct hg_track_entry *e =
-        k->changes == t->changes ? k->seen : search(t, k);
+    struct hg_track_entry *e = k->seen;
 
+    if (!e || k->changes != t->changes)
+        e = search(t, k);
     if (!e)
         return NULL;
     *state = track_state_of(e);
@@ -251,7 +230,6 @@ hg_track_insert(struct hg_track_table *t, const struct hg_track_key *k,
         track_grow(t);
         track_set_state(t, &e, state);
         placed = track_place(t, track_home(t, k->hash, k->low), e);
-        *inserted(t, k->hash) = t->changes;
     }
     if (placed)
         t->n++;

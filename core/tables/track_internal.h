@@ -19,8 +19,7 @@ enum {
     BLOCK = 1 << LOW_BITS, /* Buckets. */
     REACH_MAX = LOW_BITS,  /* How far from its home an entry may be. */
     TICK_BITS = 13,
-    GROUP_BITS = 8, /* Buckets for which there is one counter. */
-    INSERTED = 256  /* Hashes of what was inserted that are told apart. */
+    GROUP_BITS = 8 /* Buckets for which there is one counter. */
 };
 
 #define LOW_MASK (BLOCK - 1u)
@@ -76,10 +75,8 @@ struct hg_track_table {
     uint64_t step_ns; /* When the hand is to move next. */
     uint64_t seed;
     uint64_t n;
-    uint64_t grow_at;            /* When n is more. */
-    uint32_t changes;            /* Of what is in which place. */
-    uint32_t inserted[INSERTED]; /* How many there were when a connection of
-                                  * such a hash was last inserted. */
+    uint64_t grow_at; /* When n is more. */
+    uint32_t changes; /* Of what is in which place. */
     struct track_state state[HG_TRACK_STATES];
 
     uint64_t hand;      /* Bucket. */
