@@ -20,7 +20,8 @@ list_of(const struct nacl *self, uint32_t list)
     return &self->set.acl[list / 2].list[list % 2];
 }
 
-/* The verdicts that these places of a list give; without a branch, since who
+/* The verdicts that these places of a list give, of which the last is the
+ * final deny; without a branch, since who
  * allows and who denies comes mixed. */
 static void
 judge(struct nacl *self, struct hg_packet *const *p, uint32_t list, unsigned n,
@@ -33,9 +34,10 @@ judge(struct nacl *self, struct hg_packet *const *p, uint32_t list, unsigned n,
     unsigned n_denied = 0, i, k;
 
     for (k = 0; k < n; k++) {
-        struct hg_acl_rule *rule = &rules[found[which[k]]];
+        struct hg_acl_rule *rule;
 
         i = which[k];
+        rule = &rules[found[i]];
         rule->packets++;
         note_rule(p[i], metadata, rule->number);
         verdict[i] = (int16_t)(list % 2);
@@ -69,7 +71,7 @@ recall(struct nacl *self, struct hg_packet *p, uint32_t list, uint32_t *found)
 {
     const struct remembered *r;
 
-    if (!p->flow || is_short(self, list))
+    if (!p->flow)
         return false;
     r = hg_flow_verdict(self, p);
     if (!r || r->list != list)

@@ -107,9 +107,9 @@ struct hg_acl_set {
 HG_API void hg_acl_set_uninit(struct hg_acl_set *);
 HG_API void hg_acl_set_exempt(struct hg_acl_set *, const struct hg_rule *);
 
-/* Whether a key of these words looks like one that is exempt, in a compiled
- * set; hardly any looks so without being one. */
-static inline bool
+/* Whether a key of these words looks like one that is exempt (1 or 0), in a
+ * compiled set; hardly any looks so without being one. */
+static inline uint32_t
 hg_acl_looks_exempt(const struct hg_acl_exempt *look, uint32_t src,
                     uint32_t dst, uint32_t sport)
 {

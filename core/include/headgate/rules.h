@@ -141,7 +141,7 @@ hg_rule_key_set_icmp(struct hg_rule_key *key, uint8_t type, uint8_t code)
 enum { HG_RULE_KEYS = 64 };
 
 struct hg_rule_keys {
-    _Alignas(64) uint32_t at[HG_RULE_WORDS][HG_RULE_KEYS];
+    uint32_t at[HG_RULE_WORDS][HG_RULE_KEYS] __attribute__((aligned(64)));
     uint8_t family[HG_RULE_KEYS];
     unsigned n;
     unsigned families; /* Bit f: there is one of family f. */
@@ -175,7 +175,8 @@ struct hg_rule_cover {
 
 #define HG_RULE_COVER_NONE ((struct hg_rule_cover){1, 0})
 
-static inline bool
+/* 1 or 0: many are asked without a branch. */
+static inline uint32_t
 hg_rule_cover_has(const struct hg_rule_cover *c, uint32_t number)
 {
     return (number & c->mask) == c->bits;
