@@ -353,18 +353,52 @@ hash_other(const struct hg_packet *p, uint64_t seed)
                                     : hash_ethernet(p, seed);
 }
 
+/* Most packets: their hash is not known, and they have ports. */
+static inline bool
+is_plain(const struct hg_packet *p)
+{
+    enum {
+        WANTED = HG_PACKET_IP4 | HG_PACKET_L4,
+        LOOKED_AT = WANTED | HG_PACKET_FRAGMENT | HG_PACKET_HASHED
+    };
+
+    return (p->flags & LOOKED_AT) == WANTED &&
+           (p->protocol == HG_PROTO_UDP || p->protocol == HG_PROTO_TCP);
+}
+
+static inline uint32_t
+hash_plain(const struct hg_packet *p, uint64_t seed)
+{
+    uint32_t ports = hg_load32(hg_packet_l4(p));
+
+    return (uint32_t)hash_ip4(p, seed, ports >> 16, ports & 0xffff);
+}
+
 uint32_t
 hg_packet_hash_slow(struct hg_packet *p)
 {
-    enum { LOOKED_AT = HG_PACKET_IP4 | HG_PACKET_FRAGMENT };
-    uint64_t seed = hg_pool_seed(p->pool), hash;
-    const uint8_t *l4 = hg_packet_l4(p);
+    uint64_t seed = hg_pool_seed(p->pool);
 
-    if ((p->flags & LOOKED_AT) == HG_PACKET_IP4 && hg_packet_has_ports(p))
-        hash = hash_ip4(p, seed, hg_load16(l4), hg_load16(l4 + 2));
-    else
-        hash = hash_other(p, seed);
-    p->hash = (uint32_t)hash;
+    p->hash =
+        is_plain(p) ? hash_plain(p, seed) : (uint32_t)hash_other(p, seed);
     p->flags |= HG_PACKET_HASHED;
     return p->hash;
+}
+
+/* Without a call in the loop that is for most. */
+void
+hg_packet_hash_many(struct hg_packet *const *packets, unsigned n,
+                    uint32_t *out)
+{
+    const uint64_t seed = n ? hg_pool_seed(packets[0]->pool) : 0;
+    unsigned i, n_plain = 0;
+
+    for (i = 0; i < n; i++)
+        if (is_plain(packets[i])) {
+            out[i] = hash_plain(packets[i], seed);
+            n_plain++;
+        }
+    for (i = 0; n_plain < n && i < n; i++)
+        if (!is_plain(packets[i]))
+            out[i] = hg_packet_hash(packets[i]);
 }

@@ -367,51 +367,102 @@ _Static_assert(HG_TUNNEL_STAMP_LEN == 50, "bytes as they are on the wire");
 
 void
 hg_tunnel_stamp_init(struct hg_tunnel_stamp *stamp,
-                     const struct hg_tunnel_form *form, uint8_t ttl)
+                     const struct hg_tunnel_form *form, uint8_t ttl,
+                     struct hg_port_range sports, const struct hg_mac *src_mac,
+                     const struct hg_mac *dst_mac)
 {
     struct hg_tunnel_stamp_header *h = &stamp->header;
+    struct hg_eth *inner = (struct hg_eth *)stamp->inner;
+    uint16_t fixed;
 
+    *stamp = (struct hg_tunnel_stamp){.sports = sports};
     memcpy(h, form->byte, sizeof *h);
     h->ip.frag = hg_be16_of(HG_IP4_DF);
     h->ip.ttl = ttl;
     if (form->type_at)
         hg_store16(&h->flags_type.b[2], HG_ETH_TEB);
-    stamp->ip_sum = hg_checksum_add(0, &h->ip, sizeof h->ip);
-    stamp->has_src_mac = stamp->has_dst_mac = false;
+    if (src_mac)
+        h->eth.src = *src_mac;
+    else
+        memset(&inner->src, 0xff, sizeof inner->src);
+    if (dst_mac)
+        h->eth.dst = *dst_mac;
+    else
+        memset(&inner->dst, 0xff, sizeof inner->dst);
+    fixed = ~hg_checksum_fold(hg_checksum_add(0, &h->ip.id, sizeof h->ip - 4));
+    stamp->ip_sum = hg_swap16(fixed);
 }
 
-void
-hg_tunnel_stamp_set_network(struct hg_tunnel_stamp *stamp, uint32_t network)
+/* Sixteen bytes that are moved, or looked at, together. */
+typedef uint64_t block __attribute__((vector_size(16)));
+
+static inline block
+load_block(const void *at)
 {
-    stamp->header.vni_reserved = hg_be32_of(network << 8);
+    block b;
+
+    memcpy(&b, at, sizeof b);
+    return b;
 }
 
-void
-hg_tunnel_stamp_push(const struct hg_tunnel_stamp *stamp, struct hg_packet *p,
-                     struct hg_tunnel_own own)
+/* The sum of the two halves of a word, for a checksum. */
+static inline uint32_t
+sum_of(uint32_t word)
 {
-    const struct hg_eth *inner = (const struct hg_eth *)p->data;
-    uint8_t *at = p->data - sizeof stamp->header;
-    struct hg_tunnel_stamp_header *h = (struct hg_tunnel_stamp_header *)at;
+    return (word >> 16) + (word & 0xffff);
+}
+
+/* What packets have alike, in registers. */
+struct stamp_blocks {
+    block first;
+    block inner;
+    block second;
+    block third;
+};
+
+static inline void
+push_stamp(const struct hg_tunnel_stamp *stamp, const struct stamp_blocks *b,
+           struct hg_packet *p, const struct hg_tunnel_own *own, uint32_t hash)
+{
+    struct hg_tunnel_stamp_header *h =
+        (struct hg_tunnel_stamp_header *)(p->data - sizeof *h);
+    const block first = (load_block(p->data) & b->inner) | b->first;
     uint32_t wire_len = p->wire_len + (uint32_t)sizeof *h;
     uint32_t len = wire_len - (uint32_t)sizeof h->eth;
-    uint32_t sum =
-        stamp->ip_sum + own.tos + len + (own.dst >> 16) + (own.dst & 0xffff);
+    uint32_t word = hg_swap32(UINT32_C(0x45) << 24 | /* Version, length. */
+                              (uint32_t)own->tos << 16 | len);
+    uint32_t sum = stamp->ip_sum + sum_of(word), dst;
+    uint16_t checksum;
 
-    *h = stamp->header;
-    if (!stamp->has_dst_mac)
-        h->eth.dst = inner->dst;
-    if (!stamp->has_src_mac)
-        h->eth.src = inner->src;
-    h->ip.tos = own.tos;
-    h->ip.total_length = hg_be16_of((uint16_t)len);
-    h->ip.checksum = hg_be16_of(hg_checksum_fold(sum));
-    h->ip.dst = hg_be32_of(own.dst);
-    h->udp.sport = hg_be16_of(own.sport);
-    h->udp.length = hg_be16_of((uint16_t)(len - sizeof h->ip));
-    p->data = at;
+    memcpy(&dst, &own->dst, sizeof dst);
+    checksum = hg_checksum_fold(sum + sum_of(dst));
+    memcpy(h, &first, sizeof first);
+    memcpy((uint8_t *)h + 16, &b->second, sizeof b->second);
+    memcpy((uint8_t *)h + 32, &b->third, sizeof b->third);
+    memcpy(&h->ip, &word, sizeof word);
+    memcpy(&h->ip.checksum, &checksum, sizeof checksum);
+    memcpy(&h->ip.dst, &dst, sizeof dst);
+    hg_store16(&h->udp.sport, hg_tunnel_sport(hash, stamp->sports));
+    hg_store16(&h->udp.length, (uint16_t)(len - sizeof h->ip));
+    hg_store32(&h->vni_reserved, own->network << 8);
+    p->data = (uint8_t *)h;
     p->len += (uint32_t)sizeof *h;
     p->wire_len = wire_len;
     packet_announce(p, HG_PACKET_IP4 | PORTS_FLAGS, HG_ETH_IP4, sizeof h->eth,
                     sizeof h->eth + sizeof h->ip, HG_PROTO_UDP);
+}
+
+void
+hg_tunnel_stamp_push(const struct hg_tunnel_stamp *stamp, unsigned n,
+                     struct hg_packet *const *packets,
+                     const struct hg_tunnel_own *own, const uint32_t *hash)
+{
+    const uint8_t *header = (const uint8_t *)&stamp->header;
+    const struct stamp_blocks blocks = {
+        load_block(header), load_block(stamp->inner), load_block(header + 16),
+        load_block(header + 32)};
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        push_stamp(stamp, &blocks, packets[i], &own[i], hash[i]);
 }

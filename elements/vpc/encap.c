@@ -320,15 +320,6 @@ is_given(const struct hg_mac *mac)
     return memcmp(mac, &none, sizeof none) != 0;
 }
 
-static uint16_t
-source_port(const struct encap *self, uint32_t hash)
-{
-    struct hg_port_range r = self->source_ports;
-    uint32_t n_ports = (uint32_t)(r.high - r.low) + 1;
-
-    return (uint16_t)(r.low + ((uint64_t)hash * n_ports >> 32));
-}
-
 /* Fills in what depends on the packet. */
 static void
 set_outer(struct encap *self, struct hg_packet *p, struct hg_tunnel_header *h)
@@ -344,7 +335,7 @@ set_outer(struct encap *self, struct hg_packet *p, struct hg_tunnel_header *h)
     h->tos = outer_tos(self, p);
     h->df = has_df(self, p);
     h->id = h->df ? 0 : self->id++; /* RFC 6864 4.1 */
-    h->sport = source_port(self, hash);
+    h->sport = hg_tunnel_sport(hash, self->source_ports);
     h->flow_id = self->flow_ids ? (uint8_t)(hash >> 24) : 0;
     h->gwlb_cookie = hash;
     h->sequence = self->sequence;
@@ -461,104 +452,146 @@ encap_packet(struct encap *self, struct hg_packet *p)
 
 /* ---- The straight way ------------------------------------------------- */
 
-/* What the packets of a batch have in common that get GENEVE or VXLAN over
- * IPv4 and nothing that depends on more than the packet (is_straight()). */
-struct straight {
-    struct hg_tunnel_stamp stamp;
-    uint32_t max_len; /* Of the frame; 0: none goes this way. */
-    uint8_t tos_kept; /* Bits of the inner DSCP and ECN, ... */
-    uint8_t tos_set;  /* ... and others. */
-    bool has_network; /* The stamp's is that of 'vpc'. */
-    uint32_t vpc;
+/* Most packets get GENEVE or VXLAN over IPv4 and nothing that depends on more
+ * than the packet (is_straight()). */
+
+/* What holds for the whole batch. */
+struct terms {
+    const struct hg_addr *remote; /* Or NULL. */
+    uint32_t max_len;             /* Of a frame; 0: none goes this way. */
+    uint8_t tos_kept;             /* Bits of the inner DSCP and ECN, ... */
+    uint8_t tos_set;              /* ... and others. */
 };
 
-static void
-begin_straight(const struct encap *self, struct straight *s)
+static struct terms
+straight_terms(const struct encap *self)
 {
-    const struct outer *outer = &self->outer[0][1];
-    uint32_t max = UINT16_MAX;
+    const uint32_t overhead = self->outer[0][1].form.overhead;
+    const bool is_limited = self->mtu && self->mtu < UINT16_MAX;
+    const uint32_t max = is_limited ? self->mtu : UINT16_MAX;
+    const bool is_straight = self->is_straight && self->ttl && max > overhead;
 
-    s->max_len = 0;
-    if (!self->is_straight || !self->ttl)
-        return;
-    if (self->mtu && self->mtu < max)
-        max = self->mtu;
-    if (max > outer->form.overhead)
-        s->max_len = max - outer->form.overhead;
-    s->tos_kept = (uint8_t)((self->has_dscp ? 0 : 0xfc) |
-                            (self->ecn == ECN_NORMAL ? 3 : 0));
-    s->tos_set = (uint8_t)(self->has_dscp ? self->dscp << 2 : 0);
-    s->has_network = false;
-    hg_tunnel_stamp_init(&s->stamp, &outer->form, self->ttl);
-    s->stamp.has_src_mac = is_given(&self->src_mac);
-    s->stamp.has_dst_mac = is_given(&self->dst_mac);
-    s->stamp.header.eth.src = self->src_mac;
-    s->stamp.header.eth.dst = self->dst_mac;
+    return (struct terms){
+        .remote = self->remote.family ? &self->remote : NULL,
+        .max_len = is_straight ? max - overhead : 0,
+        .tos_kept = (uint8_t)((self->has_dscp ? 0 : 0xfc) |
+                              (self->ecn == ECN_NORMAL ? 3 : 0)),
+        .tos_set = (uint8_t)(self->has_dscp ? self->dscp << 2 : 0)};
 }
 
-/* Most packets of a batch are of one VPC. */
-static bool
-same_network(const struct encap *self, const struct hg_packet *p,
-             struct straight *s)
-{
-    uint32_t network;
+/* What find_network() said last; most packets of a batch are of one VPC. */
+struct known_network {
+    bool found;
+    uint32_t vpc;
+    uint32_t number;
+};
 
-    if (s->has_network && s->vpc == p->vpc)
-        return true;
-    s->vpc = p->vpc;
-    s->has_network = find_network(self, p, &network);
-    if (s->has_network)
-        hg_tunnel_stamp_set_network(&s->stamp, network);
-    return s->has_network;
-}
-
-/* Does what encap_packet() would do, or returns false and nothing is done:
- * for packets to an IPv4 host that are whole frames with room before them. */
 static inline bool
-go_straight(const struct encap *self, struct hg_packet *p, struct straight *s)
+same_network(const struct encap *self, const struct hg_packet *p,
+             struct known_network *known)
 {
-    const struct hg_addr *dst = &self->remote;
-    struct hg_tunnel_own own;
-    uint8_t tos;
+    uint32_t number;
 
-    if (!dst->family && p->dst_eni)
-        dst = &p->dst_eni->host;
-    if (dst->family != 4 || p->wire_len > s->max_len ||
-        p->len < sizeof(struct hg_eth) || p->flags & HG_PACKET_NEEDS_CSUM ||
-        hg_packet_headroom(p) < HG_TUNNEL_STAMP_LEN ||
-        !same_network(self, p, s))
-        return false;
-    tos = p->flags & HG_PACKET_IP4 ? hg_packet_ipv4(p)->tos : hg_packet_tos(p);
-    own.dst = hg_addr_ip4(dst);
-    own.tos = (tos & s->tos_kept) | s->tos_set;
-    own.sport = source_port(self, hg_packet_hash(p));
-    hg_tunnel_stamp_push(&s->stamp, p, own);
-    return true;
+    if (known->found && known->vpc == p->vpc)
+        return true;
+    known->found = find_network(self, p, &number);
+    known->vpc = p->vpc;
+    known->number = number;
+    return known->found;
+}
+
+/* Whether encap_packet() would give the packet headers and no more: an IP
+ * packet that is not too long, with room before it, to an IPv4 host. */
+static inline bool
+is_usual(const struct hg_packet *p, const struct hg_addr *dst,
+         uint32_t max_len)
+{
+    return dst && dst->family == 4 && hg_packet_is_ip(p) &&
+           p->wire_len <= max_len && !(p->flags & HG_PACKET_NEEDS_CSUM) &&
+           hg_packet_headroom(p) >= HG_TUNNEL_STAMP_LEN;
+}
+
+/* Takes those packets out that are as usual; returns how many. */
+static unsigned
+take_usual(const struct encap *self, const struct hg_batch *batch,
+           struct hg_packet **packets, struct hg_tunnel_own *own)
+{
+    const struct terms terms = straight_terms(self);
+    struct known_network known = {.found = false};
+    const unsigned n = batch->n;
+    unsigned i, n_usual = 0;
+
+    for (i = 0; i < n; i++) {
+        struct hg_packet *p = batch->p[i];
+        const struct hg_addr *dst = terms.remote;
+        uint8_t tos;
+
+        if (!dst && p->dst_eni)
+            dst = &p->dst_eni->host;
+        if (!is_usual(p, dst, terms.max_len) || !same_network(self, p, &known))
+            continue;
+        tos = p->flags & HG_PACKET_IP4 ? hg_packet_ipv4(p)->tos
+                                       : hg_packet_tos(p);
+        memcpy(&own[n_usual].dst, dst->byte, sizeof own->dst);
+        own[n_usual].network = known.number;
+        own[n_usual].tos = (tos & terms.tos_kept) | terms.tos_set;
+        packets[n_usual++] = p;
+    }
+    return n_usual;
+}
+
+static const struct hg_mac *
+given(const struct hg_mac *mac)
+{
+    return is_given(mac) ? mac : NULL;
+}
+
+static void
+go_straight(struct encap *self, unsigned n, struct hg_packet *const *packets,
+            const struct hg_tunnel_own *own)
+{
+    struct hg_tunnel_stamp stamp;
+    uint32_t hash[HG_BATCH_MAX];
+
+    hg_packet_hash_many(packets, n, hash);
+    hg_tunnel_stamp_init(&stamp, &self->outer[0][1].form, self->ttl,
+                         self->source_ports, given(&self->src_mac),
+                         given(&self->dst_mac));
+    hg_tunnel_stamp_push(&stamp, n, packets, own, hash);
+    self->encapsulated.n += n;
+}
+
+/* Those of a batch that did not go straight, and where all of them go. */
+static void
+route_others(struct encap *self, struct hg_batch *batch, unsigned n_usual,
+             struct hg_packet *const *usual)
+{
+    int16_t verdict[HG_BATCH_MAX];
+    unsigned i, k = 0;
+
+    for (i = 0; i < batch->n; i++) {
+        bool is_done = k < n_usual && batch->p[i] == usual[k];
+
+        k += is_done;
+        verdict[i] =
+            (int16_t)(is_done ? OUT : encap_packet(self, batch->p[i]));
+    }
+    hg_route(self, batch, verdict);
 }
 
 static void
 encap_batch(struct encap *self, struct hg_batch *batch)
 {
-    int16_t verdict[HG_BATCH_MAX];
-    struct straight straight;
-    unsigned i, n_straight = 0;
-    int differs = 0;
+    struct hg_packet *usual[HG_BATCH_MAX];
+    struct hg_tunnel_own own[HG_BATCH_MAX];
+    unsigned n = take_usual(self, batch, usual, own);
 
-    begin_straight(self, &straight);
-    for (i = 0; i < batch->n; i++)
-        __builtin_prefetch(batch->p[i]->dst_eni);
-    for (i = 0; i < batch->n; i++) {
-        bool done = go_straight(self, batch->p[i], &straight);
-
-        n_straight += done;
-        verdict[i] = (int16_t)(done ? OUT : encap_packet(self, batch->p[i]));
-        differs |= verdict[i];
-    }
-    self->encapsulated.n += n_straight;
-    if (differs)
-        hg_route(self, batch, verdict);
-    else
+    if (n)
+        go_straight(self, n, usual, own);
+    if (n == batch->n)
         hg_pass(self, OUT, batch);
+    else
+        route_others(self, batch, n, usual);
 }
 
 /* clang-format off */

@@ -518,6 +518,36 @@ TEST(different_flows_have_different_hashes)
     hg_pool_destroy(pool);
 }
 
+TEST(hashes_of_many_are_those_of_each)
+{
+    static const char *const flows[] = {
+        "tcp 10.0.0.1:1 > 10.0.0.2:2 S",
+        "udp 10.0.0.9:1 > 10.0.0.2:2",
+        "icmp 10.0.0.1 > 10.0.0.2 echo 1",
+        "udp 10.0.0.1:1 > 10.0.0.2:2 len 8 frag 0+ id 1",
+        "arp who-has 10.0.0.1 tell 10.0.0.2",
+        "udp [fd00::1]:1 > [fd00::2]:2",
+        "udp 10.0.0.1:3 > 10.0.0.2:4",
+    };
+    struct hg_pool *pool = hg_pool_create(0);
+    struct hg_packet *p[LENGTH(flows)];
+    uint32_t hash[LENGTH(flows)];
+    size_t i;
+
+    hg_pool_set_seed(pool, 7);
+    for (i = 0; i < LENGTH(flows); i++)
+        p[i] = packet_of(pool, flows[i]);
+    p[LENGTH(flows) - 1]->flags |= HG_PACKET_HASHED; /* Which it knows. */
+    p[LENGTH(flows) - 1]->hash = 12345;
+    hg_packet_hash_many(p, LENGTH(flows), hash);
+    for (i = 0; i < LENGTH(flows); i++) {
+        CHECK_EQ(hash[i], hg_packet_hash(p[i]));
+        hg_packet_free(p[i]);
+    }
+    hg_packet_hash_many(p, 0, hash);
+    hg_pool_destroy(pool);
+}
+
 TEST(the_hash_depends_on_seed_and_vpc_and_follows_rewriting)
 {
     struct hg_pool *pool = hg_pool_create(0);

@@ -187,6 +187,11 @@ hg_packet_hash(struct hg_packet *p)
     return p->flags & HG_PACKET_HASHED ? p->hash : hg_packet_hash_slow(p);
 }
 
+/* The same for 'n' packets of one pool, for those who need it once: packets
+ * need not keep it. */
+HG_API void hg_packet_hash_many(struct hg_packet *const *, unsigned n,
+                                uint32_t *out);
+
 /* Forgets what is known of the packet's flow (flow.h). */
 static inline void
 hg_packet_forget_flow(struct hg_packet *p)

@@ -167,6 +167,15 @@ hg_packet_tos(const struct hg_packet *p)
 
 /* ---- Putting on ------------------------------------------------------- */
 
+/* The source port of packets whose flow has this hash. */
+static inline uint16_t
+hg_tunnel_sport(uint32_t hash, struct hg_port_range ports)
+{
+    uint32_t n = (uint32_t)(ports.high - ports.low) + 1;
+
+    return (uint16_t)(ports.low + ((uint64_t)hash * n >> 32));
+}
+
 struct hg_tunnel_header {
     /* What a form fixes. */
     enum hg_tunnel_format format;
@@ -248,33 +257,37 @@ struct hg_tunnel_stamp_header {
 
 struct hg_tunnel_stamp {
     struct hg_tunnel_stamp_header header;
-    bool has_src_mac; /* In header.eth; else those of the inner frame. */
-    bool has_dst_mac;
-    uint32_t ip_sum; /* IPv4 header: the sum of what is here. */
+    uint8_t inner[16]; /* Which bits of its first bytes are those of the inner
+                        * frame: MACs. */
+    struct hg_port_range sports;
+    uint32_t ip_sum; /* IPv4 header: the sum of what is fixed, of words as
+                      * they are in memory (RFC 1071 2 B). */
 };
 
 enum { HG_TUNNEL_STAMP_LEN = sizeof(struct hg_tunnel_stamp_header) };
 
-/* Host order. */
+/* What is a packet's own. */
 struct hg_tunnel_own {
-    uint32_t dst;
-    uint16_t sport;
+    hg_be32 dst;
+    uint32_t network; /* 24 bits. */
     uint8_t tos;
 };
 
-/* 'form' has to be one of the kind above. */
+/* 'form' has to be one of the kind above.  A MAC that is NULL is the one of
+ * the inner frame. */
 HG_API void hg_tunnel_stamp_init(struct hg_tunnel_stamp *,
                                  const struct hg_tunnel_form *form,
-                                 uint8_t ttl);
+                                 uint8_t ttl, struct hg_port_range sports,
+                                 const struct hg_mac *src_mac,
+                                 const struct hg_mac *dst_mac);
 
-/* The network of the packets from here on. */
-HG_API void hg_tunnel_stamp_set_network(struct hg_tunnel_stamp *,
-                                        uint32_t network);
-
-/* Does what hg_tunnel_form_push() does, to a packet with an Ethernet header
- * and headroom for the stamp that will not be longer than 65,535 bytes. */
-HG_API void hg_tunnel_stamp_push(const struct hg_tunnel_stamp *,
-                                 struct hg_packet *, struct hg_tunnel_own);
+/* Does to 'n' IP packets, whose hashes these are, what hg_tunnel_form_push()
+ * does to one.  They have headroom for the stamp and will not be longer than
+ * 65,535 bytes. */
+HG_API void hg_tunnel_stamp_push(const struct hg_tunnel_stamp *, unsigned n,
+                                 struct hg_packet *const *,
+                                 const struct hg_tunnel_own *,
+                                 const uint32_t *hash);
 
 /* ---- Headers kept aside ----------------------------------------------- */
 
