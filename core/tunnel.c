@@ -4,6 +4,7 @@
  * what is here.  How headers are put on: tunnel_build.c. */
 #include <headgate/tunnel.h>
 
+#include "packet_internal.h"
 #include "tunnel_wire.h"
 
 enum { ECN_MASK = 3, ECT1 = 1, ECT0 = 2, CE = 3 }; /* RFC 3168 5 */
@@ -385,9 +386,8 @@ parse_tags(const struct hg_packet *p, enum hg_tunnel_format format,
 }
 
 enum hg_tunnel_status
-tunnel_parse_any(const struct hg_packet *p,
-                 const struct hg_tunnel_rules *rules,
-                 struct hg_tunnel_view *view)
+hg_tunnel_parse(const struct hg_packet *p, const struct hg_tunnel_rules *rules,
+                struct hg_tunnel_view *view)
 {
     enum hg_tunnel_status status;
     struct span s;
@@ -412,75 +412,6 @@ tunnel_parse_any(const struct hg_packet *p,
     return HG_TUNNEL_OK;
 }
 
-/* Whether the first word is that of a header with nothing unusual. */
-static inline bool
-is_usual_word(enum hg_tunnel_format format, uint32_t word)
-{
-    const uint32_t but_critical = ~(uint32_t)(0x7f << 16);
-
-    if (format == HG_TUNNEL_GENEVE) /* Version 0, no options, no control. */
-        return (word & but_critical) == HG_ETH_TEB;
-    return format == HG_TUNNEL_VXLAN && word & VXLAN_I;
-}
-
-/* Whether the packet is one of those for which there is a straight way: a
- * whole frame in GENEVE without options or VXLAN, over UDP without checksum
- * and IPv4 without options or tags, with which nothing is wrong.  Then its
- * inner frame ends at *end. */
-static inline bool
-is_usual(const struct hg_packet *p, const struct hg_tunnel_rules *rules,
-         uint32_t *end)
-{
-    enum { WANTED = HG_PACKET_IP4 | HG_PACKET_L4 };
-    const struct hg_tunnel_stamp_header *h =
-        (const struct hg_tunnel_stamp_header *)p->data;
-    uint32_t ip_end;
-
-    if ((p->flags & (WANTED | HG_PACKET_FRAGMENT)) != WANTED ||
-        p->protocol != HG_PROTO_UDP || p->l3_offset != sizeof h->eth ||
-        p->l4_offset != sizeof h->eth + sizeof h->ip || p->len < sizeof *h)
-        return false;
-    ip_end = (uint32_t)sizeof h->eth + hg_get16(h->ip.total_length);
-    *end = (uint32_t)(sizeof h->eth + sizeof h->ip) + hg_get16(h->udp.length);
-    return hg_get16(h->udp.dport) == rules->port &&
-           !hg_get16(h->udp.checksum) && ip_end <= p->len && *end <= ip_end &&
-           *end >= sizeof *h + sizeof(struct hg_eth) &&
-           is_usual_word(rules->format, hg_get32(h->flags_type)) &&
-           !rules->gwlb && is_local(p, rules->local) &&
-           hg_checksum_ipv4_plain_ok(&h->ip, 0);
-}
-
-static bool
-parse_usual(const struct hg_packet *p, const struct hg_tunnel_rules *rules,
-            struct hg_tunnel_view *view)
-{
-    const struct hg_tunnel_stamp_header *h =
-        (const struct hg_tunnel_stamp_header *)p->data;
-    uint32_t end;
-
-    if (!is_usual(p, rules, &end))
-        return false;
-    *view = (struct hg_tunnel_view){
-        .tunnel_offset = sizeof *h - sizeof(struct geneve),
-        .inner_offset = sizeof *h,
-        .inner_end = end,
-        .network = hg_get32(h->vni_reserved) >> 8,
-        .ether_type = rules->format == HG_TUNNEL_GENEVE ? HG_ETH_TEB : 0,
-        .tos = h->ip.tos,
-        .is_ethernet = true,
-        .src.family = 4};
-    memcpy(view->src.byte, &h->ip.src, sizeof h->ip.src);
-    return true;
-}
-
-enum hg_tunnel_status
-hg_tunnel_parse(const struct hg_packet *p, const struct hg_tunnel_rules *rules,
-                struct hg_tunnel_view *view)
-{
-    return parse_usual(p, rules, view) ? HG_TUNNEL_OK
-                                       : tunnel_parse_any(p, rules, view);
-}
-
 /* hg_packet_pull() of what will be parsed anew. */
 static void
 pull(struct hg_packet *p, uint32_t n)
@@ -488,27 +419,6 @@ pull(struct hg_packet *p, uint32_t n)
     p->data += n;
     p->len -= n;
     p->wire_len -= n;
-}
-
-bool
-hg_tunnel_strip(struct hg_packet *p, const struct hg_tunnel_rules *rules,
-                struct hg_tunnel_plain *plain)
-{
-    const struct hg_tunnel_stamp_header *h =
-        (const struct hg_tunnel_stamp_header *)p->data;
-    uint32_t end;
-
-    if (!is_usual(p, rules, &end))
-        return false;
-    plain->network = hg_get32(h->vni_reserved) >> 8;
-    plain->src = hg_get32(h->ip.src);
-    plain->tos = h->ip.tos;
-    p->flags &= ~(uint32_t)HG_PACKET_NEEDS_CSUM;
-    p->wire_len -= p->len - end;
-    p->len = end;
-    pull(p, sizeof *h);
-    hg_packet_parse(p);
-    return true;
 }
 
 void
@@ -534,6 +444,112 @@ hg_tunnel_pull(struct hg_packet *p, const struct hg_tunnel_view *view)
             hg_store16(p->data + MACS, view->ether_type);
     }
     hg_packet_parse(p);
+}
+
+/* ---- Plain packets ---------------------------------------------------- */
+
+/* The headers of plain packets: all have the bits of 'value' where 'mask' has
+ * ones. */
+struct sieve {
+    struct hg_tunnel_stamp_header mask;
+    struct hg_tunnel_stamp_header value;
+};
+
+/* Whole frames in GENEVE without options or VXLAN, over UDP without checksum
+ * and IPv4 without options, fragments or tags. */
+static struct sieve
+make_sieve(const struct hg_tunnel_rules *rules)
+{
+    struct sieve s = {
+        .mask = {.eth.type = {{0xff, 0xff}},
+                 .ip.version_ihl = 0xff,
+                 .ip.frag = hg_be16_of(HG_IP4_MF | HG_IP4_OFFSET),
+                 .ip.protocol = 0xff,
+                 .udp.dport = {{0xff, 0xff}},
+                 .udp.checksum = {{0xff, 0xff}}},
+        .value = {.eth.type = hg_be16_of(HG_ETH_IP4),
+                  .ip.version_ihl = 0x45,
+                  .ip.protocol = HG_PROTO_UDP,
+                  .udp.dport = hg_be16_of(rules->port)}};
+
+    if (rules->format == HG_TUNNEL_GENEVE) { /* Critical options: none. */
+        s.mask.flags_type = hg_be32_of(UINT32_MAX & ~(uint32_t)(0x7f << 16));
+        s.value.flags_type = hg_be32_of(HG_ETH_TEB);
+    } else {
+        s.mask.flags_type = s.value.flags_type = hg_be32_of(VXLAN_I);
+    }
+    if (rules->local && rules->local->n == 1) {
+        memset(&s.mask.ip.dst, 0xff, sizeof s.mask.ip.dst);
+        memcpy(&s.value.ip.dst, rules->local->v->byte, sizeof s.value.ip.dst);
+    }
+    return s;
+}
+
+static inline bool
+passes(const struct sieve *s, const struct hg_tunnel_stamp_header *h)
+{
+    static const uint8_t words[] = {12, 20, 26, 34, 42}; /* All in masks. */
+    uint64_t frame, mask, value, differs = 0;
+    unsigned i;
+
+#pragma GCC unroll 5
+    for (i = 0; i < sizeof words; i++) {
+        memcpy(&frame, (const uint8_t *)h + words[i], sizeof frame);
+        memcpy(&mask, (const uint8_t *)&s->mask + words[i], sizeof mask);
+        memcpy(&value, (const uint8_t *)&s->value + words[i], sizeof value);
+        differs |= (frame & mask) ^ value;
+    }
+    return !differs;
+}
+
+/* Takes off the headers, which are right as far as the sieve tells, but does
+ * not yet look for those behind them. */
+static inline bool
+strip(struct hg_packet *p, struct hg_tunnel_plain *plain)
+{
+    const struct hg_tunnel_stamp_header *h =
+        (const struct hg_tunnel_stamp_header *)p->data;
+    uint32_t ip_end = (uint32_t)sizeof h->eth + hg_get16(h->ip.total_length);
+    uint32_t end =
+        (uint32_t)(sizeof h->eth + sizeof h->ip) + hg_get16(h->udp.length);
+
+    if (ip_end > p->len || end > ip_end ||
+        end < sizeof *h + sizeof(struct hg_eth) ||
+        !hg_checksum_ipv4_plain_ok(&h->ip, 0))
+        return false;
+    plain->network = hg_get32(h->vni_reserved) >> 8;
+    plain->src = hg_get32(h->ip.src);
+    plain->tos = h->ip.tos;
+    p->flags &= ~(uint32_t)HG_PACKET_NEEDS_CSUM;
+    p->wire_len -= p->len - end;
+    p->len = end;
+    pull(p, sizeof *h);
+    return true;
+}
+
+void
+hg_tunnel_strip(const struct hg_tunnel_rules *rules, unsigned n,
+                struct hg_packet *const *packets, struct hg_tunnel_plain *out)
+{
+    const struct sieve sieve = make_sieve(rules);
+    const bool is_one_local = !rules->local || rules->local->n <= 1;
+    const bool may_be = hg_tunnel_is_udp(rules->format) && !rules->gwlb;
+    unsigned i, n_plain = 0;
+
+    for (i = 0; i < n; i++) {
+        struct hg_packet *p = packets[i];
+
+        out[i].is_plain = may_be && p->len >= sizeof sieve.mask &&
+                          passes(&sieve, (const void *)p->data) &&
+                          (is_one_local || is_one_of(p, rules->local)) &&
+                          strip(p, &out[i]);
+        n_plain += out[i].is_plain;
+    }
+    if (n_plain == n)
+        packet_parse_many(packets, n);
+    for (i = 0; n_plain < n && i < n; i++)
+        if (out[i].is_plain)
+            hg_packet_parse(packets[i]);
 }
 
 /* ---- DSCP and ECN ----------------------------------------------------- */

@@ -51,10 +51,4 @@ enum { ETHER_TYPE_MIN = 0x0600, VLAN_ID = 0x0fff };
  * checksum in it is right. */
 uint32_t tunnel_udp_sum(const uint8_t *l3, const uint8_t *udp, uint32_t len);
 
-/* hg_tunnel_parse() of any packet; those that most are have a way of their
- * own there. */
-enum hg_tunnel_status tunnel_parse_any(const struct hg_packet *,
-                                       const struct hg_tunnel_rules *,
-                                       struct hg_tunnel_view *);
-
 #endif

@@ -40,34 +40,43 @@ struct search {
 };
 
 static void
-begin_search(struct search *s, const struct hg_inventory *inventory)
+begin_search(struct search *s, const struct hg_inventory *inventory,
+             unsigned n)
 {
     s->inventory = inventory;
     s->only_vpc = inventory->vpcs.n == 1;
-    s->n = s->n_others = 0;
+    s->n = n;
+    s->n_others = 0;
 }
 
 static inline void
-search_ip4(struct search *s, uint32_t vpc, uint32_t ip)
+search_ip4(struct search *s, unsigned i, uint32_t vpc, uint32_t ip)
 {
-    const struct address_table *t = &s->inventory->addresses;
-    uint64_t key = ip4_key(vpc ? vpc : s->only_vpc, ip);
-
-    s->key[s->n] = key;
-    s->bucket[s->n++] = ip4_home(t, key);
+    s->key[i] = ip4_key(vpc ? vpc : s->only_vpc, ip);
+    s->bucket[i] = ip4_home(&s->inventory->addresses, s->key[i]);
 }
 
 /* Keeps the place of one that is no IPv4 address. */
 static void
-search_other(struct search *s, uint32_t vpc, const struct hg_addr *addr)
+search_other(struct search *s, unsigned i, uint32_t vpc,
+             const struct hg_addr *addr)
 {
     static const struct ip4_bucket empty;
 
     address_table_prefetch(&s->inventory->addresses, vpc ? vpc : s->only_vpc,
                            addr);
-    s->other[s->n_others++] = (uint16_t)s->n;
-    s->key[s->n] = 0;
-    s->bucket[s->n++] = &empty;
+    s->other[s->n_others++] = (uint16_t)i;
+    s->key[i] = 0;
+    s->bucket[i] = &empty;
+}
+
+static inline void
+fetch_buckets(const struct search *s)
+{
+    unsigned i;
+
+    for (i = 0; i < s->n; i++)
+        __builtin_prefetch(s->bucket[i]);
 }
 
 static void
@@ -77,8 +86,6 @@ end_search(const struct search *s, const struct hg_eni **out)
     uint16_t further[HG_BATCH_MAX];
     unsigned i, n_further = 0;
 
-    for (i = 0; i < s->n; i++)
-        __builtin_prefetch(s->bucket[i]);
     for (i = 0; i < s->n; i++) {
         const struct ip4_bucket *b = s->bucket[i];
         uint32_t place = ip4_value_in(b, s->key[i]);
@@ -108,12 +115,13 @@ find_some(const struct hg_inventory *inventory, unsigned n,
     struct search s;
     unsigned i;
 
-    begin_search(&s, inventory);
+    begin_search(&s, inventory, n);
     for (i = 0; i < n; i++)
         if (addr[i].family == 4 && inventory->addresses.n_buckets)
-            search_ip4(&s, vpc[i], hg_addr_ip4(&addr[i]));
+            search_ip4(&s, i, vpc[i], hg_addr_ip4(&addr[i]));
         else
-            search_other(&s, vpc[i], &addr[i]);
+            search_other(&s, i, vpc[i], &addr[i]);
+    fetch_buckets(&s);
     end_search(&s, out);
     for (i = 0; i < s.n_others; i++) {
         unsigned k = s.other[i];
@@ -161,41 +169,36 @@ read_other(const struct hg_packet *p, const struct end_offsets *at,
 }
 
 static inline void
-find_ends(const struct hg_inventory *inventory, unsigned n,
-          struct hg_packet *const *packets, const struct end_offsets *at,
-          const struct hg_eni **out)
+search_ip4_end(struct search *s, unsigned i, const struct hg_packet *p,
+               const struct end_offsets *at)
 {
-    const bool has_ip4 = inventory->addresses.n_buckets > 0;
-    struct search s;
+    search_ip4(s, i, p->vpc, hg_load32(hg_packet_l3(p) + at->ip4));
+}
+
+static void
+search_other_end(struct search *s, unsigned i, const struct hg_packet *p,
+                 const struct end_offsets *at)
+{
+    struct hg_addr addr;
+
+    read_other(p, at, &addr);
+    search_other(s, i, p->vpc, &addr);
+}
+
+static void
+end_search_of_ends(const struct search *s, struct hg_packet *const *packets,
+                   const struct end_offsets *at, const struct hg_eni **out)
+{
     struct hg_addr addr;
     unsigned i;
 
-    begin_search(&s, inventory);
-    for (i = 0; i < n; i++) {
-        const struct hg_packet *p = packets[i];
-
-        if (p->flags & HG_PACKET_IP4 && has_ip4) {
-            search_ip4(&s, p->vpc, hg_load32(hg_packet_l3(p) + at->ip4));
-        } else {
-            read_other(p, at, &addr);
-            search_other(&s, p->vpc, &addr);
-        }
-    }
-    end_search(&s, out);
-    for (i = 0; i < s.n_others; i++) {
-        unsigned k = s.other[i];
+    end_search(s, out);
+    for (i = 0; i < s->n_others; i++) {
+        unsigned k = s->other[i];
 
         read_other(packets[k], at, &addr);
-        out[k] = hg_inventory_find(inventory, packets[k]->vpc, &addr);
+        out[k] = hg_inventory_find(s->inventory, packets[k]->vpc, &addr);
     }
-}
-
-void
-hg_inventory_find_src(const struct hg_inventory *inventory, unsigned n,
-                      struct hg_packet *const *packets,
-                      const struct hg_eni **out)
-{
-    find_ends(inventory, n, packets, &source, out);
 }
 
 void
@@ -203,7 +206,46 @@ hg_inventory_find_dst(const struct hg_inventory *inventory, unsigned n,
                       struct hg_packet *const *packets,
                       const struct hg_eni **out)
 {
-    find_ends(inventory, n, packets, &destination, out);
+    const bool has_ip4 = inventory->addresses.n_buckets > 0;
+    struct search s;
+    unsigned i;
+
+    begin_search(&s, inventory, n);
+    for (i = 0; i < n; i++)
+        if (packets[i]->flags & HG_PACKET_IP4 && has_ip4)
+            search_ip4_end(&s, i, packets[i], &destination);
+        else
+            search_other_end(&s, i, packets[i], &destination);
+    fetch_buckets(&s);
+    end_search_of_ends(&s, packets, &destination, out);
+}
+
+void
+hg_inventory_find_ends(const struct hg_inventory *inventory, unsigned n,
+                       struct hg_packet *const *packets,
+                       const struct hg_eni **from, const struct hg_eni **to)
+{
+    const bool has_ip4 = inventory->addresses.n_buckets > 0;
+    struct search src, dst;
+    unsigned i;
+
+    begin_search(&src, inventory, n);
+    begin_search(&dst, inventory, n);
+    for (i = 0; i < n; i++) {
+        const struct hg_packet *p = packets[i];
+
+        if (p->flags & HG_PACKET_IP4 && has_ip4) {
+            search_ip4_end(&src, i, p, &source);
+            search_ip4_end(&dst, i, p, &destination);
+        } else {
+            search_other_end(&src, i, p, &source);
+            search_other_end(&dst, i, p, &destination);
+        }
+    }
+    fetch_buckets(&src);
+    fetch_buckets(&dst);
+    end_search_of_ends(&src, packets, &source, from);
+    end_search_of_ends(&dst, packets, &destination, to);
 }
 
 /* ---- MACs ------------------------------------------------------------- */

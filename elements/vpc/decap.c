@@ -7,14 +7,6 @@
  * congestion marks, and where the headers are kept for Encap. */
 #include "tunnel_networks.h"
 
-/* Packets of a batch whose ENIs are looked up. */
-struct lookups {
-    struct hg_packet *p[HG_BATCH_MAX];
-    const struct hg_eni *from[HG_BATCH_MAX];
-    const struct hg_eni *to[HG_BATCH_MAX];
-    uint16_t at[HG_BATCH_MAX]; /* Where in the batch. */
-};
-
 /* What find_vpc() said last; most packets of a batch are of one network. */
 struct known_network {
     bool found;
@@ -73,11 +65,8 @@ struct decap {
     int meta;
     struct hg_tunnel_store *store;
     const struct hg_inventory *inventory;
-    bool is_straight;            /* Most packets go the straight way, ... */
-    bool is_plain[HG_BATCH_MAX]; /* ... as these of the batch at hand did. */
-    struct hg_tunnel_plain plain[HG_BATCH_MAX];
-    struct hg_tunnel_view view[HG_BATCH_MAX];
-    struct lookups lookups;
+    struct hg_tunnel_plain plain[HG_BATCH_MAX]; /* What the batch at hand */
+    struct hg_tunnel_view view[HG_BATCH_MAX];   /* ... said outside. */
 };
 
 enum { OUT, OTHER };
@@ -142,7 +131,6 @@ decap_configure(void *self_)
         .allow_zero_checksum6 = self->zero_checksum6,
         .known = &self->known_classes,
         .local = &self->local};
-    self->is_straight = !self->preserve;
     if (!self->preserve)
         return ok;
     hg_one_worker(self); /* One store for all. */
@@ -405,52 +393,58 @@ is_at(const struct hg_eni *eni, uint32_t host)
     return eni && eni->host.family == 4 && hg_addr_ip4(&eni->host) == host;
 }
 
-/* Finds the ENIs of all packets of a batch that are going on. */
-static void
-identify_batch(struct decap *self, struct hg_batch *batch, int16_t *verdict)
+/* Why the packet is dropped, or NULL. */
+static inline hg_counter *
+identify_plain(struct decap *self, struct hg_packet *p, uint32_t host,
+               const struct hg_eni *from, const struct hg_eni *to)
 {
-    struct lookups *l = &self->lookups;
-    unsigned i, n = 0;
+    p->src_eni = from;
+    p->dst_eni = to;
+    return is_at(from, host) ? NULL : judge_stranger(self, p, host);
+}
 
-    for (i = 0; i < batch->n; i++) {
-        l->p[n] = batch->p[i];
-        l->at[n] = (uint16_t)i;
-        n += verdict[i] == OUT;
-    }
-    hg_inventory_find_src(self->inventory, n, l->p, l->from);
-    hg_inventory_find_dst(self->inventory, n, l->p, l->to);
+/* Finds the ENIs of all packets, as if they all went on. */
+static void
+identify_batch(struct decap *self, const struct hg_batch *batch,
+               int16_t *verdict)
+{
+    const struct hg_eni *from[HG_BATCH_MAX], *to[HG_BATCH_MAX];
+    const unsigned n = batch->n;
+    unsigned i;
+
+    hg_inventory_find_ends(self->inventory, n, batch->p, from, to);
     for (i = 0; i < n; i++) {
-        struct hg_packet *p = l->p[i];
-        unsigned at = l->at[i];
-        hg_counter *reason = NULL;
+        const struct hg_tunnel_plain *plain = &self->plain[i];
+        struct hg_packet *p = batch->p[i];
+        hg_counter *reason;
 
-        if (!self->is_plain[at]) {
-            reason = identify(self, p, &self->view[at], l->from[i], l->to[i]);
-        } else {
-            p->src_eni = l->from[i];
-            p->dst_eni = l->to[i];
-            if (!is_at(l->from[i], self->plain[at].src))
-                reason = judge_stranger(self, p, self->plain[at].src);
-        }
+        if (verdict[i] != OUT)
+            continue;
+        reason = plain->is_plain
+                     ? identify_plain(self, p, plain->src, from[i], to[i])
+                     : identify(self, p, &self->view[i], from[i], to[i]);
         if (reason)
-            verdict[at] = (int16_t)hg_drop(reason);
+            verdict[i] = (int16_t)hg_drop(reason);
     }
 }
 
 static void
-take_off_batch(struct decap *self, struct hg_batch *batch, int16_t *verdict)
+take_off_batch(struct decap *self, const struct hg_batch *batch,
+               int16_t *verdict)
 {
     struct known_network known = {.found = false};
+    const unsigned n = batch->n;
     unsigned i;
 
-    for (i = 0; i < batch->n; i++) {
+    if (!self->preserve)
+        hg_tunnel_strip(&self->rules, n, batch->p, self->plain);
+    for (i = 0; i < n; i++) {
+        const struct hg_tunnel_plain *plain = &self->plain[i];
         struct hg_packet *p = batch->p[i];
 
-        self->is_plain[i] = self->is_straight &&
-                            hg_tunnel_strip(p, &self->rules, &self->plain[i]);
         verdict[i] =
-            (int16_t)(self->is_plain[i]
-                          ? finish_plain(self, p, &self->plain[i], &known)
+            (int16_t)(plain->is_plain
+                          ? finish_plain(self, p, plain, &known)
                           : take_off(self, p, &self->view[i], &known));
     }
 }

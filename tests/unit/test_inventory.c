@@ -131,7 +131,7 @@ TEST(both_ends_of_packets_are_found)
         add_subnet(inventory, "sb", six, "2001:db8::/64");
     struct hg_pool *pool = hg_pool_create(0);
     struct hg_packet *p[N];
-    const struct hg_eni *src[N], *dst[N];
+    const struct hg_eni *src[N], *dst[N], *dst_alone[N];
     struct hg_addr addr;
     struct hg_error error;
     unsigned i;
@@ -142,15 +142,15 @@ TEST(both_ends_of_packets_are_found)
             FAIL("%s: %s", texts[i % N_TEXTS], error.text);
         p[i]->vpc = i % N_TEXTS < 3 ? vpc->number : six->number;
     }
-    hg_inventory_find_src(inventory, N, p, src);
+    hg_inventory_find_ends(inventory, N, p, src, dst);
     for (i = 0; i < N; i++)
-        CHECK(src[i] == NULL); /* Not even a table. */
+        CHECK(!src[i] && !dst[i]); /* Not even a table. */
     CHECK(add_eni(inventory, "e9", subnet, hg_addr_from_ip4(0x0a000009), 1));
     CHECK(add_eni(inventory, "e10", subnet, hg_addr_from_ip4(0x0a00000a), 2));
     REQUIRE(hg_addr_parse("2001:db8::9", &addr));
     CHECK(add_eni(inventory, "s9", subnet6, addr, 3));
-    hg_inventory_find_src(inventory, N, p, src);
-    hg_inventory_find_dst(inventory, N, p, dst);
+    hg_inventory_find_ends(inventory, N, p, src, dst);
+    hg_inventory_find_dst(inventory, N, p, dst_alone);
     for (i = 0; i < N; i++) {
         static const char *const expected[N_TEXTS][2] = {{"e9", "e10"},
                                                          {"e10", "e9"},
@@ -161,6 +161,7 @@ TEST(both_ends_of_packets_are_found)
 
         CHECK(src[i] == (ids[0] ? hg_inventory_eni(inventory, ids[0]) : NULL));
         CHECK(dst[i] == (ids[1] ? hg_inventory_eni(inventory, ids[1]) : NULL));
+        CHECK(dst_alone[i] == dst[i]);
         hg_packet_free(p[i]);
     }
     hg_pool_destroy(pool);

@@ -116,15 +116,16 @@ HG_API void hg_inventory_find_batch(const struct hg_inventory *, unsigned n,
                                     const struct hg_addr *address,
                                     const struct hg_eni **out);
 
-/* The ENIs of the senders (receivers) of up to HG_BATCH_MAX packets, by their
- * VPCs and the addresses in their IP or ARP headers; NULL where there is
- * none. */
-HG_API void hg_inventory_find_src(const struct hg_inventory *, unsigned n,
-                                  struct hg_packet *const *,
-                                  const struct hg_eni **out);
+/* The ENIs of the receivers, or of senders and receivers, of up to
+ * HG_BATCH_MAX packets, by their VPCs and the addresses in their IP or ARP
+ * headers; NULL where there is none. */
 HG_API void hg_inventory_find_dst(const struct hg_inventory *, unsigned n,
                                   struct hg_packet *const *,
                                   const struct hg_eni **out);
+HG_API void hg_inventory_find_ends(const struct hg_inventory *, unsigned n,
+                                   struct hg_packet *const *,
+                                   const struct hg_eni **from,
+                                   const struct hg_eni **to);
 
 /* The ENI with this MAC in this VPC (0 as above), or NULL. */
 HG_API const struct hg_eni *hg_inventory_find_mac(const struct hg_inventory *,

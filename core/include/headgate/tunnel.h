@@ -135,16 +135,18 @@ HG_API void hg_tunnel_pull(struct hg_packet *, const struct hg_tunnel_view *);
 /* What most packets say outside: GENEVE without options or VXLAN over IPv4,
  * Ethernet inside. */
 struct hg_tunnel_plain {
+    bool is_plain; /* It is one of those; else nothing else is said here. */
+    uint8_t tos;
     uint32_t network;
     uint32_t src; /* Outer, host order. */
-    uint8_t tos;
 };
 
-/* For those, does what hg_tunnel_parse() and hg_tunnel_pull() do, and returns
- * true.  False, and the packet is as it was, if it is not one of them or if
- * anything is wrong with it. */
-HG_API bool hg_tunnel_strip(struct hg_packet *, const struct hg_tunnel_rules *,
-                            struct hg_tunnel_plain *);
+/* Does what hg_tunnel_parse() and hg_tunnel_pull() do to those of 'n' packets
+ * that are plain and with which nothing is wrong.  The others are as they
+ * were. */
+HG_API void hg_tunnel_strip(const struct hg_tunnel_rules *, unsigned n,
+                            struct hg_packet *const *,
+                            struct hg_tunnel_plain *out);
 
 /* The ECN field of the inner packet after it left a tunnel whose outer header
  * said 'outer'; -1: it has to be dropped (RFC 6040 4.2). */
