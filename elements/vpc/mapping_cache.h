@@ -1,8 +1,11 @@
 /* mapping_cache.h: what a host remembers of the mapping service's answers;
  * part of mapping_lookup.c.
  *
- * Sets of four entries, a cache line each, of which a new key takes the free
- * or longest unused one; an entry whose question is under way keeps its place.
+ * Sets of four entries, of which a new key takes the free or longest unused
+ * one; an entry whose question is under way keeps its place.  Entries, a cache
+ * line each, lie in the order in which they were first used, so that those in
+ * use are together however large the cache may grow; a set is their numbers,
+ * with a few bits of the hashes of their keys.
  *
  * Thread-safety: belongs to one worker. */
 #ifndef MAPPING_CACHE_H
@@ -55,16 +58,41 @@ struct cache_entry {
 
 _Static_assert(sizeof(struct cache_entry) <= 64, "a cache line");
 
+/* A number of an entry is of 25 bits, from 1; 0: not used yet.  The rest is
+ * the tag of its key. */
+enum { CACHE_NUMBER = 0x1ffffff };
+
 struct mapping_cache {
-    struct cache_entry *entries;
-    size_t n_sets; /* A power of two. */
+    uint32_t *sets;
+    struct cache_entry *entries; /* The first one stays free. */
+    size_t n_sets;               /* A power of two. */
+    uint32_t n_used;
     uint64_t seed;
 };
 
+/* Where an entry is to be found. */
+struct cache_place {
+    uint32_t *set;
+    uint32_t tag;
+};
+
 static uint64_t
-cache_bytes(const struct mapping_cache *cache)
+cache_sets_size(const struct mapping_cache *cache)
 {
-    return cache->n_sets * CACHE_WAYS * sizeof *cache->entries;
+    return cache->n_sets * CACHE_WAYS * sizeof *cache->sets;
+}
+
+static uint64_t
+cache_entries_size(const struct mapping_cache *cache)
+{
+    return (cache->n_sets * CACHE_WAYS + 1) * sizeof *cache->entries;
+}
+
+static void
+cache_uninit(struct mapping_cache *cache)
+{
+    hg_memory_release(cache->sets, cache_sets_size(cache), 0);
+    hg_memory_release(cache->entries, cache_entries_size(cache), 0);
 }
 
 static bool
@@ -73,14 +101,9 @@ cache_init(struct mapping_cache *cache, size_t size, uint64_t seed)
     for (cache->n_sets = 1; cache->n_sets * CACHE_WAYS < size;)
         cache->n_sets *= 2;
     cache->seed = seed;
-    cache->entries = hg_memory_reserve(cache_bytes(cache), 0);
-    return cache->entries != NULL;
-}
-
-static void
-cache_uninit(struct mapping_cache *cache)
-{
-    hg_memory_release(cache->entries, cache_bytes(cache), 0);
+    cache->sets = hg_memory_reserve(cache_sets_size(cache), 0);
+    cache->entries = hg_memory_reserve(cache_entries_size(cache), 0);
+    return cache->sets && cache->entries;
 }
 
 /* The key of a packet's destination; it is an IP packet. */
@@ -111,16 +134,18 @@ cache_address(const struct cache_entry *e)
     return addr;
 }
 
-/* The set of a key: the finaliser of splitmix64 over both halves. */
-static inline struct cache_entry *
-cache_set(const struct mapping_cache *cache, struct cache_key key)
+/* The place of a key: the finaliser of splitmix64 over both halves. */
+static inline struct cache_place
+cache_place(const struct mapping_cache *cache, struct cache_key key)
 {
     uint64_t x = (key.high ^ cache->seed) * UINT64_C(0xbf58476d1ce4e5b9) +
                  key.low + key.vpc;
 
     x = (x ^ x >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
     x = (x ^ x >> 27) * UINT64_C(0x94d049bb133111eb);
-    return &cache->entries[((x >> 32) & (cache->n_sets - 1)) * CACHE_WAYS];
+    return (struct cache_place){
+        &cache->sets[((x >> 32) & (cache->n_sets - 1)) * CACHE_WAYS],
+        (uint32_t)x & ~(uint32_t)CACHE_NUMBER};
 }
 
 static inline bool
@@ -130,15 +155,39 @@ cache_is(const struct cache_entry *e, struct cache_key key)
            e->family == key.family && e->state != CACHE_FREE;
 }
 
-/* The entry of the key in its set, or NULL. */
+/* The entry that a way leads to. */
 static inline struct cache_entry *
-cache_find(struct cache_entry *set, struct cache_key key)
+cache_at(const struct mapping_cache *cache, uint32_t way)
 {
+    return &cache->entries[way & CACHE_NUMBER];
+}
+
+/* The entry that is probably the one of a key, to be fetched. */
+static inline const struct cache_entry *
+cache_guess(const struct mapping_cache *cache, struct cache_place place)
+{
+    uint32_t guess = 0;
     unsigned i;
 
     for (i = 0; i < CACHE_WAYS; i++)
-        if (cache_is(&set[i], key))
-            return &set[i];
+        guess =
+            (place.set[i] ^ place.tag) > CACHE_NUMBER ? guess : place.set[i];
+    return cache_at(cache, guess);
+}
+
+/* The entry of the key, or NULL. */
+static inline struct cache_entry *
+cache_find(const struct mapping_cache *cache, struct cache_place place,
+           struct cache_key key)
+{
+    unsigned i;
+
+    for (i = 0; i < CACHE_WAYS; i++) {
+        struct cache_entry *e = cache_at(cache, place.set[i]);
+
+        if ((place.set[i] ^ place.tag) <= CACHE_NUMBER && cache_is(e, key))
+            return e;
+    }
     return NULL;
 }
 
@@ -155,21 +204,33 @@ is_better(const struct cache_entry *e, const struct cache_entry *best)
 /* The entry of the key, or one for it (CACHE_FREE); NULL if all four of its
  * set wait for answers. */
 static struct cache_entry *
-cache_get(struct cache_entry *set, struct cache_key key)
+cache_get(struct mapping_cache *cache, struct cache_place place,
+          struct cache_key key)
 {
-    struct cache_entry *e = cache_find(set, key), *best = NULL;
+    struct cache_entry *e = cache_find(cache, place, key), *best = NULL;
+    uint32_t *way = NULL, number;
     unsigned i;
 
     if (e)
         return e;
-    for (i = 0; i < CACHE_WAYS; i++)
-        if (is_better(&set[i], best))
-            best = &set[i];
-    if (best)
-        *best = (struct cache_entry){.high = key.high,
-                                     .low = key.low,
-                                     .vpc = key.vpc,
-                                     .family = key.family};
+    for (i = 0; i < CACHE_WAYS; i++) {
+        e = cache_at(cache, place.set[i]);
+        if (is_better(e, best)) {
+            best = e;
+            way = &place.set[i];
+        }
+    }
+    if (!best)
+        return NULL;
+    number = *way & CACHE_NUMBER;
+    if (!number)
+        number = ++cache->n_used;
+    *way = place.tag | number;
+    best = cache_at(cache, number);
+    *best = (struct cache_entry){.high = key.high,
+                                 .low = key.low,
+                                 .vpc = key.vpc,
+                                 .family = key.family};
     return best;
 }
 

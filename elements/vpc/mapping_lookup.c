@@ -219,19 +219,16 @@ has_ip4(const struct hg_prefix *prefix, uint32_t ip)
             !((hg_addr_ip4(&prefix->addr) ^ ip) >> (32 - prefix->len)));
 }
 
-/* Whether the packet stays in the receiver's subnet, so that no router has
- * touched it. */
+/* Whether the source address is one of the subnet. */
 static bool
-same_subnet(const struct hg_packet *p, const struct hg_eni *eni)
+is_from(const struct hg_packet *p, const struct hg_subnet *subnet)
 {
-    const struct hg_prefix_list *cidr = &eni->subnet->cidr;
+    const struct hg_prefix_list *cidr = &subnet->cidr;
     const struct hg_ipv4 *ip = hg_packet_ipv4(p);
     struct hg_addr source;
     bool is_same = false;
     size_t i;
 
-    if (p->src_eni)
-        return p->src_eni->subnet->number == eni->subnet->number;
     for (i = 0; ip && i < cidr->n; i++)
         is_same |= has_ip4(&cidr->v[i], hg_get32(ip->src));
     if (ip)
@@ -242,10 +239,25 @@ same_subnet(const struct hg_packet *p, const struct hg_eni *eni)
     return is_same;
 }
 
-static bool
+/* Whether the packet stays in the receiver's subnet, so that no router has
+ * touched it. */
+static inline bool
+same_subnet(const struct hg_packet *p, const struct hg_subnet *subnet)
+{
+    const struct hg_subnet *own = p->src_eni ? p->src_eni->subnet : NULL;
+
+    return own ? own->number == subnet->number : is_from(p, subnet);
+}
+
+static inline bool
 is_given(const struct hg_mac *mac)
 {
-    return hg_load32(mac->byte) | hg_load16(mac->byte + 4);
+    uint32_t first;
+    uint16_t last;
+
+    memcpy(&first, mac->byte, sizeof first);
+    memcpy(&last, mac->byte + sizeof first, sizeof last);
+    return first | last;
 }
 
 static inline void
@@ -258,7 +270,7 @@ deliver(const struct mapping_lookup *self, struct hg_packet *p,
     if (!self->rewrite_mac || !eth || !is_given(&eni->mac))
         return;
     eth->dst = eni->mac;
-    if (!same_subnet(p, eni))
+    if (!same_subnet(p, eni->subnet))
         eth->src = self->router_mac;
 }
 
@@ -553,15 +565,15 @@ direct_verdicts(struct mapping_lookup *self, const struct hg_batch *batch,
     self->hits.n += n_hits;
 }
 
-/* Each loop fetches what the next one reads.  What was found to be fetched is
- * looked for again, since packets before may have taken its place. */
+/* Each loop fetches what the next one reads.  What was found to be fetched may
+ * be another's by then, since packets before may have taken its place. */
 static void
 cached_verdicts(struct mapping_lookup *self, const struct hg_batch *batch,
                 int16_t *verdict)
 {
-    struct cache_entry *set[HG_BATCH_MAX], *e;
+    struct cache_place place[HG_BATCH_MAX];
+    struct cache_entry *found[HG_BATCH_MAX];
     struct hg_packet *p[HG_BATCH_MAX];
-    const void *eni[HG_BATCH_MAX];
     uint16_t at[HG_BATCH_MAX];
     unsigned i, n = 0;
 
@@ -572,17 +584,21 @@ cached_verdicts(struct mapping_lookup *self, const struct hg_batch *batch,
         n += verdict[i] == LOOK_UP;
     }
     for (i = 0; i < n; i++)
-        set[i] = cache_set(&self->cache, cache_key_of(p[i]));
+        place[i] = cache_place(&self->cache, cache_key_of(p[i]));
     for (i = 0; i < n; i++)
-        __builtin_prefetch(set[i], 1);
+        __builtin_prefetch(place[i].set);
+    for (i = 0; i < n; i++)
+        __builtin_prefetch(cache_guess(&self->cache, place[i]), 1);
     for (i = 0; i < n; i++) {
-        e = cache_find(set[i], cache_key_of(p[i]));
-        eni[i] = e ? e->eni : NULL;
+        found[i] = cache_find(&self->cache, place[i], cache_key_of(p[i]));
+        if (found[i])
+            __builtin_prefetch(found[i]->eni);
     }
-    for (i = 0; i < n; i++)
-        __builtin_prefetch(eni[i]);
     for (i = 0; i < n; i++) {
-        e = cache_get(set[i], cache_key_of(p[i]));
+        struct cache_entry *e = found[i];
+
+        if (!e || !cache_is(e, cache_key_of(p[i])))
+            e = cache_get(&self->cache, place[i], cache_key_of(p[i]));
         verdict[at[i]] = (int16_t)cached_verdict(self, p[i], e);
     }
 }
