@@ -82,29 +82,29 @@ hash_index_candidate(const struct hash_index *x, uint32_t hash, size_t *at)
 }
 
 /* The first candidate of 'hash', or HASH_INDEX_END.  How far a search goes
- * nobody can predict, so some slots are looked at without branches; one of
- * this hash cannot be behind a free one. */
+ * nobody can predict, so some slots are looked at without branches, which take
+ * sums of truth values, not conditions: of those gcc makes branches.  One of
+ * this hash cannot be behind a free slot. */
 static inline uint32_t
 hash_index_first(const struct hash_index *x, uint32_t hash)
 {
     enum { WINDOW = 4 };
-    uint32_t value = 0;
-    bool has_free = !x->n_slots;
+    uint32_t value = 0, n_free = 0;
     size_t at;
     int i;
 
-    if (has_free)
+    if (!x->n_slots)
         return HASH_INDEX_END;
 #pragma GCC unroll 4
     for (i = WINDOW - 1; i >= 0; i--) {
         const struct hash_slot *slot =
             &x->slots[(hash + (unsigned)i) & (x->n_slots - 1)];
-        uint32_t here = slot->value;
+        uint32_t others = (uint32_t)(slot->hash == hash) - 1;
 
-        has_free |= !here;
-        value = slot->hash == hash && here ? here : value;
+        n_free += !slot->value;
+        value = (value & others) | (slot->value & ~others);
     }
-    if (value || has_free)
+    if (value || n_free)
         return value - 1;
     at = (hash + WINDOW) & (x->n_slots - 1);
     return hash_index_candidate(x, hash, &at);

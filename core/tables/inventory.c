@@ -440,14 +440,15 @@ const struct hg_eni *
 inventory_find_mac(const struct hg_inventory *inventory, uint32_t vpc,
                    const struct hg_mac *mac)
 {
-    uint32_t hash = inventory_hash_mac(vpc, mac), i;
+    const uint64_t word = inventory_mac_word(mac);
+    uint32_t hash = inventory_hash_mac_word(vpc, word), i;
     size_t at = hash_index_start(&inventory->by_mac, hash);
 
     while ((i = hash_index_candidate(&inventory->by_mac, hash, &at)) !=
            HASH_INDEX_END) {
         const struct hg_eni *eni = inventory_eni(inventory, i);
 
-        if (inventory_has_mac(eni, vpc, mac))
+        if (inventory_has_mac(eni, vpc, word))
             return eni;
     }
     return NULL;

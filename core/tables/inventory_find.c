@@ -90,9 +90,9 @@ end_search(const struct search *s, const struct hg_eni **out)
         const struct ip4_bucket *b = s->bucket[i];
         uint32_t place = ip4_value_in(b, s->key[i]);
 
-        further[n_further] = (uint16_t)i;
-        n_further += !place & (b->n_passed > 0);
         out[i] = inventory_eni(s->inventory, place);
+        if (!place && b->n_passed)
+            further[n_further++] = (uint16_t)i;
     }
     for (i = 0; i < s->n; i++)
         __builtin_prefetch(out[i]);
@@ -263,22 +263,24 @@ find_some_macs(const struct hg_inventory *inventory, uint32_t vpc, unsigned n,
                const struct hg_mac *mac, const struct hg_eni **out)
 {
     const struct hash_index *x = &inventory->by_mac;
+    uint64_t word[HG_BATCH_MAX];
     uint32_t hash[HG_BATCH_MAX];
     unsigned i;
 
     for (i = 0; i < n; i++) {
-        hash[i] = inventory_hash_mac(vpc, &mac[i]);
+        word[i] = inventory_mac_word(&mac[i]);
+        hash[i] = inventory_hash_mac_word(vpc, word[i]);
         hash_index_prefetch(x, hash[i]);
     }
     for (i = 0; i < n; i++) {
         uint32_t place = hash_index_first(x, hash[i]);
 
-        out[i] =
-            place == HASH_INDEX_END ? NULL : inventory_eni(inventory, place);
+        /* HASH_INDEX_END is no place either. */
+        out[i] = inventory_eni(inventory, place + 1 ? place : 0);
         __builtin_prefetch(out[i]);
     }
     for (i = 0; i < n; i++)
-        if (out[i] && !inventory_has_mac(out[i], vpc, &mac[i]))
+        if (out[i] && !inventory_has_mac(out[i], vpc, word[i]))
             out[i] = inventory_find_mac(inventory, vpc, &mac[i]);
 }
 

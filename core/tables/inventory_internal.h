@@ -68,28 +68,37 @@ inventory_eni(const struct hg_inventory *inventory, uint32_t place)
     return (const struct hg_eni *)(at & -(uintptr_t)(place != 0));
 }
 
-/* In the pieces in which a MAC is copied, which may just have happened. */
+/* A MAC as a word.  Read in the pieces in which it is copied, which may just
+ * have happened. */
 static inline uint64_t
 inventory_mac_word(const struct hg_mac *mac)
 {
-    return (uint64_t)hg_load32(mac->byte) << 16 | hg_load16(mac->byte + 4);
+    uint32_t first;
+    uint16_t last;
+
+    memcpy(&first, mac->byte, sizeof first);
+    memcpy(&last, mac->byte + sizeof first, sizeof last);
+    return (uint64_t)last << 32 | first;
+}
+
+static inline uint32_t
+inventory_hash_mac_word(uint32_t vpc, uint64_t word)
+{
+    uint64_t key = word ^ vpc * UINT64_C(0x9e3779b97f4a7c15);
+
+    return (uint32_t)(hash_of_word(key) >> 32);
 }
 
 static inline uint32_t
 inventory_hash_mac(uint32_t vpc, const struct hg_mac *mac)
 {
-    uint64_t key =
-        inventory_mac_word(mac) ^ vpc * UINT64_C(0x9e3779b97f4a7c15);
-
-    return (uint32_t)(hash_of_word(key) >> 32);
+    return inventory_hash_mac_word(vpc, inventory_mac_word(mac));
 }
 
 static inline bool
-inventory_has_mac(const struct hg_eni *eni, uint32_t vpc,
-                  const struct hg_mac *mac)
+inventory_has_mac(const struct hg_eni *eni, uint32_t vpc, uint64_t word)
 {
-    return eni->vpc->number == vpc &&
-           inventory_mac_word(&eni->mac) == inventory_mac_word(mac);
+    return eni->vpc->number == vpc && inventory_mac_word(&eni->mac) == word;
 }
 
 /* In inventory_memory.c: copies that stay. */
