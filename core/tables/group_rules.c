@@ -188,7 +188,7 @@ hg_groups_default(const struct hg_groups *g, const char *vpc)
 static bool
 is_member(const struct group *group, const struct hg_eni *eni)
 {
-    if (!eni->security_group.n)
+    if (!eni->details->security_group.n)
         return group->default_of && !strcmp(group->default_of, eni->vpc->id);
     return hg_eni_in_group(eni, group->id);
 }
@@ -466,9 +466,10 @@ add_members(struct hg_group_set *set, const struct rule *r,
 
         if (!eni || !is_member(group, eni))
             continue;
-        for (k = 0; k < eni->address.n; k++) {
-            struct hg_prefix host = {eni->address.v[k],
-                                     eni->address.v[k].family == 6 ? 128 : 32};
+        for (k = 0; k < eni->details->address.n; k++) {
+            struct hg_prefix host = {
+                eni->details->address.v[k],
+                eni->details->address.v[k].family == 6 ? 128 : 32};
 
             add_prefix(&set->half[r->direction], r, &host, member, false);
         }

@@ -471,14 +471,16 @@ check_unique(const struct hg_inventory *inventory, const struct hg_eni *eni,
                             "'%s'",
                             eni->id, hg_mac_format(&eni->mac, buf), other->id,
                             eni->vpc->id);
-    other = eni->public_address.family
-                ? hg_inventory_find_public(inventory, &eni->public_address)
+    other = eni->details->public_address.family
+                ? hg_inventory_find_public(inventory,
+                                           &eni->details->public_address)
                 : NULL;
     if (other && strcmp(other->id, eni->id))
         return hg_error_set(error,
                             "ENI '%s': public address %s is already that of "
                             "'%s'",
-                            eni->id, hg_addr_format(&eni->public_address, buf),
+                            eni->id,
+                            hg_addr_format(&eni->details->public_address, buf),
                             other->id);
     return true;
 }
@@ -491,14 +493,15 @@ wrong_address(const struct hg_eni *eni, size_t i, struct hg_error *error,
     char buf[HG_ADDR_STRLEN];
 
     return hg_error_set(error, "ENI '%s': %s %s '%s'", eni->id,
-                        hg_addr_format(&eni->address.v[i], buf), what, id);
+                        hg_addr_format(&eni->details->address.v[i], buf), what,
+                        id);
 }
 
 static bool
 check_address(const struct hg_inventory *inventory, const struct hg_eni *eni,
               size_t i, struct hg_error *error)
 {
-    const struct hg_addr *addr = &eni->address.v[i];
+    const struct hg_addr *addr = &eni->details->address.v[i];
     const struct hg_subnet *subnet = eni->subnet;
     bool is_inside = false;
     const struct hg_eni *other;
@@ -513,7 +516,7 @@ check_address(const struct hg_inventory *inventory, const struct hg_eni *eni,
         return wrong_address(eni, i, error, "is reserved in subnet",
                              subnet->id);
     for (k = 0; k < i; k++)
-        if (hg_addr_equal(&eni->address.v[k], addr))
+        if (hg_addr_equal(&eni->details->address.v[k], addr))
             return wrong_address(eni, i, error, "is given twice to", eni->id);
     other = hg_inventory_find(inventory, eni->vpc->number, addr);
     if (other && strcmp(other->id, eni->id)) {
@@ -533,19 +536,20 @@ check_groups(const struct hg_inventory *inventory, const struct hg_eni *eni,
 {
     size_t i;
 
-    if (eni->security_group.n > MAX_GROUPS)
-        return hg_error_set(error,
-                            "ENI '%s' has %zu security groups; at most %d",
-                            eni->id, eni->security_group.n, MAX_GROUPS);
-    for (i = 0; inventory->groups.n && i < eni->security_group.n; i++) {
-        const struct hg_security_group *group =
-            inventory_get(&inventory->groups, eni->security_group.v[i]);
+    if (eni->details->security_group.n > MAX_GROUPS)
+        return hg_error_set(
+            error, "ENI '%s' has %zu security groups; at most %d", eni->id,
+            eni->details->security_group.n, MAX_GROUPS);
+    for (i = 0; inventory->groups.n && i < eni->details->security_group.n;
+         i++) {
+        const struct hg_security_group *group = inventory_get(
+            &inventory->groups, eni->details->security_group.v[i]);
 
         if (!group || group->vpc->number != eni->vpc->number)
             return hg_error_set(error,
                                 "ENI '%s': there is no security group '%s' "
                                 "in VPC '%s'",
-                                eni->id, eni->security_group.v[i],
+                                eni->id, eni->details->security_group.v[i],
                                 eni->vpc->id);
     }
     return true;
@@ -557,7 +561,7 @@ check_eni(const struct hg_inventory *inventory, const struct hg_eni *eni,
 {
     size_t i;
 
-    for (i = 0; i < eni->address.n; i++)
+    for (i = 0; i < eni->details->address.n; i++)
         if (!check_address(inventory, eni, i, error))
             return false;
     return check_groups(inventory, eni, error) &&
@@ -571,15 +575,16 @@ index_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
     uint32_t i = eni->number - 1, vpc = eni->vpc->number;
     size_t k;
 
-    for (k = 0; k < eni->address.n; k++)
-        address_table_add(&inventory->addresses, vpc, &eni->address.v[k],
-                          place);
+    for (k = 0; k < eni->details->address.n; k++)
+        address_table_add(&inventory->addresses, vpc,
+                          &eni->details->address.v[k], place);
     if (has_mac(eni))
         hash_index_add(&inventory->by_mac, inventory_hash_mac(vpc, &eni->mac),
                        place);
-    if (eni->public_address.family)
-        hash_index_add(&inventory->by_public,
-                       inventory_hash_address(0, &eni->public_address), i);
+    if (eni->details->public_address.family)
+        hash_index_add(
+            &inventory->by_public,
+            inventory_hash_address(0, &eni->details->public_address), i);
 }
 
 static void
@@ -600,13 +605,15 @@ unindex_eni(struct hg_inventory *inventory, const struct hg_eni *eni)
     uint32_t i = eni->number - 1, vpc = eni->vpc->number;
     size_t k;
 
-    for (k = 0; k < eni->address.n; k++)
-        address_table_remove(&inventory->addresses, vpc, &eni->address.v[k]);
+    for (k = 0; k < eni->details->address.n; k++)
+        address_table_remove(&inventory->addresses, vpc,
+                             &eni->details->address.v[k]);
     if (has_mac(eni))
         unindex_mac(inventory, eni);
-    if (eni->public_address.family)
-        hash_index_remove(&inventory->by_public,
-                          inventory_hash_address(0, &eni->public_address), i);
+    if (eni->details->public_address.family)
+        hash_index_remove(
+            &inventory->by_public,
+            inventory_hash_address(0, &eni->details->public_address), i);
 }
 
 static uint32_t
@@ -620,6 +627,25 @@ primary_ip4(const struct hg_addr_list *list)
     return 0;
 }
 
+static const struct hg_eni_details *
+copy_details(struct hg_inventory *inventory, const struct hg_eni_details *from)
+{
+    struct hg_eni_details *d = inventory_block(inventory, from, sizeof *from);
+    size_t i;
+
+    d->account = inventory_shared_text(inventory, from->account);
+    d->instance = inventory_text(inventory, from->instance);
+    d->address.v = inventory_block(inventory, from->address.v,
+                                   from->address.n * sizeof *from->address.v);
+    d->security_group.v =
+        inventory_block(inventory, from->security_group.v,
+                        from->security_group.n * sizeof(char *));
+    for (i = 0; i < from->security_group.n; i++)
+        d->security_group.v[i] =
+            inventory_shared_text(inventory, from->security_group.v[i]);
+    return d;
+}
+
 const struct hg_eni *
 hg_inventory_add_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
                      struct hg_error *error)
@@ -627,7 +653,6 @@ hg_inventory_add_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
     const struct hg_eni *old = inventory_get(&inventory->enis, eni->id);
     struct hg_eni *copy;
     uint32_t place;
-    size_t i;
 
     if (!check_eni(inventory, eni, error))
         return NULL;
@@ -636,17 +661,8 @@ hg_inventory_add_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
     copy = inventory_place_eni(inventory, &place);
     *copy = *eni;
     copy->id = inventory_text(inventory, eni->id);
-    copy->account = inventory_shared_text(inventory, eni->account);
-    copy->instance = inventory_text(inventory, eni->instance);
-    copy->ip4 = primary_ip4(&eni->address);
-    copy->address.v = inventory_block(inventory, eni->address.v,
-                                      eni->address.n * sizeof *eni->address.v);
-    copy->security_group.v =
-        inventory_block(inventory, eni->security_group.v,
-                        eni->security_group.n * sizeof *eni->security_group.v);
-    for (i = 0; i < eni->security_group.n; i++)
-        copy->security_group.v[i] =
-            inventory_shared_text(inventory, eni->security_group.v[i]);
+    copy->ip4 = primary_ip4(&eni->details->address);
+    copy->details = copy_details(inventory, eni->details);
     copy->number =
         put(&inventory->enis,
             inventory->before ? &inventory->before->enis : NULL, copy) +
@@ -671,8 +687,9 @@ hg_inventory_prefetch(const struct hg_inventory *inventory,
     if (has_mac(eni))
         hash_index_prefetch(&inventory->by_mac,
                             inventory_hash_mac(vpc, &eni->mac));
-    if (eni->address.n)
-        address_table_prefetch(&inventory->addresses, vpc, &eni->address.v[0]);
+    if (eni->details->address.n)
+        address_table_prefetch(&inventory->addresses, vpc,
+                               &eni->details->address.v[0]);
 }
 
 bool

@@ -309,7 +309,7 @@ hg_inventory_find_public(const struct hg_inventory *inventory,
            HASH_INDEX_END) {
         const struct hg_eni *eni = inventory->enis.at[i];
 
-        if (hg_addr_equal(&eni->public_address, addr))
+        if (hg_addr_equal(&eni->details->public_address, addr))
             return eni;
     }
     return NULL;
@@ -446,8 +446,8 @@ hg_eni_in_group(const struct hg_eni *eni, const char *group)
 {
     size_t i;
 
-    for (i = 0; i < eni->security_group.n; i++)
-        if (!strcmp(eni->security_group.v[i], group))
+    for (i = 0; i < eni->details->security_group.n; i++)
+        if (!strcmp(eni->details->security_group.v[i], group))
             return true;
     return false;
 }

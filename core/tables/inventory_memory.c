@@ -1,9 +1,9 @@
 /* inventory_memory.c: where an inventory keeps its records, which neither move
  * nor go before it is destroyed.
  *
- * Memory comes in chunks of 2 MiB, those of ENIs apart from all else.  An ENI
- * is two cache lines, of which packets need the first; chunk and offset are
- * its place, a number of 32 bits. */
+ * Memory comes in chunks of 2 MiB, those of ENIs apart from all else, so that
+ * what packets need of them, a cache line each, lies close together; chunk and
+ * offset are an ENI's place, a number of 32 bits. */
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 
 enum { FIRST_CHUNK = 1 << 16 }; /* Bytes. */
 
-static_assert(offsetof(struct hg_eni, public_address) <= ENI_ALIGN,
+static_assert(sizeof(struct hg_eni) <= ENI_ALIGN,
               "what packets need of an ENI must fit one cache line");
 
 static void

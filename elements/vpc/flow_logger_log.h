@@ -78,17 +78,17 @@ text_of(const struct flow_logger *log, const struct logged *l)
                                           .az = log->az_id,
                                           .address = log->address,
                                           .cidr = log->vpc_cidr};
-    return (struct hg_flow_interface){.account = eni->account ? eni->account
-                                                 : eni->vpc->account
-                                                     ? eni->vpc->account
-                                                     : log->account_id,
-                                      .interface = eni->id,
-                                      .vpc = eni->vpc->id,
-                                      .subnet = eni->subnet->id,
-                                      .instance = eni->instance,
-                                      .az = eni->subnet->az,
-                                      .address = eni->address,
-                                      .cidr = eni->vpc->cidr};
+    return (struct hg_flow_interface){
+        .account = eni->details->account ? eni->details->account
+                   : eni->vpc->account   ? eni->vpc->account
+                                         : log->account_id,
+        .interface = eni->id,
+        .vpc = eni->vpc->id,
+        .subnet = eni->subnet->id,
+        .instance = eni->details->instance,
+        .az = eni->subnet->az,
+        .address = eni->details->address,
+        .cidr = eni->vpc->cidr};
 }
 
 /* Room for interfaces up to 'number'; false without memory. */

@@ -33,8 +33,8 @@ is_own(const struct hg_eni *eni, const struct hg_addr *addr)
 {
     size_t i;
 
-    for (i = 0; i < eni->address.n; i++)
-        if (hg_addr_equal(&eni->address.v[i], addr))
+    for (i = 0; i < eni->details->address.n; i++)
+        if (hg_addr_equal(&eni->details->address.v[i], addr))
             return true;
     return false;
 }

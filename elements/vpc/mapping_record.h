@@ -170,16 +170,18 @@ add_eni(struct hg_inventory *inventory, const struct eni_row *row,
 {
     const char *subnet_id = row->subnet ? row->subnet : "";
     const struct hg_subnet *subnet = hg_inventory_subnet(inventory, subnet_id);
+    const struct hg_eni_details details = {.address = row->address,
+                                           .public_address = row->public,
+                                           .security_group =
+                                               row->security_groups,
+                                           .account = row->account,
+                                           .instance = row->instance};
     struct hg_eni eni = {.id = row->id,
                          .subnet = subnet,
                          .mac = row->mac,
-                         .address = row->address,
-                         .public_address = row->public,
-                         .security_group = row->security_groups,
                          .host = row->host,
-                         .account = row->account,
-                         .instance = row->instance,
-                         .source_dest_check = row->source_destination_check};
+                         .source_dest_check = row->source_destination_check,
+                         .details = &details};
 
     if (!subnet)
         return hg_error_set(error, "ENI '%s': there is no subnet '%s'",

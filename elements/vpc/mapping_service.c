@@ -214,18 +214,19 @@ print_eni(const struct hg_eni *eni, FILE *out)
     set_text(object, "vpc", eni->vpc->id);
     set_text(object, "subnet", eni->subnet->id);
     set_text(object, "mac", hg_mac_format(&eni->mac, buf));
-    for (i = 0; i < eni->address.n; i++)
-        json_array_append_new(
-            list, json_string(hg_addr_format(&eni->address.v[i], buf)));
+    for (i = 0; i < eni->details->address.n; i++)
+        json_array_append_new(list, json_string(hg_addr_format(
+                                        &eni->details->address.v[i], buf)));
     json_object_set_new(object, "address", list);
-    set_addr(object, "public", &eni->public_address);
+    set_addr(object, "public", &eni->details->public_address);
     list = json_array();
-    for (i = 0; i < eni->security_group.n; i++)
-        json_array_append_new(list, json_string(eni->security_group.v[i]));
+    for (i = 0; i < eni->details->security_group.n; i++)
+        json_array_append_new(list,
+                              json_string(eni->details->security_group.v[i]));
     json_object_set_new(object, "security-groups", list);
     set_addr(object, "host", &eni->host);
-    set_text(object, "account", eni->account);
-    set_text(object, "instance", eni->instance);
+    set_text(object, "account", eni->details->account);
+    set_text(object, "instance", eni->details->instance);
     json_object_set_new(object, "source-destination-check",
                         json_boolean(eni->source_dest_check));
     print_line(object, out);

@@ -482,13 +482,13 @@ check_inventory(const struct security_group *self, struct hg_error *error)
     for (i = 0; i < hg_inventory_n_enis(self->inventory); i++) {
         const struct hg_eni *eni = hg_inventory_eni_at(self->inventory, i);
 
-        for (k = 0; eni && k < eni->security_group.n; k++)
-            if (!hg_groups_has(self->rules, eni->security_group.v[k]))
+        for (k = 0; eni && k < eni->details->security_group.n; k++)
+            if (!hg_groups_has(self->rules, eni->details->security_group.v[k]))
                 return hg_error_set(error,
                                     "ENI '%s' has group '%s', which is not "
                                     "here; add 'group %s { ... }'",
-                                    eni->id, eni->security_group.v[k],
-                                    eni->security_group.v[k]);
+                                    eni->id, eni->details->security_group.v[k],
+                                    eni->details->security_group.v[k]);
     }
     return true;
 }

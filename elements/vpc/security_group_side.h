@@ -44,9 +44,10 @@ set_of_eni(struct security_group *self, const struct hg_eni *eni)
     const char *id = hg_groups_default(self->rules, eni->vpc->id);
     char *ids[1];
 
-    if (eni->security_group.n)
+    if (eni->details->security_group.n)
         return hg_groups_set(self->rules, self->inventory,
-                             eni->security_group.v, eni->security_group.n);
+                             eni->details->security_group.v,
+                             eni->details->security_group.n);
     if (!id)
         return self->default_set;
     ids[0] = (char *)(uintptr_t)id;

@@ -116,8 +116,8 @@ sign_of(const struct shuffle_shard *self, const struct hg_packet *p)
     case KEY_ENI:
         return sign_of_text(eni ? eni->id : NULL);
     case KEY_ACCOUNT:
-        if (eni && eni->account)
-            return sign_of_text(eni->account);
+        if (eni && eni->details->account)
+            return sign_of_text(eni->details->account);
         return sign_of_text(eni ? eni->vpc->account : NULL);
     case KEY_SOURCE:
         hg_packet_read_src(p, &addr);

@@ -295,12 +295,13 @@ add_eni(struct world *w, const struct hg_subnet *subnet, const char *id,
         const char *address, char *instance)
 {
     struct hg_addr addr[2];
+    const struct hg_eni_details details = {.address = {1, addr},
+                                           .instance = instance};
     struct hg_eni eni = {.id = (char *)id,
                          .vpc = subnet->vpc,
                          .subnet = subnet,
-                         .address = {1, addr},
                          .mac = {{2, 0, 0, 0, 1, (uint8_t)id[4]}},
-                         .instance = instance};
+                         .details = &details};
     struct hg_error error;
     const struct hg_eni *added;
 
@@ -683,12 +684,14 @@ TEST(an_interface_that_changed_in_the_inventory_is_logged_as_it_is)
         hg_element_self(hg_graph_find(bench_graph(b), "dut")), NULL,
         "inventory");
     const struct hg_eni *eni = hg_inventory_eni(inventory, "eni-1");
+    struct hg_eni_details details = *eni->details;
     struct hg_eni changed = *eni;
     struct hg_error error;
 
     push_from_to(b, "in", text, eni, NULL);
     push_from_to(b, "in", text, eni, NULL);
-    changed.instance = (char[]){"i-2"};
+    details.instance = (char[]){"i-2"};
+    changed.details = &details;
     eni = hg_inventory_add_eni(inventory, &changed, &error);
     REQUIRE(eni != NULL);
     push_from_to(b, "in", text, eni, NULL);

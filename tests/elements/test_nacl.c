@@ -442,11 +442,12 @@ add_eni(struct hg_inventory *inventory, const char *id, const char *subnet,
     const struct hg_subnet *in = hg_inventory_subnet(inventory, subnet);
     struct hg_addr addr;
     struct hg_error error = {""};
+    const struct hg_eni_details details = {.address = {1, &addr}};
     struct hg_eni eni = {.id = (char *)(uintptr_t)id,
                          .vpc = in->vpc,
                          .subnet = in,
                          .mac = {{2, 0, 0, 0, 0, mac}},
-                         .address = {1, &addr}};
+                         .details = &details};
 
     REQUIRE(hg_addr_parse(address, &addr));
     REQUIRE(hg_inventory_add_eni(inventory, &eni, &error));

@@ -88,10 +88,11 @@ add_eni(const char *id, const char *address)
     struct hg_error error;
     struct hg_addr addr;
     char name[32];
+    const struct hg_eni_details details = {.address = {1, &addr}};
     struct hg_eni eni = {.id = name,
                          .subnet = hg_inventory_subnet(inventory, id),
                          .mac = {{2, 0, 0, 0, 0, (uint8_t)id[1]}},
-                         .address = {1, &addr}};
+                         .details = &details};
 
     REQUIRE(eni.subnet != NULL);
     snprintf(name, sizeof name, "%s", id);

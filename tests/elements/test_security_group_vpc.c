@@ -144,13 +144,12 @@ set_eni(struct hg_inventory *inventory, const char *id, const char *vpc,
     char names[3][32], subnet[48];
     char *groups[2] = {names[1], names[2]};
     struct hg_addr addr;
-    struct hg_eni eni = {.id = names[0],
-                         .address = {1, &addr},
-                         .security_group = {group2  ? 2
-                                            : group ? 1
-                                                    : 0,
-                                            groups},
-                         .mac = {{2}}};
+    const struct hg_eni_details details = {.address = {1, &addr},
+                                           .security_group = {group2  ? 2
+                                                              : group ? 1
+                                                                      : 0,
+                                                              groups}};
+    struct hg_eni eni = {.id = names[0], .mac = {{2}}, .details = &details};
     struct hg_error error = {""};
 
     snprintf(names[0], sizeof names[0], "%s", id);

@@ -45,10 +45,11 @@ static const struct hg_eni *
 add_eni(struct hg_inventory *inventory, const char *id,
         const struct hg_subnet *subnet, struct hg_addr addr, uint8_t mac)
 {
+    const struct hg_eni_details details = {.address = {1, &addr}};
     struct hg_eni eni = {.id = (char *)(uintptr_t)id,
                          .vpc = subnet->vpc,
                          .subnet = subnet,
-                         .address = {1, &addr}};
+                         .details = &details};
     struct hg_error error;
 
     eni.mac.byte[5] = mac;

@@ -615,6 +615,7 @@ inventory(void)
     }
     for (i = 0; i < 3; i++) {
         struct hg_addr address = addr(enis[i].address);
+        const struct hg_eni_details details = {.address = {1, &address}};
         char id[16];
 
         strcpy(id, enis[i].id);
@@ -624,7 +625,7 @@ inventory(void)
                                      .vpc = vpc,
                                      .subnet = subnet[i > 0],
                                      .mac = {{2, 0, 0, 0, 1, enis[i].mac}},
-                                     .address = {1, &address},
+                                     .details = &details,
                                      .host = addr(enis[i].host),
                                      .source_dest_check = enis[i].check},
                     NULL) != NULL);

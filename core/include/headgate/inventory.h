@@ -44,8 +44,9 @@ struct hg_security_group {
     const struct hg_vpc *vpc;
 };
 
+/* An ENI is what packets need of it, one cache line, and the rest. */
 struct hg_eni {
-    char *id; /* What packets need comes first: one cache line. */
+    char *id;
     const struct hg_vpc *vpc;
     const struct hg_subnet *subnet;
     uint32_t number; /* From 1; unique; stays with the id. */
@@ -54,7 +55,10 @@ struct hg_eni {
     struct hg_addr host; /* Physical host; family 0: unknown. */
     uint32_t ip4;        /* The primary IPv4 one of 'address', host order, or
                           * 0; set by the inventory. */
+    const struct hg_eni_details *details;
+};
 
+struct hg_eni_details {
     struct hg_addr public_address; /* family 0: none. */
     struct hg_addr_list address;   /* Private; the first of each family is the
                                     * primary one. */
