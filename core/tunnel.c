@@ -455,6 +455,13 @@ struct sieve {
     struct hg_tunnel_stamp_header value;
 };
 
+/* Whether a single destination is ours, which a sieve can tell. */
+static bool
+tells_local(const struct hg_addr_list *local)
+{
+    return local && local->n == 1 && local->v->family == 4;
+}
+
 /* Whole frames in GENEVE without options or VXLAN, over UDP without checksum
  * and IPv4 without options, fragments or tags. */
 static struct sieve
@@ -478,7 +485,7 @@ make_sieve(const struct hg_tunnel_rules *rules)
     } else {
         s.mask.flags_type = s.value.flags_type = hg_be32_of(VXLAN_I);
     }
-    if (rules->local && rules->local->n == 1) {
+    if (tells_local(rules->local)) {
         memset(&s.mask.ip.dst, 0xff, sizeof s.mask.ip.dst);
         memcpy(&s.value.ip.dst, rules->local->v->byte, sizeof s.value.ip.dst);
     }
@@ -532,7 +539,7 @@ hg_tunnel_strip(const struct hg_tunnel_rules *rules, unsigned n,
                 struct hg_packet *const *packets, struct hg_tunnel_plain *out)
 {
     const struct sieve sieve = make_sieve(rules);
-    const bool is_one_local = !rules->local || rules->local->n <= 1;
+    const bool ask_local = !tells_local(rules->local);
     const bool may_be = hg_tunnel_is_udp(rules->format) && !rules->gwlb;
     unsigned i, n_plain = 0;
 
@@ -541,7 +548,7 @@ hg_tunnel_strip(const struct hg_tunnel_rules *rules, unsigned n,
 
         out[i].is_plain = may_be && p->len >= sizeof sieve.mask &&
                           passes(&sieve, (const void *)p->data) &&
-                          (is_one_local || is_one_of(p, rules->local)) &&
+                          (!ask_local || is_local(p, rules->local)) &&
                           strip(p, &out[i]);
         n_plain += out[i].is_plain;
     }

@@ -122,13 +122,45 @@ cut_everywhere(struct hg_packet *p, const struct hg_tunnel_rules *rules)
     return n_ok + both_find_the_same(p, rules);
 }
 
+TEST(each_packet_of_a_batch_is_stripped_as_if_it_were_alone)
+{
+    const struct hg_tunnel_rules rules = {.format = HG_TUNNEL_GENEVE,
+                                          .port = HG_PORT_GENEVE};
+    enum { N = sizeof headers / sizeof *headers };
+    struct hg_pool *pool = hg_pool_create(0);
+    struct hg_packet *p[2 * N], *alone;
+    struct hg_tunnel_plain plain[2 * N], expected;
+    unsigned i, n_plain = 0;
+
+    for (i = 0; i < 2 * N; i++)
+        p[i] = make(pool, &headers[i % N]);
+    hg_tunnel_strip(&rules, 2 * N, p, plain);
+    for (i = 0; i < 2 * N; i++) {
+        alone = make(pool, &headers[i % N]);
+        hg_tunnel_strip(&rules, 1, &alone, &expected);
+        CHECK_EQ(plain[i].is_plain, expected.is_plain);
+        CHECK_EQ(p[i]->len, alone->len);
+        CHECK_EQ(p[i]->flags, alone->flags);
+        CHECK_EQ(p[i]->l4_offset, alone->l4_offset);
+        CHECK_MEM(p[i]->data, alone->data, alone->len);
+        n_plain += plain[i].is_plain;
+        hg_packet_free(alone);
+        hg_packet_free(p[i]);
+    }
+    CHECK_EQ(n_plain, 2);
+    hg_pool_destroy(pool);
+}
+
 TEST(the_straight_way_finds_what_the_other_one_does)
 {
-    enum { PLAIN, OURS, OTHERS, GWLB, PADDING, N_KINDS };
+    enum { PLAIN, OURS, OTHERS, OTHER_VERSION, GWLB, PADDING, N_KINDS };
     static struct hg_addr ours[] = {{4, {192, 0, 2, 1}}};
     static struct hg_addr others[] = {{6, {0}}, {4, {192, 0, 2, 2}}};
+    static struct hg_addr other_version[] = {{6, {192, 0, 2, 1}}};
     static const struct hg_addr_list lists[N_KINDS] = {
-        [OURS] = {1, ours}, [OTHERS] = {2, others}};
+        [OURS] = {1, ours},
+        [OTHERS] = {2, others},
+        [OTHER_VERSION] = {1, other_version}};
     struct hg_pool *pool = hg_pool_create(0);
     unsigned i, kind, n_ok = 0;
 
