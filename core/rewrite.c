@@ -358,12 +358,11 @@ static inline bool
 is_plain(const struct hg_packet *p)
 {
     enum {
-        WANTED = HG_PACKET_IP4 | HG_PACKET_L4,
+        WANTED = HG_PACKET_IP4 | HG_PACKET_PORTS,
         LOOKED_AT = WANTED | HG_PACKET_FRAGMENT | HG_PACKET_HASHED
     };
 
-    return (p->flags & LOOKED_AT) == WANTED &&
-           (p->protocol == HG_PROTO_UDP || p->protocol == HG_PROTO_TCP);
+    return (p->flags & LOOKED_AT) == WANTED;
 }
 
 static inline uint32_t

@@ -39,10 +39,13 @@ hg_checksum_ipv4_plain_ok(const void *header, uint64_t more)
 
     memcpy(half, header, sizeof half);
     memcpy(&last, (const uint8_t *)header + sizeof half, sizeof last);
-    sum = (half[0] & UINT32_MAX) + (half[0] >> 32) + (half[1] & UINT32_MAX) +
-          (half[1] >> 32) + last + more;
-    /* To end around the carry is to count modulo 65535, of which a sum that is
-     * all ones is a multiple, and 0 alone is none of a sum. */
+    more += last; /* Far below 2^64. */
+    sum = half[0] + half[1];
+    sum += sum < half[1]; /* The carry goes round: 2^64 is 1 */
+    sum += more;
+    sum += sum < more;
+    /* ... modulo 65535, of which a sum that is all ones is a multiple.  Only
+     * zeroes are 0. */
     return sum % 0xffff == 0 && sum != 0;
 }
 
