@@ -5,8 +5,7 @@
 
 #include <headgate/flow.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
+#include "hash_words.h"
 
 /* The addresses of IPv6. */
 struct flow_wide {
@@ -83,7 +82,6 @@ flow_ports_of(uint16_t first, uint16_t second)
 #endif
 }
 
-/* Keyed, and as even as a table asks: one folded product of XXH3. */
 static inline uint32_t
 flow_words_hash(const struct flow_words *w, uint8_t protocol, uint8_t family,
                 uint64_t seed)
@@ -91,10 +89,7 @@ flow_words_hash(const struct flow_words *w, uint8_t protocol, uint8_t family,
     /* Of the VPC's number hardly ever more than the lower half is used. */
     uint64_t kind = (uint64_t)(protocol | family << 8) << 48;
 
-    return (uint32_t)XXH3_mul128_fold64(
-        w->addresses ^ seed ^ UINT64_C(0xa0761d6478bd642f),
-        w->rest ^ kind ^ (seed << 32 | seed >> 32) ^
-            UINT64_C(0xe7037ed1a0b428db));
+    return hash_words(w->addresses, w->rest ^ kind, seed);
 }
 
 FLOW_INLINE void

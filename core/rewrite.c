@@ -3,9 +3,7 @@
 #include <headgate/checksum.h>
 #include <headgate/packet.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
+#include "hash_words.h"
 #include "packet_internal.h"
 #include "pool.h"
 
@@ -284,11 +282,11 @@ struct flow6 {
     uint32_t protocol;
 };
 
-/* The same for IPv4, as words: an end is its address and its port; a third has
- * VPC and protocol.  Two folded products with wyhash's constants; neither a
- * branch, which nobody could predict, nor a struct that is read in larger
- * pieces than it was written, which would have to wait. */
-static inline uint64_t
+/* The same for IPv4, as words: an end is its address and its port, with room
+ * between them for VPC and protocol.  Neither a branch, which nobody could
+ * predict, nor a struct that is read in larger pieces than it was written,
+ * which would have to wait. */
+static inline uint32_t
 hash_ip4(const struct hg_packet *p, uint64_t seed, uint32_t sport,
          uint32_t dport)
 {
@@ -296,12 +294,9 @@ hash_ip4(const struct hg_packet *p, uint64_t seed, uint32_t sport,
     uint64_t src = (uint64_t)hg_get32(ip->src) << 32 | sport;
     uint64_t dst = (uint64_t)hg_get32(ip->dst) << 32 | dport;
     uint64_t low = src < dst ? src : dst, high = src < dst ? dst : src;
-    uint64_t ends =
-        XXH3_mul128_fold64(low ^ seed ^ UINT64_C(0xa0761d6478bd642f),
-                           high ^ UINT64_C(0xe7037ed1a0b428db));
 
-    return XXH3_mul128_fold64(ends ^ ((uint64_t)p->protocol << 32 | p->vpc),
-                              seed ^ UINT64_C(0x8ebc6af09c88c6e3));
+    return hash_words(low ^ (uint64_t)p->protocol << 16,
+                      high ^ (uint64_t)p->vpc << 16, seed);
 }
 
 static uint64_t
@@ -370,7 +365,7 @@ hash_plain(const struct hg_packet *p, uint64_t seed)
 {
     uint32_t ports = hg_load32(hg_packet_l4(p));
 
-    return (uint32_t)hash_ip4(p, seed, ports >> 16, ports & 0xffff);
+    return hash_ip4(p, seed, ports >> 16, ports & 0xffff);
 }
 
 uint32_t

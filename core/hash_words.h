@@ -1,0 +1,24 @@
+/* hash_words.h: a keyed hash of 16 bytes that are in registers.
+ *
+ * One folded product of XXH3 with wyhash's constants keeps what is in them;
+ * by itself it spreads numbers in a row too evenly in some bits and badly in
+ * others, which a second, plain product mends. */
+#ifndef HASH_WORDS_H
+#define HASH_WORDS_H 1
+
+#include <stdint.h>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+static inline uint32_t
+hash_words(uint64_t a, uint64_t b, uint64_t seed)
+{
+    uint64_t folded = XXH3_mul128_fold64(
+        a ^ seed ^ UINT64_C(0xa0761d6478bd642f),
+        b ^ (seed << 32 | seed >> 32) ^ UINT64_C(0xe7037ed1a0b428db));
+
+    return (uint32_t)(folded * XXH_PRIME64_1 >> 32);
+}
+
+#endif
