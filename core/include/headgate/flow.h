@@ -195,18 +195,6 @@ HG_API void hg_flow_declare_verdict(void *self, size_t size);
 HG_API unsigned hg_flow_verdicts(void *self, struct hg_packet *const *packets,
                                  unsigned n, const void **verdict);
 
-/* Whether that is worth asking: a flow of one of them is known. */
-static inline bool
-hg_batch_has_flows(const struct hg_batch *batch)
-{
-    unsigned i;
-
-    for (i = 0; i < batch->n; i++)
-        if (batch->p[i]->flow)
-            return true;
-    return false;
-}
-
 /* The same for one packet. */
 static inline const void *
 hg_flow_verdict(void *self, struct hg_packet *p)
@@ -216,6 +204,18 @@ hg_flow_verdict(void *self, struct hg_packet *p)
     if (p->flow)
         hg_flow_verdicts(self, &p, 1, &verdict);
     return verdict;
+}
+
+/* Whether asking is worth it: the flow of one of these packets is known. */
+static inline bool
+hg_batch_has_flows(const struct hg_batch *batch)
+{
+    unsigned i;
+
+    for (i = 0; i < batch->n; i++)
+        if (batch->p[i]->flow)
+            return true;
+    return false;
 }
 
 HG_API void hg_flow_know_verdict(void *self, const struct hg_packet *p,
