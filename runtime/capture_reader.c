@@ -119,7 +119,7 @@ next_of_libpcap(struct capture_reader *r, struct capture_frame *f, unsigned *n,
         return broken(r, feof(r->file), (uint64_t)ftello(r->file),
                       r->libpcap->geterr(r->pcap), error);
     f->len = header->caplen < HG_PACKET_MAX ? header->caplen : HG_PACKET_MAX;
-    f->wire_len = header->len;
+    f->wire_len = header->len > f->len ? header->len : f->len;
     f->time_ns = nanoseconds(&header->ts);
     *n = 1;
     return CAPTURE_FRAMES;
@@ -131,14 +131,10 @@ capture_reader_next(struct capture_reader *r, struct capture_frame *f,
 {
     enum capture_result result = r->records ? next_records(r, f, max, n, error)
                                             : next_of_libpcap(r, f, n, error);
-    unsigned i;
 
     if (result != CAPTURE_FRAMES)
         return result;
     r->n_frames += *n;
-    for (i = 0; i < *n; i++)
-        if (f[i].wire_len < f[i].len)
-            f[i].wire_len = f[i].len;
     if (r->link->convert && f->len > 0 && !convert(r, f))
         return CAPTURE_UNUSABLE;
     return CAPTURE_FRAMES;

@@ -85,20 +85,27 @@ have(struct record_reader *r, size_t size)
     return r->n < size ? r->n : size;
 }
 
-static uint32_t
-word(const struct record_reader *r, size_t offset)
-{
-    uint32_t v;
+/* What stands before each frame (draft-ietf-opsawg-pcap, 5). */
+struct record {
+    uint32_t sec;
+    uint32_t fraction;
+    uint32_t len;
+    uint32_t wire_len;
+};
 
-    memcpy(&v, r->piece + r->at + offset, sizeof v);
-    return r->format.swapped ? __builtin_bswap32(v) : v;
-}
-
-/* Length of the frame of the next record, whose header is here. */
-static uint32_t
-frame_len(const struct record_reader *r)
+/* The header of a record; a reader is mostly inlined with 'swapped' known. */
+static inline struct record
+record_at(const uint8_t *at, bool swapped)
 {
-    return word(r, 8);
+    struct record h;
+
+    memcpy(&h, at, sizeof h);
+    if (swapped)
+        h = (struct record){.sec = __builtin_bswap32(h.sec),
+                            .fraction = __builtin_bswap32(h.fraction),
+                            .len = __builtin_bswap32(h.len),
+                            .wire_len = __builtin_bswap32(h.wire_len)};
+    return h;
 }
 
 /* The file ends 'wanted - got' bytes too early. */
@@ -122,7 +129,7 @@ complete(struct record_reader *r, size_t got, struct hg_error *error)
 
     if (got < HEADER)
         return truncated(r, error, "header", HEADER, got);
-    len = frame_len(r);
+    len = record_at(r->piece + r->at, r->format.swapped).len;
     if (len > HG_PACKET_MAX)
         return hg_error_set(error,
                             "invalid packet capture length %u, bigger than "
@@ -133,28 +140,31 @@ complete(struct record_reader *r, size_t got, struct hg_error *error)
            truncated(r, error, "captured", len, got - HEADER);
 }
 
-/* Hands out the next record, which is here. */
-static void
-take(struct record_reader *r, struct capture_frame *f)
+/* Hands out up to 'max' of the records that are here as a whole, until one
+ * is longer than any may be; returns how many. */
+static inline unsigned
+take(struct record_reader *r, struct capture_frame *f, unsigned max,
+     bool swapped)
 {
-    uint32_t len = frame_len(r);
+    const struct record_format format = r->format;
+    size_t at = r->at, n = r->n;
+    unsigned i;
 
-    f->data = r->piece + r->at + HEADER;
-    f->len = len < r->format.snaplen ? len : r->format.snaplen;
-    f->wire_len = word(r, 12);
-    f->time_ns =
-        word(r, 0) * HG_SEC + (uint64_t)word(r, 4) * r->format.unit_ns;
-    r->at += HEADER + (size_t)len;
-    r->done += HEADER + (size_t)len;
-}
+    for (i = 0; i < max && n - at >= HEADER; i++) {
+        struct record h = record_at(r->piece + at, swapped);
+        uint32_t len = h.len < format.snaplen ? h.len : format.snaplen;
 
-/* Whether the next record is here as a whole, and not longer than any may
- * be. */
-static bool
-is_here(const struct record_reader *r)
-{
-    return r->n - r->at >= HEADER && frame_len(r) <= HG_PACKET_MAX &&
-           r->n - r->at - HEADER >= frame_len(r);
+        if (h.len > HG_PACKET_MAX || n - at - HEADER < h.len)
+            break;
+        f[i].data = r->piece + at + HEADER;
+        f[i].len = len;
+        f[i].wire_len = h.wire_len > len ? h.wire_len : len;
+        f[i].time_ns = h.sec * HG_SEC + (uint64_t)h.fraction * format.unit_ns;
+        at += HEADER + h.len;
+    }
+    r->done += at - r->at;
+    r->at = at;
+    return i;
 }
 
 int
@@ -162,14 +172,11 @@ record_reader_next(struct record_reader *r, struct capture_frame *out,
                    unsigned max, struct hg_error *error)
 {
     size_t got = have(r, HEADER);
-    unsigned n = 0;
 
     if (got == 0)
         return 0;
     if (!complete(r, got, error))
         return -1;
-    do {
-        take(r, &out[n++]);
-    } while (n < max && is_here(r));
-    return (int)n;
+    return (int)(r->format.swapped ? take(r, out, max, true)
+                                   : take(r, out, max, false));
 }

@@ -14,7 +14,7 @@ struct record_reader;
 struct capture_frame {
     const uint8_t *data; /* Good until the next read. */
     uint32_t len;
-    uint32_t wire_len;
+    uint32_t wire_len; /* >= len */
     uint64_t time_ns;
 };
 

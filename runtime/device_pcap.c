@@ -13,7 +13,7 @@
 #include "capture_reader.h"
 #include "capture_writer.h"
 
-enum { WINDOW = 64 }; /* Frames that are looked at ahead. */
+enum { WINDOW = 64 }; /* Frames that are looked at ahead: bits of 'own'. */
 
 struct pcap_device {
     struct hg_device dev;
@@ -26,7 +26,7 @@ struct pcap_device {
     unsigned n; /* Frames read, of which 'at' have been received. */
     unsigned at;
     struct capture_frame frame[WINDOW];
-    int worker[WINDOW]; /* With a share: whose they are, or -1. */
+    uint64_t own; /* With a share: bit i says that frame i is the device's. */
     uint64_t last_ns;
 };
 
@@ -47,24 +47,29 @@ filter(struct pcap_device *d, unsigned n)
     return passed;
 }
 
-static uint32_t
-kept_len(const struct pcap_device *d, const struct capture_frame *f)
+/* Which of the new frames are the device's own, by the share. */
+static uint64_t
+find_own(const struct pcap_device *d)
 {
-    return f->len < d->snaplen ? f->len : d->snaplen;
-}
-
-static void
-glance(struct pcap_device *d)
-{
-    const uint8_t *frame[WINDOW];
+    const struct hg_share *share = d->dev.share;
+    const uint8_t *data[WINDOW];
     uint32_t len[WINDOW];
+    int worker[WINDOW];
+    uint64_t own = 0;
     unsigned i;
 
     for (i = 0; i < d->n; i++) {
-        frame[i] = d->frame[i].data;
-        len[i] = kept_len(d, &d->frame[i]);
+        data[i] = d->frame[i].data;
+        len[i] = d->frame[i].len;
     }
-    d->dev.share->glance(d->dev.share->aux, frame, len, d->worker, d->n);
+    share->glance(share->aux, data, len, worker, d->n);
+    for (i = 0; i < d->n; i++) {
+        if (worker[i] < 0)
+            worker[i] = (int)device_owner_parsed(share, data[i], len[i],
+                                                 d->frame[i].wire_len);
+        own |= (uint64_t)(worker[i] == (int)share->mine) << i;
+    }
+    return own;
 }
 
 /* Makes 'n' new frames the next ones. */
@@ -75,11 +80,14 @@ admit(struct pcap_device *d, unsigned n)
 
     d->n = d->filter.active ? filter(d, n) : n;
     d->at = 0;
-    for (i = 0; i < d->n; i++)
-        d->frame[i].time_ns =
-            device_clock(&d->dev, &d->last_ns, d->frame[i].time_ns);
+    for (i = 0; i < d->n; i++) {
+        struct capture_frame *f = &d->frame[i];
+
+        f->time_ns = device_clock(&d->dev, &d->last_ns, f->time_ns);
+        f->len = f->len < d->snaplen ? f->len : d->snaplen;
+    }
     if (d->dev.share)
-        glance(d);
+        d->own = find_own(d);
 }
 
 /* Whether there is a frame to be received; reads on if need be. */
@@ -131,17 +139,16 @@ count_due(const struct pcap_device *d, unsigned max, uint64_t until_ns)
     return n;
 }
 
-/* Makes packets of the next 'n' frames; returns of how many. */
+/* Makes packets of 'n' frames; returns of how many. */
 static unsigned
 take_frames(struct pcap_device *d, struct hg_pool *pool,
-            struct hg_packet **out, unsigned n)
+            struct hg_packet **out, const struct capture_frame *f, unsigned n)
 {
-    const struct capture_frame *f = &d->frame[d->at];
     uint32_t len[WINDOW];
     unsigned i, made;
 
     for (i = 0; i < n; i++)
-        len[i] = kept_len(d, &f[i]);
+        len[i] = f[i].len;
     made = hg_packet_alloc_many(pool, len, out, n);
     for (i = 0; i < made; i++) {
         struct hg_packet *p = out[i];
@@ -154,22 +161,17 @@ take_frames(struct pcap_device *d, struct hg_pool *pool,
     }
     d->dev.rx_packets += made;
     d->dev.rx_unusable += n - made;
-    d->at += n;
     return made;
 }
 
-/* Whether the frame at hand with this number is the device's own. */
-static bool
-is_own(const struct pcap_device *d, unsigned i)
+static unsigned
+take(struct pcap_device *d, struct hg_pool *pool, struct hg_packet **out,
+     unsigned n)
 {
-    const struct capture_frame *f = &d->frame[i];
-    const struct hg_share *share = d->dev.share;
-    unsigned worker = (unsigned)d->worker[i];
+    unsigned made = take_frames(d, pool, out, &d->frame[d->at], n);
 
-    if (d->worker[i] < 0)
-        worker =
-            device_owner_parsed(share, f->data, kept_len(d, f), f->wire_len);
-    return worker == share->mine;
+    d->at += n;
+    return made;
 }
 
 /* Passes the next 'n' > 0 frames, or so many that 'max' > 0 of them are the
@@ -178,23 +180,23 @@ static unsigned
 take_own(struct pcap_device *d, struct hg_pool *pool, struct hg_packet **out,
          unsigned n, unsigned max)
 {
+    const uint64_t own = d->own >> d->at & UINT64_MAX >> (WINDOW - n);
     struct capture_frame *f = &d->frame[d->at];
-    uint8_t own[WINDOW + 1]; /* Which of these are. */
-    unsigned n_own = 0, passed = 0, made, i;
+    unsigned n_own = 0, made, i, which = 0;
+    uint64_t left;
 
-    /* Without a branch on whose it is, which nobody could predict. */
-    do {
-        own[n_own] = (uint8_t)passed;
-        n_own += is_own(d, d->at + passed);
-    } while (++passed < n && n_own < max);
-    d->dev.passed_ns = f[passed - 1].time_ns;
-    for (i = 0; i < n_own; i++)
-        f[i] = f[own[i]];
-    made = take_frames(d, pool, out, n_own);
-    for (i = 0; i < made; i++)
-        out[i]->seq = d->dev.n_passed + own[i] + 1;
-    d->dev.n_passed += passed;
-    d->at += passed - n_own;
+    for (left = own; left && n_own < max; left &= left - 1) {
+        which = (unsigned)__builtin_ctzll(left);
+        f[n_own++] = f[which];
+    }
+    if (n_own == max)
+        n = which + 1;
+    d->dev.passed_ns = f[n - 1].time_ns;
+    made = take_frames(d, pool, out, f, n_own);
+    for (i = 0, left = own; i < made; i++, left &= left - 1)
+        out[i]->seq = d->dev.n_passed + (unsigned)__builtin_ctzll(left) + 1;
+    d->dev.n_passed += n;
+    d->at += n;
     return made;
 }
 
@@ -209,7 +211,7 @@ pcap_device_receive(struct hg_device *dev, struct hg_pool *pool,
            (due = count_due(d, device_max(dev, dev->share ? WINDOW : max - n),
                             until_ns)) > 0)
         n += dev->share ? take_own(d, pool, out + n, due, max - n)
-                        : take_frames(d, pool, out + n, due);
+                        : take(d, pool, out + n, due);
     if (d->reader)
         dev->input_done = input_done(capture_reader_input(d->reader));
     return n;

@@ -6,9 +6,9 @@ CPU time is that of all threads of the process, without loading tables and, but
 for captures that are written, the first packet of each flow.  With two
 workers each has a processor of its own, so half the CPU time is what the
 packets would take where nothing else runs; wall time says so too, but only if
-nothing else does run.  The most that it can show is what two processes reach
-that have nothing to do with each other: processors that share a core, or of
-which one has more to do for others, are not two."""
+nothing else does run.  The most that either can show is what two processes
+reach that have nothing to do with each other: processors that share a core, a
+cache or a host, or of which one has more to do for others, are not two."""
 import json
 import os
 import struct
@@ -31,44 +31,58 @@ def timed(command, workers):
 
 
 def timed_pair(command):
-    """Wall time of the longer one of two processes at once."""
+    """Of two processes at once: both's CPU time, and wall time of the longer
+    one."""
     pair = [subprocess.Popen((HEADGATE, "run", *command, "--json"),
                              stdout=subprocess.PIPE) for _ in range(2)]
     outputs = [process.communicate()[0] for process in pair]
     if any(process.returncode for process in pair):
         raise RuntimeError("%s failed" % " ".join(command))
-    return max(json.loads(text)["timing"]["wall_ns"] for text in outputs)
+    both = [json.loads(text)["timing"] for text in outputs]
+    return (sum(one["cpu_ns"] for one in both),
+            max(one["wall_ns"] for one in both))
 
 
-def ceiling(name, idle, full, packets, rounds):
-    one = figure("", "", [(timed(full, 1)[1] - timed(idle, 1)[1]) / packets
-                          for _ in range(rounds)])
-    two = figure("", "", [(timed_pair(full) - timed_pair(idle)) / packets / 2
-                          for _ in range(rounds)])
-    yield {"group": "workers",
-           "name": name + ", two processes at once against one, wall time",
-           "ns": one["ns"] / two["ns"], "unit": "x"}
+def least(runs, which, packets):
+    """What a packet takes at least: what else the machine does meanwhile only
+    adds to a run, be it the one with packets or the one without."""
+    return (min(full[which] for _, full in runs) -
+            min(idle[which] for idle, _ in runs)) / packets
 
 
-def compare(name, idle, full, packets, rounds, cpu_target=1.8,
-            wall_target=None):
-    """Figures of a graph; 'idle' and 'full' are what to run it on."""
-    cpu, wall = {1: [], 2: []}, {1: [], 2: []}
+def against_one(name, one, other, packets, targets=(None, None)):
+    """How often the packets of 'one' fit into half the CPU time of 'other',
+    and into its wall time."""
+    for which, (words, times, target) in enumerate(
+            zip(("CPU time", "wall time"), (2, 1), targets)):
+        yield {"group": "workers", "name": "%s, %s" % (name, words),
+               "ns": times * least(one, which, packets[0]) /
+                     least(other, which, packets[1]),
+               "unit": "x", "target": target}
+
+
+def compare(name, idle, full, packets, rounds, targets=(1.8, None),
+            pair=True):
+    """Figures of a graph; 'idle' and 'full' are what to run it on.  All take
+    turns, each time another one first: what ran before decides on the memory
+    that a process gets."""
+    one, two, twice = [], [], []
+    ways = [(one, lambda run: timed(run, 1)), (two, lambda run: timed(run, 2))]
+    if pair:
+        ways.append((twice, timed_pair))
     for _ in range(rounds):
-        for n in (1, 2):
-            start, whole = timed(idle, n), timed(full, n)
-            cpu[n].append((whole[0] - start[0]) / packets)
-            wall[n].append((whole[1] - start[1]) / packets)
-    one, two = (figure("workers", "%s, %s" % (name, words), cpu[n],
-                       n=packets, flows=FLOWS)
-                for n, words in ((1, "1 worker"), (2, "2 workers")))
-    yield one
-    yield two
-    yield {"group": "workers", "name": name + ", two against one, CPU time",
-           "ns": 2 * one["ns"] / two["ns"], "unit": "x", "target": cpu_target}
-    yield {"group": "workers", "name": name + ", two against one, wall time",
-           "ns": figure("", "", wall[1])["ns"] / figure("", "", wall[2])["ns"],
-           "unit": "x", "target": wall_target}
+        for runs, way in ways:
+            runs.append((way(idle), way(full)))
+        ways.append(ways.pop(0))
+    for words, runs in (("1 worker", one), ("2 workers", two)):
+        yield figure("workers", "%s, %s" % (name, words),
+                     [(after[0] - before[0]) / packets
+                      for before, after in runs], n=packets, flows=FLOWS)
+    yield from against_one(name + ", two against one", one, two,
+                           (packets, packets), targets)
+    if pair:
+        yield from against_one(name + ", two processes at once against one",
+                               one, twice, (packets, 2 * packets))
 
 
 def gateway(packets, quick):
@@ -76,11 +90,8 @@ def gateway(packets, quick):
         return (GATEWAY, "inside=gen:flows=%d,count=%d" % (FLOWS, count),
                 "outside=null:")
 
-    run = ("nat-gateway.conf", command(FLOWS), command(FLOWS + packets),
-           packets, 5)
-    yield from compare(*run)
-    if not quick:
-        yield from ceiling(*run)
+    yield from compare("nat-gateway.conf", command(FLOWS),
+                       command(FLOWS + packets), packets, 5, pair=not quick)
 
 
 def cut(source, target, n):
@@ -100,7 +111,7 @@ def replay(packets):
             "nat-gateway.conf, replay",
             (GATEWAY, "inside=" + files.empty, "outside=:" + files.output),
             (GATEWAY, "inside=" + files.input, "outside=:" + files.output),
-            packets, 5, cpu_target=None, wall_target=1)
+            packets, 5, targets=(None, 1), pair=False)
 
 
 def router(packets):
@@ -117,7 +128,7 @@ def router(packets):
         yield from compare("VPC router",
                            (graph, "in=" + first, "out=null:"),
                            (graph, "in=" + full, "out=null:"),
-                           packets - FLOWS, 3)
+                           packets - FLOWS, 5)
 
 
 def measure(quick):
@@ -128,4 +139,4 @@ def measure(quick):
     yield from gateway(500000 if quick else 3000000, quick)
     if not quick:
         yield from replay(1000000)
-        yield from router(2000000)
+        yield from router(6000000)
