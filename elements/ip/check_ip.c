@@ -5,6 +5,7 @@
  * need "ip" stand behind it and check nothing again.  Ethernet padding behind
  * the packet stays; hg_packet_l3_len() leaves it out. */
 #include <stdlib.h>
+#include <string.h>
 
 #include <headgate/element.h>
 
@@ -32,19 +33,29 @@ struct check_ip {
 
     struct block *martians4; /* Those of 'martians' that are IPv4. */
     size_t n_martians4;
-    bool suspect[256]; /* First bytes of sources that one of them may hold. */
     struct hg_prefix *martians6;
     size_t n_martians6;
+    bool suspect4[256]; /* First bytes of sources that one of them may hold. */
+    bool suspect6[256];
 };
 
 enum { OUT, OTHER };
+
+/* Notes with which first bytes the addresses of the prefix begin. */
+static void
+suspect(bool *first, const struct hg_prefix *prefix)
+{
+    unsigned low = prefix->addr.byte[0];
+    unsigned n = prefix->len < 8 ? 256u >> prefix->len : 1;
+
+    memset(first + low, true, n);
+}
 
 static bool
 check_ip_configure(void *self_)
 {
     struct check_ip *self = self_;
     size_t i, n = self->martians.n;
-    uint32_t first;
 
     self->martians4 = calloc(n + 1, sizeof *self->martians4);
     self->martians6 = calloc(n + 1, sizeof *self->martians6);
@@ -56,13 +67,12 @@ check_ip_configure(void *self_)
 
         if (prefix->addr.family == 6) {
             self->martians6[self->n_martians6++] = *prefix;
+            suspect(self->suspect6, prefix);
             continue;
         }
         block->net = hg_addr_ip4(&prefix->addr);
         block->mask = prefix->len ? UINT32_MAX << (32 - prefix->len) : 0;
-        for (first = 0; first < 256; first++)
-            if (!((first << 24 ^ block->net) & block->mask & 0xff000000))
-                self->suspect[first] = true;
+        suspect(self->suspect4, prefix);
         self->n_martians4++;
     }
     return true;
@@ -121,27 +131,36 @@ check_ip4(struct check_ip *self, const struct hg_packet *p)
         return &self->bad_checksum;
     if (hg_get16(ip->total_length) < header_len)
         return &self->bad_total_length;
-    if (self->suspect[ip->src.b[0]] && is_martian4(self, hg_get32(ip->src)))
+    if (self->suspect4[ip->src.b[0]] && is_martian4(self, hg_get32(ip->src)))
         return &self->bad_source;
     return check_length(self, p, hg_get16(ip->total_length));
+}
+
+static bool
+is_martian6(const struct check_ip *self, const uint8_t *byte)
+{
+    struct hg_addr src = {.family = 6};
+    size_t i;
+
+    memcpy(src.byte, byte, sizeof src.byte);
+    for (i = 0; i < self->n_martians6; i++)
+        if (hg_prefix_contains(&self->martians6[i], &src))
+            return true;
+    return false;
 }
 
 static hg_counter *
 check_ip6(struct check_ip *self, const struct hg_packet *p)
 {
     const struct hg_ipv6 *ip = (const struct hg_ipv6 *)hg_packet_l3(p);
-    struct hg_addr src = {.family = 6};
     hg_counter *reason;
-    size_t i;
 
     if (p->len - p->l3_offset < sizeof *ip)
         return p->wire_len > p->len ? &self->truncated : &self->too_short;
     if (ip->version_class_flow.b[0] >> 4 != 6)
         return &self->bad_version;
-    memcpy(src.byte, ip->src, sizeof src.byte);
-    for (i = 0; i < self->n_martians6; i++)
-        if (hg_prefix_contains(&self->martians6[i], &src))
-            return &self->bad_source;
+    if (self->suspect6[ip->src[0]] && is_martian6(self, ip->src))
+        return &self->bad_source;
     reason = check_length(self, p,
                           (uint32_t)sizeof *ip + hg_get16(ip->payload_length));
     if (reason)

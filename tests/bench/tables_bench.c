@@ -20,7 +20,7 @@
 
 #include "tables_data.h"
 
-enum { BATCH = 64, ROUNDS = 7, FRAME_LEN = 60 };
+enum { BATCH = 64, ROUNDS = 7, FRAME_LEN = 60, FRAME6_LEN = 62 };
 
 static bool quick;
 static json_t *results;
@@ -300,7 +300,7 @@ struct lane {
     struct hg_plugins *plugins;
     struct hg_graph *graph;
     struct hg_element *source;
-    const uint32_t *ip4; /* Destinations. */
+    const struct hg_addr *dst;
     size_t n;
 };
 
@@ -344,7 +344,7 @@ lane_uninit(struct lane *lane)
 }
 
 static void
-make_frame(struct hg_packet *p, uint32_t dst)
+make_frame4(struct hg_packet *p, const struct hg_addr *dst)
 {
     static const uint8_t head[FRAME_LEN] = {
         2, 0,   0,    0, 0, 1,  2, 0, 0, 0, 0,  2,
@@ -352,14 +352,40 @@ make_frame(struct hg_packet *p, uint32_t dst)
         0, 0,   10,   0, 0, 1,  0, 0, 0, 0, 4,  0,
         1, 187, 0,    26};
     struct hg_ipv4 *ip = (struct hg_ipv4 *)(p->data + 14);
-    uint32_t sum = 0x4500 + 46 + 0x4011 + 0x0a00 + 1;
+    uint32_t to = hg_addr_ip4(dst), sum = 0x4500 + 46 + 0x4011 + 0x0a00 + 1;
 
     memcpy(p->data, head, FRAME_LEN);
-    ip->dst = hg_be32_of(dst);
-    sum += (dst >> 16) + (dst & 0xffff);
+    ip->dst = hg_be32_of(to);
+    sum += (to >> 16) + (to & 0xffff);
     sum = (sum & 0xffff) + (sum >> 16);
     sum = (sum & 0xffff) + (sum >> 16);
     ip->checksum = hg_be16_of((uint16_t)~sum);
+}
+
+/* Two bytes longer than an IPv4 one can be. */
+static void
+make_frame6(struct hg_packet *p, const struct hg_addr *dst)
+{
+    static const uint8_t head[FRAME6_LEN] = {
+        2,        0,    0, 0,    0,    1,        2,
+        0,        0,    0, 0,    2,    0x86,     0xdd,
+        0x60,     0,    0, 0,    0,    8,        HG_PROTO_UDP,
+        64,       0x20, 1, 0x0d, 0xb8, [37] = 1, [54] = 4,
+        [56] = 1, 187,  0, 8,    0xff, 0xff};
+
+    memcpy(p->data, head, FRAME6_LEN);
+    memcpy(((struct hg_ipv6 *)(p->data + 14))->dst, dst->byte, 16);
+}
+
+static struct hg_packet *
+make_packet(struct hg_pool *pool, const struct hg_addr *dst)
+{
+    bool six = dst->family == 6;
+    struct hg_packet *p = hg_packet_alloc(pool, six ? FRAME6_LEN : FRAME_LEN);
+
+    (six ? make_frame6 : make_frame4)(p, dst);
+    p->time_ns = HG_SEC;
+    return p;
 }
 
 static void
@@ -371,11 +397,8 @@ lane_run(const struct lane *lane)
     unsigned i;
 
     for (at = 0; at + BATCH <= lane->n; at += BATCH) {
-        for (i = 0; i < BATCH; i++) {
-            packets[i] = hg_packet_alloc(pool, FRAME_LEN);
-            make_frame(packets[i], lane->ip4[at + i]);
-            packets[i]->time_ns = HG_SEC;
-        }
+        for (i = 0; i < BATCH; i++)
+            packets[i] = make_packet(pool, &lane->dst[at + i]);
         hg_graph_inject(lane->graph, lane->source, 0, packets, BATCH);
         hg_graph_dispatch(lane->graph);
     }
@@ -384,9 +407,10 @@ lane_run(const struct lane *lane)
 /* What 'text' costs a packet more than 'floor', which takes turns with it so
  * that both meet the same machine. */
 static struct figure
-net_ns(const char *floor, const char *text, const uint32_t *ip4, size_t n)
+net_ns(const char *floor, const char *text, const struct hg_addr *dst,
+       size_t n)
 {
-    struct lane lane[2] = {{.ip4 = ip4, .n = n}, {.ip4 = ip4, .n = n}};
+    struct lane lane[2] = {{.dst = dst, .n = n}, {.dst = dst, .n = n}};
     double net[ROUNDS], ns[2];
     unsigned i, k;
 
@@ -424,16 +448,31 @@ starts_ms(const char *text)
     return figure_of(ms);
 }
 
+/* 'n' addresses, each of a random one of these prefixes. */
+static void
+destinations(struct hg_addr *dst, size_t n, const struct hg_prefix *v,
+             size_t n_prefixes)
+{
+    uint64_t state = 4712;
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        dst[i] = address_within(&v[random_next(&state) % n_prefixes], &state);
+}
+
+#define NOTHING "Interface in { }\nconnect(\"in -> Discard\")\n"
+#define CHECKED                                                               \
+    "Interface in { }\nconnect(\"in -> CheckIP -> DecTTL -> Discard\")\n"
+
 static void
 bench_route_table(const struct prefixes *p)
 {
     const size_t n = quick ? 1 << 19 : 1 << 21;
-    uint32_t *ip4 = must_alloc(n, sizeof *ip4);
+    struct hg_addr *dst = must_alloc(n, sizeof *dst);
     char path[] = "/tmp/headgate-routes-XXXXXX", text[1024];
     char buf[HG_PREFIX_STRLEN];
     int fd = mkstemp(path);
     FILE *file = fd < 0 ? NULL : fdopen(fd, "w");
-    uint64_t state = 4712;
     size_t i;
 
     if (!file)
@@ -452,23 +491,18 @@ bench_route_table(const struct prefixes *p)
              path);
     report_rounds("element", "RouteTable: start with a file, in order",
                   starts_ms(text), "ms", 500, p->n);
-    for (i = 0; i < n; i++) {
-        const struct hg_addr addr =
-            address_within(&p->v[random_next(&state) % p->n4], &state);
-
-        ip4[i] = hg_addr_ip4(&addr);
-    }
-    report_rounds(
-        "element", "CheckIP + DecTTL + RouteTable",
-        net_ns("Interface in { }\nconnect(\"in -> Discard\")\n", text, ip4, n),
-        "ns", 25, p->n);
-    report_rounds("element", "RouteTable alone",
-                  net_ns("Interface in { }\n"
-                         "connect(\"in -> CheckIP -> DecTTL -> Discard\")\n",
-                         text, ip4, n),
+    destinations(dst, n, p->v, p->n4);
+    report_rounds("element", "CheckIP + DecTTL + RouteTable",
+                  net_ns(NOTHING, text, dst, n), "ns", 25, p->n);
+    report_rounds("element", "RouteTable alone", net_ns(CHECKED, text, dst, n),
                   "ns", 0, p->n);
+    destinations(dst, n, p->v + p->n4, p->n - p->n4);
+    report_rounds("element", "CheckIP + DecTTL + RouteTable, IPv6",
+                  net_ns(NOTHING, text, dst, n), "ns", 25, p->n);
+    report_rounds("element", "RouteTable alone, IPv6",
+                  net_ns(CHECKED, text, dst, n), "ns", 0, p->n);
     unlink(path);
-    free(ip4);
+    free(dst);
 }
 
 /* ---- Mappings --------------------------------------------------------- */
@@ -495,19 +529,15 @@ find_all(void *aux)
 }
 
 static void
-bench_inventory(struct hg_element *service, const uint32_t *ip4, size_t n,
-                size_t n_mappings)
+bench_inventory(struct hg_element *service, const struct hg_addr *addr,
+                size_t n, size_t n_mappings)
 {
     struct finds f = {.inventory = hg_service(hg_element_self(service),
                                               service, "inventory"),
+                      .addr = addr,
                       .n = n};
-    struct hg_addr *addr = must_alloc(n, sizeof *addr);
     struct hg_inventory_memory m;
-    size_t i;
 
-    for (i = 0; i < n; i++)
-        addr[i] = hg_addr_from_ip4(ip4[i]);
-    f.addr = addr;
     hg_inventory_memory(f.inventory, &m);
     report("mapping", "lookup structure",
            (double)m.mapping_bytes / (double)m.mappings, "B/mapping", 24,
@@ -520,7 +550,6 @@ bench_inventory(struct hg_element *service, const uint32_t *ip4, size_t n,
            n_mappings);
     report_rounds("mapping", "find", rounds_of(find_all, &f, n), "ns", 25,
                   n_mappings);
-    free(addr);
 }
 
 static void
@@ -528,7 +557,7 @@ bench_mappings(void)
 {
     const size_t n_mappings = quick ? 100000 : 1000000;
     const size_t n = quick ? 1 << 19 : 1 << 21;
-    uint32_t *ip4 = must_alloc(n, sizeof *ip4);
+    struct hg_addr *addr = must_alloc(n, sizeof *addr);
     char path[] = "/tmp/headgate-mappings-XXXXXX", text[1024];
     int fd = mkstemp(path);
     uint64_t state = 4713;
@@ -543,19 +572,20 @@ bench_mappings(void)
              "connect(\"in -> CheckIP -> where -> Discard\")\n",
              path);
     for (i = 0; i < n; i++)
-        ip4[i] = mapping_ip(random_next(&state) % n_mappings);
+        addr[i] =
+            hg_addr_from_ip4(mapping_ip(random_next(&state) % n_mappings));
     report_rounds("mapping", "start with a file", starts_ms(text), "ms", 1000,
                   n_mappings);
     lane_init(&lane, text);
-    bench_inventory(hg_graph_find(lane.graph, "map"), ip4, n, n_mappings);
+    bench_inventory(hg_graph_find(lane.graph, "map"), addr, n, n_mappings);
     lane_uninit(&lane);
     report_rounds("element", "MappingLookup, hit",
                   net_ns("Interface in { }\nconnect(\"in -> CheckIP -> "
                          "Discard\")\n",
-                         text, ip4, n),
+                         text, addr, n),
                   "ns", 25, n_mappings);
     unlink(path);
-    free(ip4);
+    free(addr);
 }
 
 int

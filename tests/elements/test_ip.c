@@ -170,6 +170,35 @@ TEST(check_ip_takes_a_list_of_martians_of_ones_own)
     bench_destroy(b);
 }
 
+/* Whose first byte is not the prefix's. */
+TEST(check_ip_knows_all_that_a_short_martian_holds)
+{
+    static const struct {
+        const char *source;
+        bool dropped;
+    } rows[] = {{"7.255.255.255", false}, {"8.0.0.0", true},
+                {"15.255.255.255", true}, {"16.0.0.0", false},
+                {"[1fff::1]", false},     {"[2000::]", true},
+                {"[3fff::ffff]", true},   {"[4000::]", false}};
+    struct bench *b = bench_create("CheckIP", "martians=8.0.0.0/5 2000::/3");
+    uint64_t n = 0;
+    size_t i;
+
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        bool six = rows[i].source[0] == '[';
+        char text[80];
+
+        snprintf(text, sizeof text, "udp %s:1 > %s:2", rows[i].source,
+                 six ? "[5000::1]" : "192.0.2.1");
+        bench_push(b, "in", text, i);
+        n += rows[i].dropped;
+        if (!CHECK_EQ(bench_counter(b, "bad_source"), n))
+            FAIL("%s", rows[i].source);
+        bench_forget(b, NULL);
+    }
+    bench_destroy(b);
+}
+
 /* ---- DecTTL, EtherRewrite --------------------------------------------- */
 
 TEST(dec_ttl_lowers_ttl_and_hop_limit)
