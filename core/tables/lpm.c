@@ -114,13 +114,10 @@ static struct hg_lpm *
 create(bool has_notes)
 {
     struct hg_lpm *t = xcalloc(1, sizeof *t);
-    unsigned s, l;
+    unsigned s, l, kind = N_LPM_KINDS;
 
-#ifdef __x86_64__
-    t->has_bmi = __builtin_cpu_supports("popcnt") &&
-                 __builtin_cpu_supports("bmi") &&
-                 __builtin_cpu_supports("bmi2");
-#endif
+    while (!lpm_use(t, --kind))
+        ;
     t->nodes.item_size = sizeof(struct node);
     t->values.item_size = sizeof(uint32_t);
     t->values.has_notes = has_notes;

@@ -3,8 +3,6 @@
 
 #include "lpm_internal.h"
 
-enum { LANES = 64 };
-
 /* The index of a prefix's value, or 0. */
 static uint32_t
 index_of(const struct hg_lpm *t, const struct hg_prefix *prefix)
@@ -50,16 +48,8 @@ step(const struct hg_lpm *t, const struct node *n, unsigned s, uint32_t *best)
     return (n->child + rank(n->children, s)) & is_child;
 }
 
-/* Addresses of one family, as two numbers; an IPv4 address is in the first
- * half of 'high'. */
-struct keys {
-    unsigned n;
-    uint64_t high[LANES];
-    uint64_t low[LANES]; /* IPv6 only. */
-};
-
 static inline __attribute__((always_inline)) unsigned
-bits_of(const struct keys *keys, unsigned k, unsigned depth)
+bits_of(const struct lpm_keys *keys, unsigned k, unsigned depth)
 {
     unsigned end = depth + STRIDE - PAD; /* In bits of the address. */
 
@@ -86,7 +76,8 @@ prefetch_node(const struct hg_lpm *t, uint32_t i)
  * nothing longer matches; returns how many lanes go on. */
 static inline __attribute__((always_inline)) unsigned
 begin(const struct hg_lpm *t, const struct direct *direct,
-      const struct keys *keys, uint32_t *value, uint32_t *node, uint8_t *lane)
+      const struct lpm_keys *keys, uint32_t *value, uint32_t *node,
+      uint8_t *lane)
 {
     unsigned k, active = 0;
 
@@ -109,7 +100,7 @@ begin(const struct hg_lpm *t, const struct direct *direct,
 /* All lanes advance together; one that is at its end asks for its value. */
 static inline __attribute__((always_inline)) void
 walk_keys(const struct hg_lpm *t, const struct family *f,
-          const struct keys *keys, uint32_t *value)
+          const struct lpm_keys *keys, uint32_t *value)
 {
     uint32_t node[LANES], best[LANES];
     uint8_t lane[LANES];
@@ -145,10 +136,10 @@ walk_keys(const struct hg_lpm *t, const struct family *f,
 }
 
 /* Compiled for any processor, and once more for those that count and cut
- * bits in one instruction. */
+ * bits in one instruction.  Wider ones: lpm_wide.c. */
 static void
 look_up_plain(const struct hg_lpm *t, const struct family *f,
-              const struct keys *keys, uint32_t *value)
+              const struct lpm_keys *keys, uint32_t *value)
 {
     walk_keys(t, f, keys, value);
 }
@@ -156,33 +147,55 @@ look_up_plain(const struct hg_lpm *t, const struct family *f,
 #ifdef __x86_64__
 __attribute__((target("popcnt,bmi,bmi2,lzcnt"))) static void
 look_up_bmi(const struct hg_lpm *t, const struct family *f,
-            const struct keys *keys, uint32_t *value)
+            const struct lpm_keys *keys, uint32_t *value)
 {
     walk_keys(t, f, keys, value);
 }
+
+static lpm_walk_fn *const walk_of[] = {look_up_plain, look_up_bmi,
+                                       lpm_walk_avx512};
 #else
-#define look_up_bmi look_up_plain
+static lpm_walk_fn *const walk_of[] = {look_up_plain};
 #endif
 
-static void
-look_up(const struct hg_lpm *t, const struct family *f,
-        const struct keys *keys, uint32_t *value)
+bool
+lpm_use(struct hg_lpm *t, enum lpm_kind kind)
 {
-    (t->has_bmi ? look_up_bmi : look_up_plain)(t, f, keys, value);
+    bool has = true;
+
+#ifdef __x86_64__
+    const bool bmi = __builtin_cpu_supports("popcnt") &&
+                     __builtin_cpu_supports("bmi") &&
+                     __builtin_cpu_supports("bmi2");
+
+    if (kind == LPM_AVX512)
+        has = bmi && __builtin_cpu_supports("avx512f") &&
+              __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512cd") &&
+              __builtin_cpu_supports("avx512vl") &&
+              __builtin_cpu_supports("avx512vpopcntdq");
+    else if (kind == LPM_BMI)
+        has = bmi;
+#else
+    has = kind == LPM_PLAIN;
+#endif
+    if (has)
+        t->walk = walk_of[kind];
+    return has;
 }
 
 void
 hg_lpm_lookup4(const struct hg_lpm *t, unsigned n, const uint32_t *ip,
                uint32_t *value)
 {
-    struct keys keys;
+    struct lpm_keys keys;
     unsigned k;
 
     for (; n; n -= keys.n, ip += keys.n, value += keys.n) {
         keys.n = n < LANES ? n : LANES;
         for (k = 0; k < keys.n; k++)
             keys.high[k] = (uint64_t)ip[k] << 32;
-        look_up(t, &t->family[0], &keys, value);
+        t->walk(t, &t->family[0], &keys, value);
     }
 }
 
@@ -195,52 +208,34 @@ number_of(const uint8_t *byte)
     return be64toh(n);
 }
 
-/* Those of the addresses that are of family 'version'. */
-static void
-look_up_family(const struct hg_lpm *t, unsigned version, unsigned n,
-               const struct hg_addr *addr, uint32_t *value)
+void
+hg_lpm_lookup6(const struct hg_lpm *t, unsigned n, const uint8_t *const *ip,
+               uint32_t *value)
 {
-    uint32_t found[LANES];
-    uint8_t of[LANES];
-    struct keys keys = {.n = 0};
+    struct lpm_keys keys;
     unsigned k;
 
-    for (k = 0; k < n; k++) {
-        if (addr[k].family != version)
-            continue;
-        keys.high[keys.n] = number_of(addr[k].byte);
-        keys.low[keys.n] = number_of(addr[k].byte + 8);
-        of[keys.n++] = (uint8_t)k;
-    }
-    if (!keys.n)
-        return;
-    look_up(t, &t->family[version == 6], &keys, found);
-    for (k = 0; k < keys.n; k++)
-        value[of[k]] = found[k];
-}
-
-void
-hg_lpm_lookup_batch(const struct hg_lpm *t, unsigned n,
-                    const struct hg_addr *addr, uint32_t *value)
-{
-    while (n) {
-        unsigned part = n < LANES ? n : LANES, k;
-
-        for (k = 0; k < part; k++)
-            value[k] = HG_LPM_NONE;
-        look_up_family(t, 4, part, addr, value);
-        look_up_family(t, 6, part, addr, value);
-        addr += part;
-        value += part;
-        n -= part;
+    for (; n; n -= keys.n, ip += keys.n, value += keys.n) {
+        keys.n = n < LANES ? n : LANES;
+        for (k = 0; k < keys.n; k++) {
+            keys.high[k] = number_of(ip[k]);
+            keys.low[k] = number_of(ip[k] + 8);
+        }
+        t->walk(t, &t->family[1], &keys, value);
     }
 }
 
 uint32_t
 hg_lpm_lookup(const struct hg_lpm *t, const struct hg_addr *addr)
 {
-    uint32_t value;
+    const uint8_t *byte = addr->byte;
+    uint32_t ip4, value = HG_LPM_NONE;
 
-    hg_lpm_lookup_batch(t, 1, addr, &value);
+    if (addr->family == 6) {
+        hg_lpm_lookup6(t, 1, &byte, &value);
+    } else if (addr->family == 4) {
+        ip4 = hg_addr_ip4(addr);
+        hg_lpm_lookup4(t, 1, &ip4, &value);
+    }
     return value;
 }

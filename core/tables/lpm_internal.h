@@ -71,13 +71,41 @@ struct family {
     struct direct *direct; /* NULL while the family is small. */
 };
 
+struct lpm_keys;
+
+typedef void lpm_walk_fn(const struct hg_lpm *, const struct family *,
+                         const struct lpm_keys *, uint32_t *value);
+
 struct hg_lpm {
     struct arena nodes;
     struct arena values;
     struct family family[2]; /* IPv4, IPv6. */
-    bool has_bmi;
+    lpm_walk_fn *walk;
     uint64_t allowed[FANOUT]; /* Prefixes that match six bits. */
 };
+
+/* ---- Looking up (lpm_find.c, lpm_wide.c) ------------------------------- */
+
+enum { LANES = 64 };
+
+/* Addresses of one family, as two numbers; an IPv4 address is in the first
+ * half of 'high'. */
+struct lpm_keys {
+    unsigned n; /* 1 to LANES */
+    uint64_t high[LANES] __attribute__((aligned(64)));
+    uint64_t low[LANES] __attribute__((aligned(64))); /* IPv6 only. */
+};
+
+/* For processors of these kinds, of which each can do more than the one
+ * before; all find the same. */
+enum lpm_kind { LPM_PLAIN, LPM_BMI, LPM_AVX512, N_LPM_KINDS };
+
+/* Makes a table use the instructions of a kind; false if the processor has
+ * not got them.  A new table uses the best. */
+bool lpm_use(struct hg_lpm *, enum lpm_kind);
+
+/* The values of some keys. */
+lpm_walk_fn lpm_walk_avx512;
 
 static inline struct node *
 node_at(const struct hg_lpm *t, uint32_t i)

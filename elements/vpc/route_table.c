@@ -102,16 +102,26 @@ struct remembered {
     uint32_t target;
 };
 
-/* Packet i of the batch, after a search in table t. */
-static inline void
-decide(struct route_table *self, const struct hg_batch *batch, unsigned i,
-       uint32_t t, uint32_t target, int16_t *verdict)
+/* What becomes of those packets of the batch that 'of' numbers, after a
+ * search in table t. */
+static void
+decide(struct route_table *self, const struct hg_batch *batch,
+       const uint16_t *of, unsigned n, uint32_t t, const uint32_t *target,
+       int16_t *verdict)
 {
-    const struct remembered r = {t + 1, target};
+    const struct route_table *base = self->base;
+    unsigned k;
 
-    if (self->remembers)
-        hg_flow_remember(self, batch->p[i], &r);
-    verdict[i] = (int16_t)verdict_of(self, self->base, batch->p[i], target);
+    for (k = 0; k < n; k++)
+        verdict[of[k]] =
+            (int16_t)verdict_of(self, base, batch->p[of[k]], target[k]);
+    if (!self->remembers)
+        return;
+    for (k = 0; k < n; k++) {
+        const struct remembered r = {t + 1, target[k]};
+
+        hg_flow_remember(self, batch->p[of[k]], &r);
+    }
 }
 
 /* Looks up those packets of the batch that 'of' numbers in one table. */
@@ -121,11 +131,9 @@ look_up(struct route_table *self, uint32_t t, struct hg_batch *batch,
 {
     const struct hg_lpm *lpm = self->base->all[t].lpm;
     uint32_t ip4[HG_BATCH_MAX], target[HG_BATCH_MAX];
-    struct hg_addr ip6[HG_BATCH_MAX];
+    const uint8_t *ip6[HG_BATCH_MAX];
     uint16_t of4[HG_BATCH_MAX], of6[HG_BATCH_MAX];
     unsigned n4 = 0, n6 = 0, k;
-
-    ip4[0] = 0;
 
     for (k = 0; k < n; k++) {
         const struct hg_packet *p = batch->p[of[k]];
@@ -135,18 +143,19 @@ look_up(struct route_table *self, uint32_t t, struct hg_batch *batch,
             ip4[n4++] = hg_get32(hg_packet_ipv4(p)->dst);
         } else if (p->flags & HG_PACKET_IP6) {
             of6[n6] = of[k];
-            ip6[n6].family = 6;
-            memcpy(ip6[n6++].byte, hg_packet_ipv6(p)->dst, 16);
+            ip6[n6++] = hg_packet_ipv6(p)->dst;
         } else {
             verdict[of[k]] = (int16_t)hg_drop(&self->not_ip);
         }
     }
-    hg_lpm_lookup4(lpm, n4, ip4, target);
-    for (k = 0; k < n4; k++)
-        decide(self, batch, of4[k], t, target[k], verdict);
-    hg_lpm_lookup_batch(lpm, n6, ip6, target);
-    for (k = 0; k < n6; k++)
-        decide(self, batch, of6[k], t, target[k], verdict);
+    if (n4) {
+        hg_lpm_lookup4(lpm, n4, ip4, target);
+        decide(self, batch, of4, n4, t, target, verdict);
+    }
+    if (n6) {
+        hg_lpm_lookup6(lpm, n6, ip6, target);
+        decide(self, batch, of6, n6, t, target, verdict);
+    }
 }
 
 /* The packets of a batch that have to be looked up, and in which table. */

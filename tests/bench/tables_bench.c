@@ -125,7 +125,7 @@ rounds_of(void (*fn)(void *aux), void *aux, size_t n)
 struct lookups {
     const struct hg_lpm *lpm;
     uint32_t *ip4;
-    struct hg_addr *addr;
+    const uint8_t **ip6;
     size_t n;
     uint32_t sum; /* So that nothing is optimised away. */
 };
@@ -151,7 +151,7 @@ look_up6(void *aux)
     size_t i;
 
     for (i = 0; i + BATCH <= l->n; i += BATCH) {
-        hg_lpm_lookup_batch(l->lpm, BATCH, l->addr + i, value);
+        hg_lpm_lookup6(l->lpm, BATCH, l->ip6 + i, value);
         l->sum += value[i % BATCH];
     }
 }
@@ -212,19 +212,22 @@ bench_lpm(struct prefixes *p)
 {
     struct lookups l = {.n = quick ? 1 << 19 : 1 << 21};
     uint64_t state = 4711;
+    struct hg_addr *addr6;
     struct hg_lpm *lpm;
     double seconds;
     size_t i, n6 = p->n - p->n4;
 
     l.ip4 = must_alloc(l.n, sizeof *l.ip4);
-    l.addr = must_alloc(l.n, sizeof *l.addr);
+    l.ip6 = must_alloc(l.n, sizeof *l.ip6);
+    addr6 = must_alloc(l.n, sizeof *addr6);
     for (i = 0; i < l.n; i++) {
         const struct hg_prefix *prefix = &p->v[random_next(&state) % p->n4];
         const struct hg_addr addr = address_within(prefix, &state);
 
         l.ip4[i] = hg_addr_ip4(&addr);
         prefix = &p->v[p->n4 + random_next(&state) % n6];
-        l.addr[i] = address_within(prefix, &state);
+        addr6[i] = address_within(prefix, &state);
+        l.ip6[i] = addr6[i].byte;
     }
     lpm = load_lpm(p->v, p->n4, &seconds);
     report("lpm", "IPv4: memory",
@@ -259,7 +262,8 @@ bench_lpm(struct prefixes *p)
            "ns", 10000, p->n);
     hg_lpm_destroy(lpm);
     free(l.ip4);
-    free(l.addr);
+    free(l.ip6);
+    free(addr6);
 }
 
 static void

@@ -5,6 +5,7 @@
 
 #include <headgate/lpm.h>
 
+#include "tables/lpm_internal.h"
 #include "test.h"
 
 enum { MODEL_MAX = 2000, PROBES = 500 };
@@ -104,29 +105,43 @@ random_prefix(unsigned family)
     return prefix;
 }
 
+/* For each kind of processor that this one can do as. */
 static void
-compare(const struct hg_lpm *t, const struct model *m)
+compare(struct hg_lpm *t, const struct model *m)
 {
     struct hg_addr addr[PROBES];
-    uint32_t value[PROBES], value4[PROBES], ip[PROBES];
-    unsigned i, n4 = 0;
+    uint32_t expected[2][PROBES], ip4[PROBES], value[PROBES];
+    const uint8_t *ip6[PROBES];
+    unsigned i, n[2] = {0, 0}, kind;
 
     for (i = 0; i < PROBES; i++) {
         addr[i] = random_addr(chance(2) ? 4 : 6);
         if (m->n && chance(2))
             addr[i] = m->prefix[chance((uint32_t)m->n)].addr;
     }
-    hg_lpm_lookup_batch(t, PROBES, addr, value);
     for (i = 0; i < PROBES; i++) {
-        CHECK_EQ(value[i], scan(m, &addr[i]));
-        CHECK_EQ(hg_lpm_lookup(t, &addr[i]), value[i]);
-        if (addr[i].family == 4)
-            ip[n4++] = hg_addr_ip4(&addr[i]);
+        bool six = addr[i].family == 6;
+
+        if (six)
+            ip6[n[1]] = addr[i].byte;
+        else
+            ip4[n[0]] = hg_addr_ip4(&addr[i]);
+        expected[six][n[six]++] = scan(m, &addr[i]);
     }
-    hg_lpm_lookup4(t, n4, ip, value4);
-    for (i = n4 = 0; i < PROBES; i++)
-        if (addr[i].family == 4)
-            CHECK_EQ(value4[n4++], value[i]);
+    for (kind = 0; kind < N_LPM_KINDS; kind++) {
+        if (!lpm_use(t, kind))
+            continue;
+        hg_lpm_lookup4(t, n[0], ip4, value);
+        for (i = 0; i < n[0]; i++)
+            if (!CHECK_EQ(value[i], expected[0][i]))
+                FAIL("kind %u", kind);
+        hg_lpm_lookup6(t, n[1], ip6, value);
+        for (i = 0; i < n[1]; i++)
+            if (!CHECK_EQ(value[i], expected[1][i]))
+                FAIL("kind %u", kind);
+    }
+    for (i = 0; i < PROBES; i++)
+        CHECK_EQ(hg_lpm_lookup(t, &addr[i]), scan(m, &addr[i]));
 }
 
 /* One of 'ip6' prefixes is of IPv6. */
@@ -385,27 +400,21 @@ scan_internet(const struct internet *net, const struct hg_addr *addr)
 }
 
 static void
-compare_internet(const struct hg_lpm *t, const struct internet *net)
+compare_internet(struct hg_lpm *t, const struct internet *net)
 {
-    struct hg_addr addr[60];
-    uint32_t value[60];
-    unsigned i;
+    unsigned i, kind;
 
     for (i = 0; i < 60; i++) {
-        addr[i] = net->prefix[chance((uint32_t)net->n)].addr;
-        addr[i].byte[addr[i].family == 4 ? 3 : 7] ^= (uint8_t)chance(256);
+        struct hg_addr addr = net->prefix[chance((uint32_t)net->n)].addr;
+        uint32_t expected;
+
+        addr.byte[addr.family == 4 ? 3 : 7] ^= (uint8_t)chance(256);
         if (chance(4) == 0)
-            addr[i].byte[chance(4)] ^= (uint8_t)chance(256);
-    }
-    hg_lpm_lookup_batch(t, 60, addr, value);
-    for (i = 0; i < 60; i++) {
-        CHECK_EQ(value[i], scan_internet(net, &addr[i]));
-        if (addr[i].family == 4) {
-            uint32_t ip = hg_addr_ip4(&addr[i]), value4;
-
-            hg_lpm_lookup4(t, 1, &ip, &value4);
-            CHECK_EQ(value4, value[i]);
-        }
+            addr.byte[chance(4)] ^= (uint8_t)chance(256);
+        expected = scan_internet(net, &addr);
+        for (kind = 0; kind < N_LPM_KINDS; kind++)
+            if (lpm_use(t, kind))
+                CHECK_EQ(hg_lpm_lookup(t, &addr), expected);
     }
 }
 

@@ -54,9 +54,9 @@ HG_API uint32_t hg_lpm_lookup(const struct hg_lpm *, const struct hg_addr *);
 HG_API void hg_lpm_lookup4(const struct hg_lpm *, unsigned n,
                            const uint32_t *ip, uint32_t *value);
 
-/* The same for n addresses of either family. */
-HG_API void hg_lpm_lookup_batch(const struct hg_lpm *, unsigned n,
-                                const struct hg_addr *, uint32_t *value);
+/* The same for n IPv6 addresses, each of 16 bytes in network order. */
+HG_API void hg_lpm_lookup6(const struct hg_lpm *, unsigned n,
+                           const uint8_t *const *ip, uint32_t *value);
 
 /* Calls 'fn' with every prefix, IPv4 first, each family in order of address
  * and then of length; stops when it returns false. */
