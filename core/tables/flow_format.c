@@ -381,7 +381,7 @@ static uint8_t
 traffic_path(const struct hg_flow_format *f, const struct hg_flow_line *line)
 {
     const struct hg_record_key *key = &line->record->key;
-    const struct hg_addr dst = addr_of(key, key->dst);
+    const struct hg_addr dst = addr_of(key, hg_record_dst(key));
     size_t i;
 
     if (!(key->kind & HG_RECORD_EGRESS) || key->path)
@@ -415,10 +415,10 @@ put_record_field(const struct hg_flow_format *f, struct hg_flow_text *out,
 
     switch (field) {
     case FIELD_SRCADDR:
-        put_side(f, out, line, key->src, HG_RECORD_EGRESS);
+        put_side(f, out, line, hg_record_src(key), HG_RECORD_EGRESS);
         break;
     case FIELD_DSTADDR:
-        put_side(f, out, line, key->dst, HG_RECORD_INGRESS);
+        put_side(f, out, line, hg_record_dst(key), HG_RECORD_INGRESS);
         break;
     case FIELD_SRCPORT:
         put_number(f, out, key->sport);
@@ -445,16 +445,16 @@ put_record_field(const struct hg_flow_format *f, struct hg_flow_text *out,
         put_word(out, key->kind & HG_RECORD_IP6 ? "IPv6" : "IPv4", 4);
         break;
     case FIELD_PKT_SRCADDR:
-        put_addr(f, out, key->src, key->kind & HG_RECORD_IP6);
+        put_addr(f, out, hg_record_src(key), key->kind & HG_RECORD_IP6);
         break;
     case FIELD_PKT_DSTADDR:
-        put_addr(f, out, key->dst, key->kind & HG_RECORD_IP6);
+        put_addr(f, out, hg_record_dst(key), key->kind & HG_RECORD_IP6);
         break;
     case FIELD_PKT_SRC_AWS_SERVICE:
-        put_service(f, out, key, key->src, rest);
+        put_service(f, out, key, hg_record_src(key), rest);
         break;
     case FIELD_PKT_DST_AWS_SERVICE:
-        put_service(f, out, key, key->dst, rest);
+        put_service(f, out, key, hg_record_dst(key), rest);
         break;
     case FIELD_FLOW_DIRECTION:
         put_string(out,

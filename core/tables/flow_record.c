@@ -10,13 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <headgate/flow_record.h>
-#include <headgate/headers.h>
 
 #include "graph_internal.h"
+#include "hash_words.h"
 #include "large.h"
 
 #ifdef __SSE2__
@@ -25,44 +22,53 @@
 
 #define NONE UINT32_MAX
 
-enum { KEY_SIZE = offsetof(struct hg_record_key, tcp_flags) };
 enum { FIRST_BYTES = 64 << 10, FIRST_SLOTS = 1024 };
 enum { GROUP = 4 }; /* Slots; its used ones are the first. */
 
 _Static_assert(sizeof(struct hg_flow_record) == 64, "a cache line");
 
-struct hg_flow_records {
+/* Handed over by value, so that loops have it in registers. */
+struct index {
     uint32_t *slot; /* Number of a record + 1 in the bits of 'mask', and above
                      * them what its hash has there; 0: free. */
     uint32_t mask;  /* Slots, a power of two, - 1. */
+};
+
+struct hg_flow_records {
+    struct index index;
     struct stretch slots;
     struct stretch records;
     uint32_t n;
     uint32_t max;
     uint64_t seed;
+    hg_flow_left_out *left_out;
+    const void *aux;
+    bool asks_each; /* Also of what has a record. */
 };
 
 static void
 make_slots(struct hg_flow_records *r, uint32_t mask)
 {
-    stretch_grow(&r->slots, ((size_t)mask + 1) * sizeof *r->slot);
-    r->slot = r->slots.at;
-    r->mask = mask;
+    stretch_grow(&r->slots, ((size_t)mask + 1) * sizeof(uint32_t));
+    r->index = (struct index){r->slots.at, mask};
 }
 
 static void
 clear_slots(struct hg_flow_records *r)
 {
-    memset(r->slot, 0, r->slots.size);
+    memset(r->slots.at, 0, r->slots.size);
 }
 
 struct hg_flow_records *
-hg_flow_records_create(uint32_t max, uint64_t seed)
+hg_flow_records_create(uint32_t max, uint64_t seed, hg_flow_left_out *left_out,
+                       const void *aux)
 {
     struct hg_flow_records *r = xcalloc(1, sizeof *r);
 
     r->max = max;
     r->seed = seed;
+    r->left_out = left_out;
+    r->aux = aux;
     make_slots(r, FIRST_SLOTS - 1);
     return r;
 }
@@ -83,73 +89,83 @@ record_at(const struct hg_flow_records *r, uint32_t i)
     return (struct hg_flow_record *)r->records.at + i;
 }
 
-/* Behind their first four bytes IPv4 addresses are zero. */
+/* A key in words.  Of IPv4 that is all of it. */
+struct key_words {
+    uint64_t addresses;
+    uint64_t ends; /* Interface and ports. */
+    uint16_t kind; /* With the protocol. */
+};
+
+static inline struct key_words
+words_of(const struct hg_record_key *key)
+{
+    struct key_words w;
+
+    memcpy(&w.addresses, key->address, sizeof w.addresses);
+    memcpy(&w.ends, &key->interface, sizeof w.ends);
+    memcpy(&w.kind, &key->protocol, sizeof w.kind);
+    return w;
+}
+
 static inline bool
 same_key(const struct hg_record_key *a, const struct hg_record_key *b)
 {
-    const size_t rest = offsetof(struct hg_record_key, interface);
+    struct key_words x = words_of(a), y = words_of(b);
 
-    if (a->kind & HG_RECORD_IP6)
-        return memcmp(a, b, KEY_SIZE) == 0;
-    return memcmp(&a->interface, &b->interface, KEY_SIZE - rest) == 0 &&
-           memcmp(a->src, b->src, 4) == 0 && memcmp(a->dst, b->dst, 4) == 0;
+    return ((x.addresses ^ y.addresses) | (x.ends ^ y.ends) |
+            (uint64_t)(x.kind ^ y.kind)) == 0 &&
+           (!(a->kind & HG_RECORD_IP6) ||
+            memcmp(a->address, b->address, sizeof a->address) == 0);
 }
 
-/* Of IPv4 addresses no more than is there; in words, since what was stored in
- * small pieces cannot be loaded in large ones at once.  16 bytes are the
- * fastest length; the rest goes into the seed. */
 __attribute__((always_inline)) static inline uint32_t
 hash_of(const struct hg_flow_records *r, const struct hg_record_key *key)
 {
-    uint64_t word[2];
+    struct key_words w = words_of(key);
 
     if (key->kind & HG_RECORD_IP6)
-        return (uint32_t)XXH3_64bits_withSeed(key, KEY_SIZE, r->seed);
-    word[0] = (uint64_t)hg_load32(key->src) << 32 | hg_load32(key->dst);
-    word[1] = (uint64_t)key->sport << 48 | (uint64_t)key->dport << 32 |
-              key->interface;
-    return (uint32_t)XXH3_64bits_withSeed(
-        word, sizeof word,
-        r->seed + ((uint64_t)key->protocol << 8 | key->kind) * XXH_PRIME64_1);
+        w.addresses =
+            XXH3_64bits_withSeed(key->address, sizeof key->address, r->seed);
+    return hash_words(w.addresses, w.ends ^ w.kind * XXH_PRIME64_1, r->seed);
 }
 
 /* ---- Index ------------------------------------------------------------ */
 
 static inline uint32_t
-first_group(const struct hg_flow_records *r, uint32_t hash)
+first_group(struct index x, uint32_t hash)
 {
-    return hash & r->mask & ~(uint32_t)(GROUP - 1);
+    return hash & x.mask & ~(uint32_t)(GROUP - 1);
 }
 
 static inline uint32_t
-next_group(const struct hg_flow_records *r, uint32_t at)
+next_group(struct index x, uint32_t at)
 {
-    return (at + GROUP) & r->mask;
+    return (at + GROUP) & x.mask;
 }
 
 static void
-put(struct hg_flow_records *r, uint32_t i, uint32_t hash)
+put(struct index x, uint32_t i, uint32_t hash)
 {
-    uint32_t at = first_group(r, hash);
+    uint32_t at = first_group(x, hash);
 
-    while (r->slot[at + GROUP - 1])
-        at = next_group(r, at);
-    while (r->slot[at])
+    while (x.slot[at + GROUP - 1])
+        at = next_group(x, at);
+    while (x.slot[at])
         at++;
-    r->slot[at] = (hash & ~r->mask) | (i + 1);
+    x.slot[at] = (hash & ~x.mask) | (i + 1);
 }
 
 /* Bit k: slot k of the group at 'at' has a record that may be of this hash. */
 static inline unsigned
-candidates(const struct hg_flow_records *r, uint32_t at, uint32_t hash)
+candidates(struct index x, uint32_t at, uint32_t hash)
 {
-    const uint32_t *slot = &r->slot[at];
+    const uint32_t *slot = &x.slot[at];
 #ifdef __SSE2__
     const __m128i zero = _mm_setzero_si128();
     __m128i v = _mm_loadu_si128((const __m128i *)(const void *)slot);
     __m128i other =
         _mm_and_si128(_mm_xor_si128(v, _mm_set1_epi32((int32_t)hash)),
-                      _mm_set1_epi32((int32_t)~r->mask));
+                      _mm_set1_epi32((int32_t)~x.mask));
     __m128i found = _mm_andnot_si128(_mm_cmpeq_epi32(v, zero),
                                      _mm_cmpeq_epi32(other, zero));
 
@@ -158,24 +174,24 @@ candidates(const struct hg_flow_records *r, uint32_t at, uint32_t hash)
     unsigned m = 0, k;
 
     for (k = 0; k < GROUP; k++)
-        m |= (unsigned)(slot[k] && ((slot[k] ^ hash) & ~r->mask) == 0) << k;
+        m |= (unsigned)(slot[k] && ((slot[k] ^ hash) & ~x.mask) == 0) << k;
     return m;
 #endif
 }
 
 /* The first record that may be of this hash, or NONE. */
 static inline uint32_t
-candidate(const struct hg_flow_records *r, uint32_t hash)
+candidate(struct index x, uint32_t hash)
 {
-    uint32_t at = first_group(r, hash);
+    uint32_t at = first_group(x, hash);
     unsigned m;
 
-    while (!(m = candidates(r, at, hash))) {
-        if (!r->slot[at + GROUP - 1])
+    while (!(m = candidates(x, at, hash))) {
+        if (!x.slot[at + GROUP - 1])
             return NONE;
-        at = next_group(r, at);
+        at = next_group(x, at);
     }
-    return (r->slot[at + (unsigned)__builtin_ctz(m)] & r->mask) - 1;
+    return (x.slot[at + (unsigned)__builtin_ctz(m)] & x.mask) - 1;
 }
 
 /* The record of the key, or NONE. */
@@ -183,21 +199,22 @@ static uint32_t
 find(const struct hg_flow_records *r, const struct hg_record_key *key,
      uint32_t hash)
 {
-    uint32_t at = first_group(r, hash);
+    struct index x = r->index;
+    uint32_t at = first_group(x, hash);
 
     for (;;) {
-        unsigned m = candidates(r, at, hash);
+        unsigned m = candidates(x, at, hash);
 
         for (; m; m &= m - 1) {
             uint32_t i =
-                (r->slot[at + (unsigned)__builtin_ctz(m)] & r->mask) - 1;
+                (x.slot[at + (unsigned)__builtin_ctz(m)] & x.mask) - 1;
 
             if (same_key(&record_at(r, i)->key, key))
                 return i;
         }
-        if (!r->slot[at + GROUP - 1])
+        if (!x.slot[at + GROUP - 1])
             return NONE;
-        at = next_group(r, at);
+        at = next_group(x, at);
     }
 }
 
@@ -210,67 +227,92 @@ grow(struct hg_flow_records *r)
 
     if ((r->n + UINT64_C(1)) * sizeof(struct hg_flow_record) > r->records.size)
         stretch_grow(&r->records, size);
-    if (r->n < r->mask / 4 * 3)
+    if (r->n < r->index.mask / 4 * 3)
         return;
     clear_slots(r);
-    make_slots(r, 2 * r->mask + 1);
+    make_slots(r, 2 * r->index.mask + 1);
     for (i = 0; i < r->n; i++)
-        put(r, i, hash_of(r, &record_at(r, i)->key));
+        put(r->index, i, hash_of(r, &record_at(r, i)->key));
 }
 
-/* A new record without packets. */
-static struct hg_flow_record *
+/* A new record without packets; its number. */
+static uint32_t
 insert(struct hg_flow_records *r, const struct hg_record_key *key,
        uint32_t hash, uint16_t second)
 {
     struct hg_flow_record *record;
 
     grow(r);
-    put(r, r->n, hash);
-    record = record_at(r, r->n++);
+    put(r->index, r->n, hash);
+    record = record_at(r, r->n);
     record->key = *key;
     record->start_s = record->end_s = second;
     record->packets = record->bytes = 0;
-    return record;
+    return r->n++;
 }
 
 /* ---- Counting --------------------------------------------------------- */
 
-/* A key, and the record that is probably its own. */
+/* The hash of a key, and the record that is probably its own. */
 struct probe {
-    const struct hg_record_key *key;
     uint32_t hash;
     uint32_t record; /* Or NONE. */
 };
 
-/* Makes guesses for all and fetches the records.  The index is fetched by a
- * loop that does nothing else: a processor waits for several page walks at
- * once only if they stand close together. */
-static void
-guess(const struct hg_flow_records *r, struct probe *p, unsigned n)
+/* Fetches the index for hashes, in a loop that does nothing else: a processor
+ * waits for several page walks at once only if they stand close together.
+ * (Always inline: gcc drops calls of functions that do nothing else.) */
+__attribute__((always_inline)) static inline void
+fetch(struct index x, const struct probe *p, unsigned n)
 {
     unsigned i;
 
     for (i = 0; i < n; i++)
-        p[i].hash = hash_of(r, p[i].key);
-    for (i = 0; i < n; i++)
-        __builtin_prefetch(&r->slot[p[i].hash & r->mask]);
+        __builtin_prefetch(&x.slot[p[i].hash & x.mask]);
+}
+
+/* Makes guesses for all hashes and fetches the records. */
+static void
+guess(const struct hg_flow_records *r, struct probe *p, unsigned n)
+{
+    const struct hg_flow_record *record = r->records.at;
+    struct index x = r->index;
+    unsigned i;
+
+    fetch(x, p, n);
     for (i = 0; i < n; i++) {
-        p[i].record = candidate(r, p[i].hash);
+        p[i].record = candidate(x, p[i].hash);
         if (p[i].record != NONE)
-            __builtin_prefetch(record_at(r, p[i].record), 1);
+            __builtin_prefetch(&record[p[i].record], 1);
     }
 }
 
-/* The record of a key that was guessed; NULL if there is none. */
-static inline struct hg_flow_record *
-look_up(const struct hg_flow_records *r, const struct probe *p)
+/* The record of a key that was guessed, or NONE. */
+static inline uint32_t
+look_up(const struct hg_flow_records *r, const struct probe *p,
+        const struct hg_record_key *key)
 {
     uint32_t i = p->record;
 
-    if (i == NONE || !same_key(&record_at(r, i)->key, p->key))
-        i = find(r, p->key, p->hash);
-    return i == NONE ? NULL : record_at(r, i);
+    if (i == NONE || !same_key(&record_at(r, i)->key, key))
+        i = find(r, key, p->hash);
+    return i;
+}
+
+/* Finds out whether a sample that has no record gets one, or one that has it
+ * keeps it.  Returns whether it is to be counted. */
+__attribute__((noinline)) static bool
+judge(struct hg_flow_records *r, struct hg_flow_sample *s, uint32_t hash)
+{
+    if (r->left_out && r->left_out(r->aux, &s->key)) {
+        s->outcome = HG_SAMPLE_LEFT_OUT;
+    } else if (s->record == NONE && r->n == r->max) {
+        s->outcome = HG_SAMPLE_REFUSED;
+    } else if (s->record == NONE) {
+        s->outcome = HG_SAMPLE_FIRST;
+        s->record = insert(r, &s->key, hash, s->second);
+    }
+    return s->outcome <= HG_SAMPLE_FIRST;
 }
 
 unsigned
@@ -278,27 +320,23 @@ hg_flow_records_add(struct hg_flow_records *r, struct hg_flow_sample *s,
                     unsigned n)
 {
     struct probe probe[HG_FLOW_SAMPLES];
-    unsigned i, n_refused = 0;
+    unsigned i, n_others = 0;
 
     for (i = 0; i < n; i++)
-        probe[i].key = &s[i].key;
+        probe[i].hash = hash_of(r, &s[i].key);
     guess(r, probe, n);
-    for (i = 0; i < n; i++) {
-        struct hg_flow_record *record = look_up(r, &probe[i]);
-
-        s[i].is_first = !record && r->n < r->max;
-        s[i].refused = !record && !s[i].is_first;
-        if (s[i].refused) {
-            n_refused++;
+    for (i = 0; i < n; i++, s++) {
+        s->record = look_up(r, &probe[i], &s->key);
+        s->outcome = HG_SAMPLE_COUNTED;
+        if ((s->record == NONE || r->asks_each) &&
+            !judge(r, s, probe[i].hash)) {
+            n_others++;
             continue;
         }
-        if (!record)
-            record = insert(r, &s[i].key, probe[i].hash, s[i].second);
-        s[i].record = (uint32_t)(record - record_at(r, 0));
-        hg_flow_record_count(record, s[i].bytes, s[i].key.tcp_flags,
-                             s[i].second);
+        hg_flow_record_count(record_at(r, s->record), s->bytes,
+                             s->key.tcp_flags, s->second);
     }
-    return n_refused;
+    return n_others;
 }
 
 void
@@ -309,16 +347,16 @@ hg_flow_records_merge(struct hg_flow_records *r,
     unsigned i;
 
     for (i = 0; i < n; i++)
-        probe[i].key = &from[i]->key;
+        probe[i].hash = hash_of(r, &from[i]->key);
     guess(r, probe, n);
     for (i = 0; i < n; i++) {
         const struct hg_flow_record *more = from[i];
-        struct hg_flow_record *record = look_up(r, &probe[i]);
+        uint32_t at = look_up(r, &probe[i], &more->key);
+        struct hg_flow_record *record;
 
-        if (!record) {
-            record = insert(r, &more->key, probe[i].hash, more->start_s);
-            record->end_s = more->end_s;
-        }
+        if (at == NONE)
+            at = insert(r, &more->key, probe[i].hash, more->start_s);
+        record = record_at(r, at);
         record->packets += more->packets;
         record->bytes += more->bytes;
         record->key.tcp_flags |= more->key.tcp_flags;
@@ -346,16 +384,11 @@ hg_flow_records_clear(struct hg_flow_records *r)
     if (r->n)
         clear_slots(r);
     r->n = 0;
+    r->asks_each = false;
 }
 
-uint8_t
-hg_flow_tcp_flags(uint8_t flags)
+void
+hg_flow_records_ask_each(struct hg_flow_records *r)
 {
-    uint8_t seen = flags & (HG_TCP_FIN | HG_TCP_SYN | HG_TCP_RST);
-
-    if (!(flags & HG_TCP_SYN))
-        return seen;
-    if (flags & (HG_TCP_FIN | HG_TCP_RST))
-        return seen | HG_RECORD_IMPOSSIBLE;
-    return seen | (flags & HG_TCP_ACK);
+    r->asks_each = true;
 }

@@ -18,64 +18,100 @@
 
 /* ---- Packets ---------------------------------------------------------- */
 
-/* Lets the flow of sample i remember the record, if the packet had no other
- * sample and was accepted. */
-static inline void
-remember_record(struct flow_logger *self, unsigned i)
+static inline bool
+has_sample_before(const struct flow_logger *self, unsigned i)
 {
-    const struct hg_packet *p = self->cause[i];
+    return i && self->cause[i - 1] == self->cause[i];
+}
 
-    if (p->in_port == IN && (!i || self->cause[i - 1] != p) &&
-        (i + 1 == self->n_samples || self->cause[i + 1] != p))
-        hg_flow_remember(self, p, &self->sample[i].record);
+static inline bool
+has_sample_behind(const struct flow_logger *self, unsigned i)
+{
+    return i + 1 < self->n_samples && self->cause[i + 1] == self->cause[i];
+}
+
+/* Lets flows remember the records of packets that have no other sample and
+ * were accepted. */
+static void
+remember_records(struct flow_logger *self)
+{
+    unsigned i;
+
+    for (i = 0; i < self->n_samples; i++) {
+        const struct hg_packet *p = self->cause[i];
+
+        if (p->flow && p->in_port == IN &&
+            self->sample[i].outcome <= HG_SAMPLE_FIRST &&
+            !has_sample_before(self, i) && !has_sample_behind(self, i))
+            hg_flow_remember(self, p, &self->sample[i].record);
+    }
+}
+
+/* Counts packets that came into no record: unlogged are those of which that
+ * is true of each sample. */
+static void
+count_others(struct flow_logger *self)
+{
+    struct flow_logger *log = self->log;
+    const struct hg_flow_sample *s = self->sample;
+    unsigned i;
+
+    for (i = 0; i < self->n_samples; i++)
+        if (s[i].outcome == HG_SAMPLE_REFUSED) {
+            hg_count(&self->skipped);
+            log->interfaces[s[i].key.interface].skipped = true;
+        } else if (s[i].outcome == HG_SAMPLE_LEFT_OUT &&
+                   (has_sample_before(self, i)
+                        ? s[i - 1].outcome == HG_SAMPLE_LEFT_OUT
+                        : !has_sample_behind(self, i))) {
+            hg_count(&self->unlogged);
+        }
 }
 
 /* Counts the samples that wait. */
 static void
-count_samples(struct flow_logger *self)
+count_samples(struct flow_logger *self, bool have_flows)
 {
-    struct flow_logger *log = self->log;
     uint32_t n_before = n_records(self);
-    unsigned i, n;
 
-    n = hg_flow_records_add(self->table, self->sample, self->n_samples);
-    self->skipped.n += n;
-    for (i = 0; i < self->n_samples; i++)
-        if (self->sample[i].refused)
-            log->interfaces[self->sample[i].key.interface].skipped = true;
-        else if (self->cause[i]->flow)
-            remember_record(self, i);
+    if (hg_flow_records_add(self->table, self->sample, self->n_samples))
+        count_others(self);
+    if (have_flows)
+        remember_records(self);
     if (hg_reports(self) && n_records(self) > n_before)
         note_arrivals(self);
     self->n_samples = 0;
     self->flows.n = n_records(self);
 }
 
-/* Logs a packet; there is room for two samples. */
+/* Makes a packet's samples; there is room for two. */
 static inline void
 log_packet(struct flow_logger *self, const struct hg_packet *p)
 {
     struct flow_logger *log = self->log;
     struct hg_flow_sample *s;
 
-    if (log->traffic_type == (is_rejected(p) ? TYPE_ACCEPT : TYPE_REJECT))
+    if (p->in_port == self->unlogged_port)
         return;
     if (!hg_packet_is_ip(p)) {
         hg_count(&self->unlogged);
         return;
     }
     if (p->time_ns >= log->window_end_ns) {
-        count_samples(self);
+        count_samples(self, true);
         roll(log, p->time_ns);
     }
     s = &self->sample[self->n_samples];
     fill_sample(p, s);
-    s->second = second_of(self, p);
+    s->second = second_of(log, p);
     if (log->traffic_path_mark && p->mark <= 8)
         s->key.path = (uint8_t)p->mark;
-    if (!(is_fixed(log, p) ? log_fixed(self, p, s)
-                           : log_by_identity(self, p, s)))
-        hg_count(&self->unlogged);
+    if (!is_fixed(log, p))
+        log_by_identity(self, p, s);
+    else if (self->asks_address)
+        log_by_address(self, p, s);
+    else
+        add_sample(self, p, s, FIXED, self->fixed_kind);
 }
 
 /* ---- Known flows ------------------------------------------------------ */
@@ -93,8 +129,9 @@ follow_inventory(struct flow_logger *self)
     hg_tables_changed(self);
 }
 
-/* The records that flows remember, which are fetched; NULL for the others. */
-static void
+/* The records that flows remember, which are fetched; NULL for the others.
+ * False if none does. */
+static bool
 recall_records(struct flow_logger *self, struct hg_packet *const *packets,
                struct hg_flow_record **record, unsigned n)
 {
@@ -102,18 +139,16 @@ recall_records(struct flow_logger *self, struct hg_packet *const *packets,
     struct hg_flow_record *first;
     unsigned i;
 
-    follow_inventory(self);
     /* Live, a batch may reach into the next window. */
     if (packets[n - 1]->time_ns >= self->log->window_end_ns ||
-        !hg_flow_verdicts(self, packets, n, verdict)) {
-        memset(record, 0, n * sizeof(record[0]));
-        return;
-    }
+        !hg_flow_verdicts(self, packets, n, verdict))
+        return false;
     first = hg_flow_records_at(self->table, 0);
     for (i = 0; i < n; i++) {
         record[i] = verdict[i] ? first + *(const uint32_t *)verdict[i] : NULL;
         __builtin_prefetch(record[i], 1);
     }
+    return true;
 }
 
 /* Whether the record that the packet's flow remembers is that of the only
@@ -140,24 +175,25 @@ static inline void
 count_known(struct flow_logger *self, const struct hg_packet *p,
             struct hg_flow_record *r)
 {
-    const struct hg_tcp *tcp = hg_packet_tcp(p);
-
-    hg_flow_record_count(r, ip_bytes(p),
-                         tcp ? hg_flow_tcp_flags(tcp->flags) : 0,
-                         second_of(self, p));
+    hg_flow_record_count(r, ip_bytes(p), tcp_flags(p),
+                         second_of(self->log, p));
 }
 
 /* ---- Batches ---------------------------------------------------------- */
 
-static void
+/* Always inline: gcc drops calls of functions that do nothing else. */
+#define FETCH __attribute__((always_inline)) static inline void
+
+FETCH
 fetch(const struct flow_logger *log, const struct hg_eni *eni)
 {
     if (eni && eni->number < log->n_interfaces)
         __builtin_prefetch(&log->interfaces[eni->number]);
 }
 
-/* The interfaces of packets whose records are to be found. */
-static void
+/* The interfaces of packets whose records are to be found; 'known' may be
+ * NULL. */
+FETCH
 fetch_interfaces(const struct flow_logger *log,
                  struct hg_packet *const *packets,
                  struct hg_flow_record *const *known, unsigned n)
@@ -165,46 +201,51 @@ fetch_interfaces(const struct flow_logger *log,
     unsigned i;
 
     for (i = 0; i < n; i++)
-        if (!known[i] || !log->inventory) {
+        if (!known || !known[i] || !log->inventory) {
             fetch(log, packets[i]->src_eni);
             fetch(log, packets[i]->dst_eni);
         }
 }
 
-/* Whether one of them was rejected. */
-static bool
+/* 'flows': some of their flows are known. */
+static void
 log_packets(struct flow_logger *self, struct hg_packet *const *packets,
-            unsigned n)
+            unsigned n, bool flows)
 {
-    struct hg_flow_record *known[HG_BATCH_MAX];
+    struct hg_flow_record *records[HG_BATCH_MAX], **known = records;
     const struct flow_logger *log = self->log;
-    unsigned at, end, i, ports = 0;
+    unsigned at, end, i;
 
-    recall_records(self, packets, known, n);
+    follow_inventory(self);
+    if (!flows || !recall_records(self, packets, known, n))
+        known = NULL;
     if (!log->interface_id)
         fetch_interfaces(log, packets, known, n);
     for (at = 0; at < n; at = end) {
         end = n - at < HG_FLOW_SAMPLES / 2 ? n : at + HG_FLOW_SAMPLES / 2;
         for (i = at; i < end; i++) {
-            ports |= packets[i]->in_port;
-            if (known[i] && is_record_of(self, packets[i], known[i]))
+            if (known && known[i] && is_record_of(self, packets[i], known[i]))
                 count_known(self, packets[i], known[i]);
             else
                 log_packet(self, packets[i]);
         }
-        count_samples(self);
+        count_samples(self, flows);
     }
-    return ports != IN;
 }
 
 static void
 logger_batch(struct flow_logger *self, struct hg_batch *batch)
 {
     bool passes = hg_is_wired(self, OUT_REJECTED);
+    unsigned ports = 0, n_flows = 0, i;
     int16_t verdict[HG_BATCH_MAX];
-    unsigned i;
 
-    if (!log_packets(self, batch->p, batch->n)) {
+    for (i = 0; i < batch->n; i++) {
+        ports |= batch->p[i]->in_port;
+        n_flows += batch->p[i]->flow != NULL;
+    }
+    log_packets(self, batch->p, batch->n, n_flows > 0);
+    if (ports == IN) {
         hg_pass(self, OUT, batch);
         return;
     }
@@ -409,8 +450,16 @@ logger_start(void *self_, struct hg_error *error)
         return hg_error_set(error, "more than %d loggers for one log",
                             MAX_SHARED);
     self->log = log;
+    self->unlogged_port = log->traffic_type == TYPE_ACCEPT   ? IN_REJECTED
+                          : log->traffic_type == TYPE_REJECT ? IN
+                                                             : NO_INPUT;
+    self->fixed_kind = self->direction == EGRESS    ? HG_RECORD_EGRESS
+                       : self->direction == INGRESS ? HG_RECORD_INGRESS
+                                                    : 0;
+    self->asks_address = self->direction == BOTH && log->address.n;
     self->table = hg_flow_records_create(
-        (self->max_records - 1) / hg_n_workers(self) + 1, hg_seed(self));
+        (self->max_records - 1) / hg_n_workers(self) + 1, hg_seed(self),
+        log->log_reserved ? NULL : is_reserved, log);
     log->shared[log->n_shared++] = self;
     if (log->n_shared == 1 && !begin_windows(log))
         return hg_error_set(error, "out of memory");

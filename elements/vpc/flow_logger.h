@@ -7,7 +7,7 @@
 #include <headgate/flow_sink.h>
 #include <headgate/inventory.h>
 
-enum { IN, IN_REJECTED };
+enum { IN, IN_REJECTED, NO_INPUT };
 enum { OUT, OUT_REJECTED };
 enum direction { BOTH, EGRESS, INGRESS };
 enum traffic_type { TYPE_ALL, TYPE_ACCEPT, TYPE_REJECT };
@@ -79,12 +79,14 @@ struct flow_logger {
 
     /* Every logger. */
     int denied_side;         /* Offset of metadata (flow_record.h). */
+    uint16_t unlogged_port;  /* What comes in there is not logged. */
+    uint8_t fixed_kind;      /* Of records of the only interface, */
+    bool asks_address;       /* ... unless its addresses say that. */
     struct flow_logger *log; /* Whose log takes the records. */
     struct hg_flow_records *table;
     struct hg_flow_sample sample[HG_FLOW_SAMPLES];
     const struct hg_packet *cause[HG_FLOW_SAMPLES];
     unsigned n_samples; /* Those that wait. */
-    uint64_t now_s;     /* The packets' Unix time. */
 
     /* One that reports: of the first packet of each record. */
     struct hg_arrival *arrivals;
@@ -106,7 +108,9 @@ struct flow_logger {
     uint32_t window_n; /* Its number, from 1. */
     uint64_t begin_s;  /* The same, but not before the logger began. */
     uint64_t window_end_ns;
-    uint32_t n_empty; /* Windows without a packet in a row. */
+    uint64_t second_ns; /* When the second began that it is for packets, */
+    uint16_t second;    /* ... and that since the window began. */
+    uint32_t n_empty;   /* Windows without a packet in a row. */
     struct hg_flow_text text;
     uint64_t text_lines;
     uint64_t object_s; /* S3: what 'text' will be named after. */

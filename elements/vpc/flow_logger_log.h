@@ -120,6 +120,18 @@ forget_records(const struct flow_logger *log)
         hg_tables_changed(log->shared[i]);
 }
 
+/* An interface is not what it was.  Its number may have records that would
+ * not be made now. */
+static void
+doubt_records(const struct flow_logger *log)
+{
+    unsigned i;
+
+    forget_records(log);
+    for (i = 0; i < log->n_shared; i++)
+        hg_flow_records_ask_each(log->shared[i]->table);
+}
+
 /* The interface of a record of the inventory; NULL if it is not logged. */
 static struct logged *
 interface_of(struct flow_logger *log, const struct hg_eni *eni)
@@ -130,8 +142,8 @@ interface_of(struct flow_logger *log, const struct hg_eni *eni)
         return NULL;
     l = &log->interfaces[eni->number];
     if (l->eni != eni) {
-        if (l->eni) /* It is not what it was. */
-            forget_records(log);
+        if (l->eni)
+            doubt_records(log);
         learn(log, l, eni);
     }
     return l->monitored ? l : NULL;

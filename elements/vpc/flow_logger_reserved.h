@@ -80,32 +80,21 @@ is_dhcp(const struct hg_record_key *k)
             (low >= PORT_DHCP6_CLIENT && high <= PORT_DHCP6_SERVER));
 }
 
-/* Whether a packet is worth the question below: all that is reserved of IPv4
- * has one of these addresses, or is DHCP's, of UDP below port 1024. */
-static inline bool
-may_be_reserved(const struct logged *l, const struct hg_record_key *k)
-{
-    uint32_t src = hg_load32(k->src), dst = hg_load32(k->dst);
-
-    return (k->kind & HG_RECORD_IP6) | ((src ^ LINK_LOCAL(0)) >> 8 == 0) |
-           ((dst ^ LINK_LOCAL(0)) >> 8 == 0) | (src == l->router4) |
-           (dst == l->router4) | (src == l->resolver4) |
-           (dst == l->resolver4) |
-           ((k->protocol == HG_PROTO_UDP) & ((k->sport | k->dport) < 1024));
-}
-
+/* Whether what has this key is never logged. */
 static bool
-is_reserved(const struct flow_logger *log, const struct logged *l,
-            const struct hg_record_key *k)
+is_reserved(const void *log_, const struct hg_record_key *k)
 {
+    const struct flow_logger *log = log_;
+    const struct logged *l = &log->interfaces[k->interface];
     const struct hg_prefix_list *subnet =
         l->eni ? &l->eni->subnet->cidr : &log->subnet_cidr;
+    const uint8_t *src = hg_record_src(k), *dst = hg_record_dst(k);
 
     if (k->kind & HG_RECORD_IP6)
-        return is_dhcp(k) || is_reserved6(subnet, k->src, k->sport) ||
-               is_reserved6(subnet, k->dst, k->dport);
-    return is_dhcp(k) || is_reserved4(l, hg_load32(k->src), k->sport) ||
-           is_reserved4(l, hg_load32(k->dst), k->dport);
+        return is_dhcp(k) || is_reserved6(subnet, src, k->sport) ||
+               is_reserved6(subnet, dst, k->dport);
+    return is_dhcp(k) || is_reserved4(l, hg_load32(src), k->sport) ||
+           is_reserved4(l, hg_load32(dst), k->dport);
 }
 
 #endif

@@ -27,6 +27,15 @@ ip_bytes(const struct hg_packet *p)
                                              : whole;
 }
 
+/* What the packet adds to the flags of its record. */
+static inline uint8_t
+tcp_flags(const struct hg_packet *p)
+{
+    const struct hg_tcp *tcp = hg_packet_tcp(p);
+
+    return tcp ? hg_flow_tcp_flags(tcp->flags) : 0;
+}
+
 static inline bool
 is_rejected(const struct hg_packet *p)
 {
@@ -34,48 +43,36 @@ is_rejected(const struct hg_packet *p)
 }
 
 /* Everything of a sample that is in the packet. */
-static void
+static inline void
 fill_sample(const struct hg_packet *p, struct hg_flow_sample *s)
 {
-    const struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
-    const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
-    const struct hg_tcp *tcp = hg_packet_tcp(p);
+    const uint8_t *l3 = hg_packet_l3(p), *l4 = hg_packet_l4(p);
 
     *s = (struct hg_flow_sample){.key.protocol = p->protocol};
-    if (ip4) {
-        memcpy(s->key.src, &ip4->src, 4);
-        memcpy(s->key.dst, &ip4->dst, 4);
+    if (p->flags & HG_PACKET_IP4) {
+        memcpy(s->key.address, l3 + offsetof(struct hg_ipv4, src), 8);
     } else {
-        memcpy(s->key.src, &ip6->src, 16);
-        memcpy(s->key.dst, &ip6->dst, 16);
+        memcpy(s->key.address, l3 + offsetof(struct hg_ipv6, src), 32);
         s->key.kind = HG_RECORD_IP6;
     }
     if (is_rejected(p))
         s->key.kind |= HG_RECORD_REJECT;
-    if (tcp || hg_packet_udp(p)) { /* Ports are at the same place in both. */
-        s->key.sport = hg_load16(hg_packet_l4(p));
-        s->key.dport = hg_load16(hg_packet_l4(p) + 2);
+    if (p->flags & HG_PACKET_PORTS) { /* At the same place in TCP and UDP. */
+        s->key.sport = hg_load16(l4);
+        s->key.dport = hg_load16(l4 + 2);
+        s->key.tcp_flags = tcp_flags(p);
     }
-    if (tcp)
-        s->key.tcp_flags = hg_flow_tcp_flags(tcp->flags);
     s->bytes = ip_bytes(p);
 }
 
-/* Adds the next sample, which was filled, for one interface; false if it is
- * never logged. */
-static inline bool
+/* Adds the next sample, which was filled, for one interface. */
+static inline void
 add_sample(struct flow_logger *self, const struct hg_packet *p,
-           struct hg_flow_sample *s, const struct logged *l, uint8_t kind)
+           struct hg_flow_sample *s, uint32_t interface, uint8_t kind)
 {
-    const struct flow_logger *log = self->log;
-
-    if (!log->log_reserved && may_be_reserved(l, &s->key) &&
-        is_reserved(log, l, &s->key))
-        return false;
     s->key.kind |= kind;
-    s->key.interface = (uint32_t)(l - log->interfaces);
+    s->key.interface = interface;
     self->cause[self->n_samples++] = p;
-    return true;
 }
 
 /* The next sample, for the other side of the packet of one that was added. */
@@ -112,28 +109,20 @@ is_fixed(const struct flow_logger *log, const struct hg_packet *p)
     return log->interface_id || !(p->src_eni || p->dst_eni || log->inventory);
 }
 
-static inline bool
-log_fixed(struct flow_logger *self, const struct hg_packet *p,
-          struct hg_flow_sample *s)
+/* The only interface's addresses tell the direction. */
+static void
+log_by_address(struct flow_logger *self, const struct hg_packet *p,
+               struct hg_flow_sample *s)
 {
-    const struct flow_logger *log = self->log;
-    const struct logged *l = &log->interfaces[FIXED];
-    bool leaves = self->direction == EGRESS;
-    bool comes = self->direction == INGRESS, logged = false;
+    bool leaves = has_address(self->log, s, hg_record_src(&s->key));
+    bool comes = has_address(self->log, s, hg_record_dst(&s->key));
 
-    if (self->direction == BOTH && log->address.n) {
-        leaves = has_address(log, s, s->key.src);
-        comes = has_address(log, s, s->key.dst);
-    }
-    if (!leaves && !comes)
-        return add_sample(self, p, s, l, 0);
     if (leaves)
-        logged = add_sample(self, p, s, l, HG_RECORD_EGRESS);
-    if (logged && comes)
+        add_sample(self, p, s, FIXED, HG_RECORD_EGRESS);
+    if (leaves && comes)
         s = fill_again(s);
-    if (comes)
-        logged = add_sample(self, p, s, l, HG_RECORD_INGRESS);
-    return logged;
+    if (comes || !leaves)
+        add_sample(self, p, s, FIXED, comes ? HG_RECORD_INGRESS : 0);
 }
 
 /* A packet that goes to another interface takes path 1 (the same VPC) or 4
@@ -167,41 +156,47 @@ choose_sides(const struct flow_logger *self, const struct hg_packet *p,
     }
 }
 
-static bool
+static void
 log_by_identity(struct flow_logger *self, const struct hg_packet *p,
                 struct hg_flow_sample *s)
 {
     struct flow_logger *log = self->log;
-    const struct logged *l;
-    bool logged = false, known = false, leaves, comes;
+    bool leaves, comes;
 
     choose_sides(self, p, &leaves, &comes);
-    if (comes && (l = interface_of(log, p->dst_eni)) != NULL) {
-        known = true;
-        logged = add_sample(self, p, s, l, HG_RECORD_INGRESS);
-    }
-    if (leaves && (l = interface_of(log, p->src_eni)) != NULL) {
-        known = true;
-        if (logged)
-            s = fill_again(s);
+    comes = comes && interface_of(log, p->dst_eni);
+    leaves = leaves && interface_of(log, p->src_eni);
+    if (comes)
+        add_sample(self, p, s, p->dst_eni->number, HG_RECORD_INGRESS);
+    if (comes && leaves)
+        s = fill_again(s);
+    if (leaves) {
         s->key.path = path_of(p, s->key.path);
-        logged |= add_sample(self, p, s, l, HG_RECORD_EGRESS);
+        add_sample(self, p, s, p->src_eni->number, HG_RECORD_EGRESS);
     }
-    if (!known)
+    if (!comes && !leaves)
         hg_count(&self->no_interface);
-    return logged || !known;
 }
 
-/* The packet's second since the window began.  Live, a packet's stamp may be
- * older than the window. */
-static inline uint16_t
-second_of(struct flow_logger *self, const struct hg_packet *p)
+/* It is another second.  Live, a packet's stamp may be older than the
+ * window. */
+__attribute__((noinline)) static void
+begin_second(struct flow_logger *log, uint64_t now_ns)
 {
-    uint64_t begin_s = self->log->window_s;
+    uint64_t now_s = now_ns / HG_SEC;
 
-    if (p->time_ns - self->now_s * HG_SEC >= HG_SEC)
-        self->now_s = p->time_ns / HG_SEC;
-    return self->now_s > begin_s ? (uint16_t)(self->now_s - begin_s) : 0;
+    log->second_ns = now_s * HG_SEC;
+    log->second =
+        now_s > log->window_s ? (uint16_t)(now_s - log->window_s) : 0;
+}
+
+/* The packet's second since the window began. */
+static inline uint16_t
+second_of(struct flow_logger *log, const struct hg_packet *p)
+{
+    if (p->time_ns - log->second_ns >= HG_SEC)
+        begin_second(log, p->time_ns);
+    return log->second;
 }
 
 #endif

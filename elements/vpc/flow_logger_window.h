@@ -42,7 +42,7 @@ note_arrivals(struct flow_logger *self)
     unsigned i;
 
     for (i = 0; i < self->n_samples; i++) {
-        if (!self->sample[i].is_first)
+        if (self->sample[i].outcome != HG_SAMPLE_FIRST)
             continue;
         if (self->n_arrivals == self->arrivals_size)
             grow_arrivals(self);
@@ -140,6 +140,7 @@ open_window(struct flow_logger *log, uint64_t now_s)
     log->window_s = now_s - now_s % interval_s(log);
     log->begin_s = now_s;
     log->window_end_ns = (log->window_s + interval_s(log)) * HG_SEC;
+    log->second_ns = log->second = 0;
     log->window_n++;
 }
 

@@ -235,6 +235,20 @@ TEST(without_an_inventory_addresses_tell_the_direction)
               "- 192.0.2.1 192.0.2.2 192.0.2.1 192.0.2.2 -\n");
 }
 
+TEST(a_packet_between_own_addresses_is_two_records_or_unlogged_once)
+{
+    struct bench *b =
+        logging(GRAPH(SHORT("${flow-direction} ${dstport}") "address = { "
+                                                            "10.1.0.9, "
+                                                            "10.1.0.8 }"));
+
+    bench_push(b, "in", "udp 10.1.0.9:68 > 10.1.0.8:67", 0); /* DHCP */
+    CHECK_EQ(bench_counter(b, "unlogged"), 1);
+    bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.8:2", 0);
+    CHECK_EQ(bench_counter(b, "unlogged"), 1);
+    CHECK_STR(log_of(b), "egress 2\ningress 2\n");
+}
+
 TEST(traffic_type_selects)
 {
     static const char *const rows[][2] = {

@@ -13,12 +13,33 @@
 
 /* ---- Records ---------------------------------------------------------- */
 
+/* Whether these became of n samples. */
+static bool
+became(const struct hg_flow_sample *s, unsigned n, const uint8_t *outcomes)
+{
+    unsigned i = 0;
+
+    while (i < n && s[i].outcome == outcomes[i])
+        i++;
+    return i == n;
+}
+
+#define BECAME(s, ...)                                                        \
+    became(s, sizeof(uint8_t[]){__VA_ARGS__}, (const uint8_t[]){__VA_ARGS__})
+
+enum {
+    COUNTED = HG_SAMPLE_COUNTED,
+    FIRST = HG_SAMPLE_FIRST,
+    REFUSED = HG_SAMPLE_REFUSED,
+    LEFT_OUT = HG_SAMPLE_LEFT_OUT
+};
+
 static struct hg_flow_sample
 sample_of(uint32_t flow, uint16_t second, uint32_t bytes)
 {
     struct hg_flow_sample s = {.second = second, .bytes = bytes};
 
-    memcpy(s.key.src, &flow, sizeof flow);
+    memcpy(s.key.address, &flow, sizeof flow);
     s.key.protocol = 17;
     return s;
 }
@@ -26,7 +47,7 @@ sample_of(uint32_t flow, uint16_t second, uint32_t bytes)
 TEST(each_flow_has_one_record_with_its_sums_in_order_of_first_packets)
 {
     enum { FLOWS = 5000, ROUNDS = 3 };
-    struct hg_flow_records *r = hg_flow_records_create(FLOWS, 1);
+    struct hg_flow_records *r = hg_flow_records_create(FLOWS, 1, NULL, NULL);
     struct hg_flow_sample s[HG_FLOW_SAMPLES];
     const struct hg_flow_record *all;
     uint32_t i, k, n, flow;
@@ -39,7 +60,7 @@ TEST(each_flow_has_one_record_with_its_sums_in_order_of_first_packets)
     all = hg_flow_records_all(r, &n);
     CHECK_EQ(n, FLOWS);
     for (i = 0; i < n; i++) {
-        memcpy(&flow, all[i].key.src, sizeof flow);
+        memcpy(&flow, all[i].key.address, sizeof flow);
         if (flow != i || all[i].packets != ROUNDS || all[i].bytes != 21 ||
             all[i].start_s != 0 || all[i].end_s != ROUNDS - 1)
             FAIL("record %u is of flow %u", i, flow);
@@ -54,13 +75,13 @@ TEST(each_flow_has_one_record_with_its_sums_in_order_of_first_packets)
 
 TEST(what_has_no_room_is_refused_and_what_is_there_goes_on)
 {
-    struct hg_flow_records *r = hg_flow_records_create(2, 1);
+    struct hg_flow_records *r = hg_flow_records_create(2, 1, NULL, NULL);
     struct hg_flow_sample s[4] = {sample_of(1, 0, 1), sample_of(2, 0, 1),
                                   sample_of(3, 0, 1), sample_of(1, 0, 1)};
     uint32_t n;
 
     CHECK_EQ(hg_flow_records_add(r, s, 4), 1);
-    CHECK(!s[0].refused && !s[1].refused && s[2].refused && !s[3].refused);
+    CHECK(BECAME(s, FIRST, FIRST, REFUSED, COUNTED));
     CHECK_EQ(hg_flow_records_all(r, &n)->packets, 2);
     CHECK_EQ(n, 2);
     hg_flow_records_destroy(r);
@@ -68,14 +89,38 @@ TEST(what_has_no_room_is_refused_and_what_is_there_goes_on)
 
 TEST(samples_that_begin_a_record_say_so)
 {
-    struct hg_flow_records *r = hg_flow_records_create(2, 1);
+    struct hg_flow_records *r = hg_flow_records_create(2, 1, NULL, NULL);
     struct hg_flow_sample s[4] = {sample_of(1, 0, 1), sample_of(1, 0, 1),
                                   sample_of(2, 0, 1), sample_of(3, 0, 1)};
 
     hg_flow_records_add(r, s, 4);
-    CHECK(s[0].is_first && !s[1].is_first && s[2].is_first && !s[3].is_first);
+    CHECK(BECAME(s, FIRST, COUNTED, FIRST, REFUSED));
     hg_flow_records_add(r, s, 4);
-    CHECK(!s[0].is_first && !s[1].is_first && !s[2].is_first);
+    CHECK(BECAME(s, COUNTED, COUNTED, COUNTED, REFUSED));
+    hg_flow_records_destroy(r);
+}
+
+static bool
+has_port(const void *port, const struct hg_record_key *key)
+{
+    return key->dport == *(const uint16_t *)port;
+}
+
+TEST(what_is_left_out_gets_no_record_even_in_a_full_table)
+{
+    const uint16_t port = 53;
+    struct hg_flow_records *r = hg_flow_records_create(1, 1, has_port, &port);
+    struct hg_flow_sample s[4] = {sample_of(1, 0, 1), sample_of(2, 0, 1),
+                                  sample_of(1, 0, 1), sample_of(3, 0, 1)};
+    uint32_t n;
+
+    s[1].key.dport = port;
+    CHECK_EQ(hg_flow_records_add(r, s, 4), 2);
+    CHECK(BECAME(s, FIRST, LEFT_OUT, COUNTED, REFUSED));
+    CHECK_EQ(hg_flow_records_add(r, s, 4), 2);
+    CHECK(BECAME(s, COUNTED, LEFT_OUT, COUNTED, REFUSED));
+    CHECK_EQ(hg_flow_records_all(r, &n)->packets, 4);
+    CHECK_EQ(n, 1);
     hg_flow_records_destroy(r);
 }
 
@@ -91,7 +136,7 @@ counted(uint32_t flow, uint64_t packets, uint16_t start_s, uint16_t end_s)
 
 TEST(records_that_were_counted_elsewhere_are_added_up)
 {
-    struct hg_flow_records *r = hg_flow_records_create(1, 1);
+    struct hg_flow_records *r = hg_flow_records_create(1, 1, NULL, NULL);
     struct hg_flow_record v[] = {counted(7, 1, 2, 9), counted(8, 2, 3, 3),
                                  counted(7, 4, 5, 6), counted(8, 8, 4, 7)};
     const struct hg_flow_record *from[] = {&v[0], &v[1], &v[2], &v[3]}, *all;
@@ -113,25 +158,26 @@ TEST(records_that_were_counted_elsewhere_are_added_up)
 
 TEST(each_part_of_the_key_tells_flows_apart)
 {
-    struct hg_flow_records *r = hg_flow_records_create(100, 1);
-    struct hg_flow_sample s[10];
+    struct hg_flow_records *r = hg_flow_records_create(100, 1, NULL, NULL);
+    struct hg_flow_sample s[11];
     uint32_t n;
     unsigned i;
 
-    for (i = 0; i < 10; i++)
+    for (i = 0; i < 11; i++)
         s[i] = sample_of(1, 0, 1);
-    s[1].key.dst[3] = 1;
+    s[1].key.address[7] = 1;
     s[2].key.interface = 1;
     s[3].key.sport = 1;
     s[4].key.dport = 1;
     s[5].key.protocol = 6;
     s[6].key.kind = HG_RECORD_REJECT;
     s[7].key.tcp_flags = 2; /* Not of the key. */
-    s[8].key.kind = s[9].key.kind = HG_RECORD_IP6;
-    s[9].key.dst[15] = 1;
-    hg_flow_records_add(r, s, 10);
+    s[8].key.kind = s[9].key.kind = s[10].key.kind = HG_RECORD_IP6;
+    s[9].key.address[31] = 1;
+    s[10].key.address[15] = 1;
+    hg_flow_records_add(r, s, 11);
     hg_flow_records_all(r, &n);
-    CHECK_EQ(n, 9);
+    CHECK_EQ(n, 10);
     hg_flow_records_destroy(r);
 }
 
@@ -166,8 +212,9 @@ record_of(const char *src, const char *dst, uint8_t kind)
     struct hg_addr a, b;
 
     REQUIRE(hg_addr_parse(src, &a) && hg_addr_parse(dst, &b));
-    memcpy(r.key.src, a.byte, 16);
-    memcpy(r.key.dst, b.byte, 16);
+    memcpy(r.key.address, a.byte, a.family == 6 ? 16 : 4);
+    memcpy(r.key.address + (a.family == 6 ? 16 : 4), b.byte,
+           a.family == 6 ? 16 : 4);
     r.key.kind = (uint8_t)(kind | (a.family == 6 ? HG_RECORD_IP6 : 0));
     r.key.protocol = 6;
     r.key.sport = 40022;

@@ -10,6 +10,7 @@
 #ifndef HEADGATE_FLOW_RECORD_H
 #define HEADGATE_FLOW_RECORD_H 1
 
+#include <headgate/headers.h>
 #include <headgate/types.h>
 
 #ifdef __cplusplus
@@ -34,16 +35,28 @@ enum { HG_DENIED_UNKNOWN, HG_DENIED_EGRESS, HG_DENIED_INGRESS };
 
 /* All of it is compared: no padding inside. */
 struct hg_record_key {
-    uint8_t src[16]; /* Network order; IPv4: the first four, others zero. */
-    uint8_t dst[16];
-    uint32_t interface; /* A number of the caller's. */
-    uint16_t sport;     /* Host order. */
+    uint8_t address[32]; /* Source and destination as in an IP header: of IPv4
+                          * the first eight bytes, others zero. */
+    uint32_t interface;  /* A number of the caller's. */
+    uint16_t sport;      /* Host order. */
     uint16_t dport;
     uint8_t protocol;
     uint8_t kind;      /* HG_RECORD_* */
     uint8_t tcp_flags; /* Not compared: over all packets. */
     uint8_t path;      /* Not compared: of the first packet. */
 };
+
+static inline const uint8_t *
+hg_record_src(const struct hg_record_key *k)
+{
+    return k->address;
+}
+
+static inline const uint8_t *
+hg_record_dst(const struct hg_record_key *k)
+{
+    return k->address + (k->kind & HG_RECORD_IP6 ? 16 : 4);
+}
 
 struct hg_flow_record {
     struct hg_record_key key;
@@ -53,14 +66,22 @@ struct hg_flow_record {
     uint64_t bytes;
 };
 
+/* What became of a sample. */
+enum {
+    HG_SAMPLE_COUNTED,
+    HG_SAMPLE_FIRST,   /* Counted, the first of its record. */
+    HG_SAMPLE_REFUSED, /* There was no room for its record. */
+    HG_SAMPLE_LEFT_OUT /* It is of those that get no record. */
+};
+
 /* One packet at one interface. */
 struct hg_flow_sample {
     struct hg_record_key key;
     uint16_t second; /* Since the window began. */
-    bool refused;    /* Out: no room for its record. */
-    bool is_first;   /* Out: of its record. */
+    uint8_t outcome; /* Out: HG_SAMPLE_*. */
+    uint8_t pad;
     uint32_t bytes;
-    uint32_t record; /* Out, if it was not refused: its record's number. */
+    uint32_t record; /* Out, if it was counted: its record's number. */
 };
 
 /* Two for each of 64 packets. */
@@ -68,14 +89,20 @@ enum { HG_FLOW_SAMPLES = 128 };
 
 struct hg_flow_records;
 
-/* Grows on demand up to 'max' records.  'seed' keys the hash.  Never NULL
- * (memory running out ends the program). */
+/* Says that what has this key gets no record.  Asked when one would be
+ * made. */
+typedef bool hg_flow_left_out(const void *aux, const struct hg_record_key *);
+
+/* Grows on demand up to 'max' records.  'seed' keys the hash; 'left_out' may
+ * be NULL.  Never NULL (memory running out ends the program). */
 HG_API struct hg_flow_records *hg_flow_records_create(uint32_t max,
-                                                      uint64_t seed);
+                                                      uint64_t seed,
+                                                      hg_flow_left_out *,
+                                                      const void *aux);
 HG_API void hg_flow_records_destroy(struct hg_flow_records *);
 
 /* Counts n samples (at most HG_FLOW_SAMPLES) in order; returns how many were
- * refused. */
+ * refused or left out. */
 HG_API unsigned hg_flow_records_add(struct hg_flow_records *,
                                     struct hg_flow_sample *, unsigned n);
 
@@ -109,9 +136,23 @@ hg_flow_record_count(struct hg_flow_record *r, uint32_t bytes,
 /* Forgets all records, for the next window. */
 HG_API void hg_flow_records_clear(struct hg_flow_records *);
 
+/* Until then, has 'left_out' asked of samples that have a record, too: its
+ * answer may be another one than it was. */
+HG_API void hg_flow_records_ask_each(struct hg_flow_records *);
+
 /* What a TCP segment's flags add to a record's: FIN, SYN and RST, and ACK
  * only with SYN; HG_RECORD_IMPOSSIBLE for SYN together with FIN or RST. */
-HG_API uint8_t hg_flow_tcp_flags(uint8_t flags);
+static inline uint8_t
+hg_flow_tcp_flags(uint8_t flags)
+{
+    uint8_t seen = flags & (HG_TCP_FIN | HG_TCP_SYN | HG_TCP_RST);
+
+    if (!(flags & HG_TCP_SYN))
+        return seen;
+    if (flags & (HG_TCP_FIN | HG_TCP_RST))
+        return seen | HG_RECORD_IMPOSSIBLE;
+    return seen | (flags & HG_TCP_ACK);
+}
 
 #ifdef __cplusplus
 }
