@@ -11,14 +11,23 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-static inline uint32_t
-hash_words(uint64_t a, uint64_t b, uint64_t seed)
+/* The lower half of a product is worse than its upper one, which it gets, so
+ * that either is good. */
+static inline uint64_t
+hash_words64(uint64_t a, uint64_t b, uint64_t seed)
 {
     uint64_t folded = XXH3_mul128_fold64(
         a ^ seed ^ UINT64_C(0xa0761d6478bd642f),
         b ^ (seed << 32 | seed >> 32) ^ UINT64_C(0xe7037ed1a0b428db));
+    uint64_t product = folded * XXH_PRIME64_1;
 
-    return (uint32_t)(folded * XXH_PRIME64_1 >> 32);
+    return product ^ product >> 32;
+}
+
+static inline uint32_t
+hash_words(uint64_t a, uint64_t b, uint64_t seed)
+{
+    return (uint32_t)(hash_words64(a, b, seed) >> 32);
 }
 
 #endif

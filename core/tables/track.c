@@ -2,10 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hash_words.h"
 #include "track_internal.h"
-
-#define XXH_INLINE_ALL
-#include <xxhash.h>
 
 /* Keys that are prepared together. */
 enum { AT_ONCE = 64 };
@@ -15,9 +13,7 @@ enum { AT_ONCE = 64 };
 static inline uint64_t
 hash_of(const struct hg_track_table *t, uint64_t ends, uint64_t rest)
 {
-    const uint64_t words[2] = {ends, rest & KEY_MASK};
-
-    return XXH3_64bits_withSeed(words, sizeof words, t->seed);
+    return hash_words64(ends, rest & KEY_MASK, t->seed);
 }
 
 uint64_t
@@ -85,8 +81,10 @@ fetch_away(const struct hg_track_table *t, const struct hg_track_key *k)
         __builtin_prefetch(&t->buckets[track_away(home, d)], 1);
 }
 
-/* Up to AT_ONCE keys.  Those not at home are put aside, without a branch that
- * nobody could predict; when they are looked for, what is around has come. */
+/* Up to AT_ONCE keys.  A prefetch waits until its address is translated, so
+ * they stand in a row, and wait together.  Those not at home are put aside,
+ * without a branch that nobody could predict; when they are looked for, what
+ * is around has come. */
 static void
 prepare_some(const struct hg_track_table *t, struct hg_track_key *key,
              unsigned n)
@@ -94,10 +92,10 @@ prepare_some(const struct hg_track_table *t, struct hg_track_key *key,
     uint8_t away[AT_ONCE];
     unsigned n_away = 0, i;
 
-    for (i = 0; i < n; i++) {
+    for (i = 0; i < n; i++)
         prepare(t, &key[i]);
+    for (i = 0; i < n; i++)
         __builtin_prefetch(key[i].seen, 1);
-    }
     for (i = 0; i < n; i++) {
         look(t, &key[i]);
         away[n_away] = (uint8_t)i;
@@ -205,17 +203,36 @@ hg_track_update(struct hg_track_table *t, struct hg_track_entry *e,
     update(t, e, track_state_of(e), state);
 }
 
+/* All but the commonest case, which makes no calls. */
+__attribute__((noinline)) static struct hg_track_entry *
+follow_other(struct hg_track_table *t, const struct hg_track_key *k,
+             uint64_t now_ns, const uint8_t next[HG_TRACK_STATES],
+             uint8_t *state)
+{
+    struct hg_track_entry *e;
+
+    hg_track_clock(t, now_ns);
+    e = find(t, k, state);
+    if (e && next[*state])
+        update(t, e, *state, next[*state]);
+    return e;
+}
+
 struct hg_track_entry *
 hg_track_follow(struct hg_track_table *t, const struct hg_track_key *k,
                 uint64_t now_ns, const uint8_t next[HG_TRACK_STATES],
                 uint8_t *state)
 {
-    struct hg_track_entry *e;
+    struct hg_track_entry *e = k->seen;
 
+    if (now_ns >= t->step_ns || !e || k->changes != t->changes)
+        return follow_other(t, k, now_ns, next, state);
     if (now_ns > t->clock_ns)
-        hg_track_clock(t, now_ns);
-    e = find(t, k, state);
-    if (e && next[*state])
+        t->clock_ns = now_ns;
+    if (!track_lives(t, e))
+        return follow_other(t, k, now_ns, next, state);
+    *state = track_state_of(e);
+    if (next[*state])
         update(t, e, *state, next[*state]);
     return e;
 }

@@ -104,10 +104,14 @@ track_n_buckets(const struct hg_track_table *t)
 static inline uint64_t
 track_home(const struct hg_track_table *t, uint32_t hash, uint32_t low)
 {
-    uint64_t before = (uint64_t)hash * t->n_blocks >> 32 << LOW_BITS | low;
-    uint64_t after = (uint64_t)hash * t->next_blocks >> 32 << LOW_BITS | low;
+    uint64_t before;
 
-    return before < t->boundary ? before : after;
+    if (t->boundary) { /* It is being stretched. */
+        before = (uint64_t)hash * t->n_blocks >> 32 << LOW_BITS | low;
+        if (before < t->boundary)
+            return before;
+    }
+    return (uint64_t)hash * t->next_blocks >> 32 << LOW_BITS | low;
 }
 
 /* The bucket at some distance d from home, or the home at that distance from

@@ -16,7 +16,7 @@
  * Theory of operation
  *
  * An entry is 16 bytes, four make a bucket, which is a cache line.  A keyed
- * hash (XXH3) of a connection names its home, a bucket.  Entries live at home
+ * hash of a connection names its home, a bucket.  Entries live at home
  * while there is room: one that comes home where strangers are sends one of
  * these on.  Where all four are at home the fifth goes to the first free place
  * among 14 other buckets, those whose number differs from its home's in one
