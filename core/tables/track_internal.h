@@ -178,16 +178,23 @@ track_lives(const struct hg_track_table *t, const struct hg_track_entry *e)
     return track_to_go(t, e) - 1 < t->state[track_state_of(e)].ticks;
 }
 
+/* Begins the timeout of its state anew. */
+static inline void
+track_renew(const struct hg_track_table *t, struct hg_track_entry *e)
+{
+    const struct track_state *s = &t->state[track_state_of(e)];
+    uint64_t last = t->clock_ns + s->timeout_ns - 1;
+    uint64_t ticks = ((last >> s->shift) + 1) & TICK_MASK;
+
+    e->rest = (e->rest & ~TIME_MASK) | ticks << TICK_SHIFT;
+}
+
 static inline void
 track_set_state(const struct hg_track_table *t, struct hg_track_entry *e,
                 uint8_t state)
 {
-    const struct track_state *s = &t->state[state];
-    uint64_t last = t->clock_ns + s->timeout_ns - 1;
-    uint64_t ticks = ((last >> s->shift) + 1) & TICK_MASK;
-
-    e->rest = (e->rest & ~(STATE_MASK | TIME_MASK)) |
-              (uint64_t)state << STATE_SHIFT | ticks << TICK_SHIFT;
+    e->rest = (e->rest & ~STATE_MASK) | (uint64_t)state << STATE_SHIFT;
+    track_renew(t, e);
 }
 
 /* An entry was put into bucket 'b' or taken out. */

@@ -127,14 +127,13 @@ set_protocol(struct hg_track_key *k, uint8_t protocol)
     }
 }
 
-/* The ends of a packet from 'src' to 'dst', as the interface sees them that
+/* The ends of a packet, its source's first, as the interface sees them that
  * sent it, or got it. */
 static inline void
-set_ends(struct hg_track_key *k, bool sent, uint32_t src, uint32_t dst,
-         uint16_t sport, uint16_t dport)
+set_ends(struct hg_track_key *k, bool sent, uint64_t addresses, uint32_t ports)
 {
-    k->addresses = (uint64_t)(sent ? src : dst) << 32 | (sent ? dst : src);
-    k->ports = (uint32_t)(sent ? sport : dport) << 16 | (sent ? dport : sport);
+    k->addresses = sent ? addresses : addresses << 32 | addresses >> 32;
+    k->ports = sent ? ports : ports << 16 | ports >> 16;
 }
 
 /* The key of a packet at an interface; false if the table is not for it. */
@@ -144,15 +143,15 @@ compact_key(struct security_group *self, const struct hg_packet *p,
 {
     bool sent = p->in_port == EGRESS;
     const struct hg_eni *eni = sent ? p->src_eni : p->dst_eni;
-    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+    const struct hg_ipv4 *ip = (const struct hg_ipv4 *)hg_packet_l3(p);
     uint32_t ports;
 
-    if (!ip || (self->inventory && !eni))
+    if (!(p->flags & HG_PACKET_IP4) || (self->inventory && !eni))
         return false;
     ports = hg_packet_has_ports(p) ? hg_load32(hg_packet_l4(p))
                                    : hg_packet_echo_id(p) * 0x10001u;
-    set_ends(k, sent, hg_load32(&ip->src), hg_load32(&ip->dst),
-             (uint16_t)(ports >> 16), (uint16_t)ports);
+    set_ends(k, sent,
+             (uint64_t)hg_load32(&ip->src) << 32 | hg_load32(&ip->dst), ports);
     k->realm = realm_of(self, eni ? eni->number : 0, p->vpc);
     set_protocol(k, p->protocol);
     if (p->protocol == HG_PROTO_ICMP) {
@@ -160,7 +159,7 @@ compact_key(struct security_group *self, const struct hg_packet *p,
         k->mask = QUESTION;
     }
     return k->realm < HG_TRACK_REALMS &&
-           (hg_load32(&ip->src) != hg_load32(&ip->dst) ||
+           (k->addresses >> 32 != (uint32_t)k->addresses ||
             ports >> 16 != (uint16_t)ports);
 }
 
@@ -219,8 +218,10 @@ compact_has(struct security_group *self, const struct passage *g,
                                  realm_of(self, number_of(g), quoted->vpc)};
     uint8_t state;
 
-    set_ends(&k, sent, hg_addr_ip4(&quoted->src), hg_addr_ip4(&quoted->dst),
-             quoted->sport, quoted->dport);
+    set_ends(&k, sent,
+             (uint64_t)hg_addr_ip4(&quoted->src) << 32 |
+                 hg_addr_ip4(&quoted->dst),
+             (uint32_t)quoted->sport << 16 | quoted->dport);
     if (k.realm == HG_TRACK_REALMS)
         return false;
     set_protocol(&k, quoted->protocol);

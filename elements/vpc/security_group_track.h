@@ -78,18 +78,19 @@ compact_prepare(struct security_group *self, struct hg_packet **p, unsigned n,
                 const struct hg_track_key **key)
 {
     struct compact *c = self->compact;
+    struct hg_track_key *next = c->key;
     struct hg_batch others;
-    unsigned n_keys = 0, i;
+    unsigned i;
 
     others.n = 0;
     for (i = 0; i < n; i++) {
-        key[i] = NULL;
-        if (compact_key(self, p[i], &c->key[n_keys]))
-            key[i] = &c->key[n_keys++];
-        else
+        bool fits = compact_key(self, p[i], next);
+
+        key[i] = fits ? next++ : NULL;
+        if (!fits)
             others.p[others.n++] = p[i];
     }
-    hg_track_prepare(c->table, c->key, n_keys);
+    hg_track_prepare(c->table, c->key, (unsigned)(next - c->key));
     if (others.n)
         hg_flow_find_batch(self, &others);
 }
