@@ -106,28 +106,39 @@ look(const struct hg_track_table *t, struct hg_track_key *k)
 }
 
 /* Fetches what is nearest to its home, where it is if it is there, and where a
- * new one might go. */
-static inline void
+ * new one might go.  Returns whether it may be there. */
+static inline bool
 fetch_away(const struct hg_track_table *t, const struct hg_track_key *k)
 {
     uint64_t home = track_home(t, k->hash, k->low);
     struct track_bucket *b = &t->buckets[home];
-    unsigned last = track_reach(b) + !track_free_in(b), d;
+    unsigned reach = track_reach(b), last = reach + !track_free_in(b), d;
 
     for (d = 1; d <= last && d <= REACH_MAX; d++)
         __builtin_prefetch(&t->buckets[track_away(home, d)], 1);
+    return reach > 0;
+}
+
+/* Looks whether it is so far away.  Returns whether it may be further. */
+static inline bool
+look_away(const struct hg_track_table *t, struct hg_track_key *k, unsigned d)
+{
+    uint64_t home = track_home(t, k->hash, k->low);
+
+    k->seen = match(&t->buckets[track_away(home, d)], k, d);
+    return !k->seen & (track_reach(&t->buckets[home]) > d);
 }
 
 /* Up to AT_ONCE keys.  A prefetch waits until its address is translated, so
  * they stand in a row, and wait together.  Those not at home are put aside,
- * without a branch that nobody could predict; when they are looked for, what
- * is around has come. */
+ * without a branch that nobody could predict, and are looked for when what is
+ * around has come. */
 static void
 prepare_some(const struct hg_track_table *t, struct hg_track_key *key,
              unsigned n)
 {
     uint8_t away[AT_ONCE];
-    unsigned n_away = 0, i;
+    unsigned n_away = 0, n_left = 0, d, i;
 
     for (i = 0; i < n; i++)
         prepare(t, &key[i]);
@@ -138,8 +149,15 @@ prepare_some(const struct hg_track_table *t, struct hg_track_key *key,
         away[n_away] = (uint8_t)i;
         n_away += !key[i].seen;
     }
-    for (i = 0; i < n_away; i++)
-        fetch_away(t, &key[away[i]]);
+    for (i = 0; i < n_away; i++) {
+        away[n_left] = away[i];
+        n_left += fetch_away(t, &key[away[i]]);
+    }
+    for (d = 1; n_left; d++)
+        for (n_away = n_left, n_left = i = 0; i < n_away; i++) {
+            away[n_left] = away[i];
+            n_left += look_away(t, &key[away[i]], d);
+        }
 }
 
 void
@@ -153,7 +171,7 @@ hg_track_prepare(const struct hg_track_table *t, struct hg_track_key *key,
 
 /* ---- Finding ---------------------------------------------------------- */
 
-/* One that was not at home, or that may have moved since. */
+/* One that was not seen, or that may have moved since. */
 __attribute__((noinline)) static struct hg_track_entry *
 search(const struct hg_track_table *t, const struct hg_track_key *k)
 {

@@ -88,7 +88,7 @@ struct hg_track_key {
     uint32_t hash;
     uint32_t low;
     uint32_t changes; /* As many as there had been when it was looked up, */
-    struct hg_track_entry *seen; /* ... here, at home, or NULL. */
+    struct hg_track_entry *seen; /* ... here, or NULL. */
     uint64_t bits;
     uint64_t care; /* Which of the bits are compared. */
 };
