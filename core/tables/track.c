@@ -5,10 +5,6 @@
 #include "hash_words.h"
 #include "track_internal.h"
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
-
 /* Keys that are prepared together. */
 enum { AT_ONCE = 64 };
 
@@ -42,59 +38,26 @@ prepare(const struct hg_track_table *t, struct hg_track_key *k)
     k->seen = t->buckets[track_home(t, k->hash, k->low)].e;
 }
 
-/* Bit i: entry i of the bucket has these ends, and these bits where it is
- * cared for them. */
-#ifdef __SSE2__
-static inline __m128i
-sameness(const struct hg_track_entry *e, __m128i key, __m128i care)
-{
-    __m128i differs = _mm_and_si128(
-        _mm_xor_si128(_mm_load_si128((const __m128i *)(const void *)e), key),
-        care);
-
-    return _mm_cmpeq_epi32(differs, _mm_setzero_si128());
-}
-
 static inline unsigned
-same_in(const struct track_bucket *b, uint64_t ends, uint64_t bits,
+is_same(const struct hg_track_entry *e, uint64_t ends, uint64_t bits,
         uint64_t care)
 {
-    __m128i key = _mm_set_epi64x((int64_t)bits, (int64_t)ends);
-    __m128i cares = _mm_set_epi64x((int64_t)care, -1);
-    __m128i words =
-        _mm_packs_epi16(_mm_packs_epi32(sameness(&b->e[0], key, cares),
-                                        sameness(&b->e[1], key, cares)),
-                        _mm_packs_epi32(sameness(&b->e[2], key, cares),
-                                        sameness(&b->e[3], key, cares)));
-
-    return (unsigned)_mm_movemask_ps(
-        _mm_castsi128_ps(_mm_cmpeq_epi32(words, _mm_set1_epi32(-1))));
+    return ((e->ends ^ ends) | ((e->rest ^ bits) & care)) == 0;
 }
-#else
-static inline unsigned
-same_in(const struct track_bucket *b, uint64_t ends, uint64_t bits,
-        uint64_t care)
-{
-    unsigned same = 0, i;
 
-    for (i = 0; i < SLOTS; i++)
-        same |= (unsigned)(((b->e[i].ends ^ ends) |
-                            ((b->e[i].rest ^ bits) & care)) == 0)
-                << i;
-    return same;
-}
-#endif
-
-/* An entry of the bucket, so far from its home; without a branch, which gcc
- * would make of a choice. */
+/* An entry of the bucket, so far from its home; without a branch for each, and
+ * without a loop. */
 static inline struct hg_track_entry *
 match(struct track_bucket *b, const struct hg_track_key *k, unsigned distance)
 {
+    uint64_t ends = k->addresses, care = k->care;
     uint64_t bits = k->bits | (uint64_t)distance << DISTANCE_SHIFT;
-    unsigned same = same_in(b, k->addresses, bits, k->care);
-    uintptr_t at = (uintptr_t)&b->e[__builtin_ctz(same | 1u << SLOTS)];
+    struct hg_track_entry *e = NULL;
 
-    return (struct hg_track_entry *)(at & (0 - (uintptr_t)(same != 0)));
+    e = is_same(&b->e[0], ends, bits, care) ? &b->e[0] : e;
+    e = is_same(&b->e[1], ends, bits, care) ? &b->e[1] : e;
+    e = is_same(&b->e[2], ends, bits, care) ? &b->e[2] : e;
+    return is_same(&b->e[3], ends, bits, care) ? &b->e[3] : e;
 }
 
 /* Looks whether it is at home. */
