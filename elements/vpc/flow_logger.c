@@ -21,13 +21,14 @@
 static inline bool
 has_sample_before(const struct flow_logger *self, unsigned i)
 {
-    return i && self->cause[i - 1] == self->cause[i];
+    return i && self->sample[i - 1].cause == self->sample[i].cause;
 }
 
 static inline bool
 has_sample_behind(const struct flow_logger *self, unsigned i)
 {
-    return i + 1 < self->n_samples && self->cause[i + 1] == self->cause[i];
+    return i + 1 < self->n_samples &&
+           self->sample[i + 1].cause == self->sample[i].cause;
 }
 
 /* Lets flows remember the records of packets that have no other sample and
@@ -38,7 +39,7 @@ remember_records(struct flow_logger *self)
     unsigned i;
 
     for (i = 0; i < self->n_samples; i++) {
-        const struct hg_packet *p = self->cause[i];
+        const struct hg_packet *p = self->sample[i].cause;
 
         if (p->flow && p->in_port == IN &&
             self->sample[i].outcome <= HG_SAMPLE_FIRST &&

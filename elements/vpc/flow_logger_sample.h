@@ -72,7 +72,8 @@ add_sample(struct flow_logger *self, const struct hg_packet *p,
 {
     s->key.kind |= kind;
     s->key.interface = interface;
-    self->cause[self->n_samples++] = p;
+    s->cause = p;
+    self->n_samples++;
 }
 
 /* The next sample, for the other side of the packet of one that was added. */

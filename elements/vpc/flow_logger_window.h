@@ -46,7 +46,8 @@ note_arrivals(struct flow_logger *self)
             continue;
         if (self->n_arrivals == self->arrivals_size)
             grow_arrivals(self);
-        self->arrivals[self->n_arrivals++] = hg_arrival_of(self->cause[i]);
+        self->arrivals[self->n_arrivals++] =
+            hg_arrival_of(self->sample[i].cause);
     }
 }
 

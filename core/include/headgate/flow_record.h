@@ -82,11 +82,13 @@ struct hg_flow_sample {
     uint8_t pad;
     uint32_t bytes;
     uint32_t record; /* Out, if it was counted: its record's number. */
+    const struct hg_packet *cause; /* For the caller. */
 };
 
 /* Two for each of 64 packets. */
 enum { HG_FLOW_SAMPLES = 128 };
 
+struct hg_packet;
 struct hg_flow_records;
 
 /* Says that what has this key gets no record.  Asked when one would be
