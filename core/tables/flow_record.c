@@ -159,7 +159,7 @@ put(struct index x, uint32_t i, uint32_t hash)
 static inline unsigned
 candidates(struct index x, uint32_t at, uint32_t hash)
 {
-    const uint32_t *slot = &x.slot[at];
+    const uint32_t *slot = x.slot + at;
 #ifdef __SSE2__
     const __m128i zero = _mm_setzero_si128();
     __m128i v = _mm_loadu_si128((const __m128i *)(const void *)slot);
