@@ -40,37 +40,40 @@ user_of(const void *self)
 /* ---- Finding -------------------------------------------------------------
  */
 
-/* Looks up and remembers a packet's record; 'guess' is a link that is probably
- * right, or 0. */
-static inline struct hg_flow *
-look_up(const struct flow_table *t, struct hg_packet *p,
-        const struct flow_tuple *key, uint32_t guess)
+static inline void
+remember(struct hg_packet *p, struct hg_flow *flow, unsigned k,
+         const struct flow_tuple *key)
 {
-    struct hg_flow *flow = NULL;
-    unsigned k;
+    flow_remember(p, flow, k, key->swapped != flow_table_swapped(flow, k));
+}
 
-    if (guess)
-        flow = flow_table_check(t, guess, key, p->time_ns, &k);
-    if (!flow)
-        flow = flow_index_find(t, key, p->time_ns, &k);
+/* Looks up and remembers a packet's record. */
+static struct hg_flow *
+look_up(const struct flow_table *t, struct hg_packet *p,
+        const struct flow_tuple *key)
+{
+    unsigned k;
+    struct hg_flow *flow = flow_index_find(t, key, p->time_ns, &k);
+
     if (flow)
-        flow_remember(p, flow, k, key->swapped != flow_table_swapped(flow, k));
+        remember(p, flow, k, key);
     else
         hg_packet_forget_flow(p);
     return flow;
 }
 
-_Static_assert(HG_FLOW_AGAINST == 1, "as a bit of hg_flow.against");
-
-/* Says whether the packet travels against the user's first one. */
-static inline void
-tell_direction(struct hg_packet *p, const struct hg_flow *flow, unsigned user)
+/* The same where it is most probably this record's, as key 'k'. */
+FLOW_INLINE bool
+look_up_in(const struct flow_table *t, struct hg_packet *p,
+           const struct flow_tuple *key, struct hg_flow *flow, unsigned k)
 {
-    uint32_t against = (p->flow_generation ^ flow->against >> user) & 1;
-
-    p->flags =
-        (p->flags & ~(uint32_t)HG_PACKET_REPLY) | against * HG_PACKET_REPLY;
+    if (!flow_table_check(t, flow, k, key, p->time_ns))
+        return look_up(t, p, key) != NULL;
+    remember(p, flow, k, key);
+    return true;
 }
+
+_Static_assert(HG_FLOW_AGAINST == 1, "as a bit of hg_flow.against");
 
 /* The packet's record for a user that is interested in it. */
 FLOW_INLINE struct hg_flow *
@@ -85,7 +88,7 @@ for_user(const struct flow_table *t, struct hg_packet *p, unsigned user)
         !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN)))
         p->flow_generation =
             flow->generation | (p->flow_generation & HG_FLOW_AGAINST);
-    tell_direction(p, flow, user);
+    hg_flow_tell_direction(p, flow, user);
     return flow;
 }
 
@@ -96,7 +99,7 @@ find(const struct flow_table *t, struct hg_packet *p, unsigned user)
 
     if (!flow_is_remembered(p) &&
         (flow_is_known_to_be_none(p, &t->index) ||
-         !flow_tuple_of_packet(p, t->seed, &key) || !look_up(t, p, &key, 0)))
+         !flow_tuple_of_packet(p, t->seed, &key) || !look_up(t, p, &key)))
         return NULL;
     return for_user(t, p, user);
 }
@@ -124,18 +127,19 @@ struct hg_flow *
 hg_flow_find_state(void *self, struct hg_packet *p, void **state)
 {
     const struct hg_element *e = element_of(self);
-    struct hg_flow *flow = p->flow;
-    uint64_t *deadline;
+    const struct hg_flow_place place = {e->flow_offset, e->flow_user - 1};
 
     if (!e->flow_user || !flow_is_as_remembered(p))
         return find_state_any(self, p, state);
-    deadline = (uint64_t *)(void *)((uint8_t *)flow + e->flow_offset);
-    *state = NULL;
-    if (*deadline <= p->time_ns)
-        return NULL;
-    tell_direction(p, flow, e->flow_user - 1);
-    *state = deadline + 1;
-    return flow;
+    *state = hg_flow_known_state(&place, p);
+    return *state ? p->flow : NULL;
+}
+
+struct hg_flow_place
+hg_flow_place(const void *self)
+{
+    return (struct hg_flow_place){element_of(self)->flow_offset,
+                                  user_of(self)};
 }
 
 struct hg_flow *
@@ -175,17 +179,20 @@ guess(const struct flow_index *x, const struct flow_tuple *key,
             flow_index_guess_on(x, first[other[i]], key[other[i]].hash);
 }
 
-/* Looks up at most LOOKUP_MAX packets.  Each loop fetches for all of them what
- * the next one reads, and those that fetch do nothing else: a processor waits
- * for several page walks at once only if they stand close together. */
-static void
+/* Looks up at most LOOKUP_MAX packets, and returns how many have no record.
+ * Each loop fetches for all of them what the next one reads, and those that
+ * fetch do nothing else: a processor waits for several page walks at once only
+ * if they stand close together. */
+static unsigned
 find_many(const struct flow_table *t, unsigned user, struct hg_packet **p,
           unsigned n)
 {
-    const struct flow_fetch fetch = flow_fetch_for(t, user);
+    const struct flow_user *u = &t->users[user];
+    const uint64_t seed = t->seed;
     struct flow_tuple key[LOOKUP_MAX];
     const struct flow_bucket *first[LOOKUP_MAX];
     uint32_t link[LOOKUP_MAX];
+    struct hg_flow *record[LOOKUP_MAX];
     struct hg_packet *wanted[LOOKUP_MAX];
     const struct hg_flow *known[LOOKUP_MAX];
     unsigned n_wanted = 0, n_known = 0, i;
@@ -199,34 +206,38 @@ find_many(const struct flow_table *t, unsigned user, struct hg_packet **p,
         n_wanted += hg_packet_is_ip(p[i]);
     }
     for (i = 0; i < n_wanted; i++)
-        flow_tuple_of_packet(wanted[i], t->seed, &key[i]);
+        flow_tuple_of_packet(wanted[i], seed, &key[i]);
     for (i = 0; i < n_wanted; i++) {
         first[i] = flow_bucket_of(&t->index, key[i].hash);
         __builtin_prefetch(first[i]);
     }
     for (i = 0; i < n_known; i++)
-        flow_fetch_block(&fetch, known[i]);
+        flow_fetch_lines(known[i], &u->lines, u->lines.n_block);
     guess(&t->index, key, first, link, n_wanted);
     for (i = 0; i < n_wanted; i++)
         if (link[i])
-            flow_fetch_link(&fetch, link[i], &key[i]);
+            record[i] = flow_fetch_record(t, u, link[i], &key[i]);
     for (i = 0; i < n_wanted; i++)
         if (link[i])
-            look_up(t, wanted[i], &key[i], link[i]);
+            n_known += flow_link_key(link[i])
+                           ? look_up_in(t, wanted[i], &key[i], record[i], 1)
+                           : look_up_in(t, wanted[i], &key[i], record[i], 0);
         else
             flow_remember_none(wanted[i], &t->index, key[i].hash);
+    return n - n_known;
 }
 
-void
+unsigned
 hg_flow_find_batch(void *self, struct hg_batch *batch)
 {
     const struct flow_table *t = table_of(self);
-    unsigned user = user_of(self), at, n;
+    unsigned user = user_of(self), n_without = 0, at, n;
 
     for (at = 0; at < batch->n; at += n) {
         n = batch->n - at < LOOKUP_MAX ? batch->n - at : LOOKUP_MAX;
-        find_many(t, user, &batch->p[at], n);
+        n_without += find_many(t, user, &batch->p[at], n);
     }
+    return n_without;
 }
 
 /* Together, as above; inlined, since GCC takes a function that only prefetches
@@ -258,6 +269,8 @@ begin_interest(struct flow_table *t, struct hg_flow *flow, unsigned user,
     }
     if (*flow_table_deadline(t, flow, user))
         flow_table_end_interest(t, flow, user, p->time_ns, true);
+    else if (flow->second_user == user)
+        flow_table_drop_second(t, flow); /* Of an interest never kept. */
     memset(flow_table_bytes(t, flow, user), 0, t->users[user].size);
     flow->against &= ~(UINT32_C(1) << user);
     if (against)
@@ -274,8 +287,7 @@ create(struct flow_table *t, struct hg_packet *p, unsigned user)
     if (!flow_is_remembered(p)) {
         if (!flow_tuple_of_packet(p, t->seed, &key))
             return NULL;
-        if (flow_is_known_to_be_none(p, &t->index) ||
-            !look_up(t, p, &key, 0)) {
+        if (flow_is_known_to_be_none(p, &t->index) || !look_up(t, p, &key)) {
             flow = flow_table_take(t, p->time_ns);
             if (!flow)
                 return NULL;
@@ -344,10 +356,14 @@ hg_flow_add_key(void *self, struct hg_flow *flow,
         flow_table_release(t, other, now_ns);
     }
     flow_table_drop_second(t, flow);
-    if (other == flow && k == 0)
+    if (other == flow && k == 0) {
+        flow->second_user = user & (FLOW_USERS - 1);
+        if (t->users[user].second)
+            *flow_ends_of(t, flow, 1) = flow->ends; /* For it to read. */
         return true;
+    }
     tuple.swapped = tuple.swapped != (flow->against >> user & 1);
-    flow->second_user = (uint8_t)user;
+    flow->second_user = user & (FLOW_USERS - 1);
     flow_table_set_key(t, flow, 1, &tuple);
     return true;
 }
@@ -364,11 +380,11 @@ hg_flow_is_reply(const struct hg_flow *flow, const struct hg_packet *p)
         return p->flags & HG_PACKET_REPLY;
     if (!flow_tuple_of_packet(p, 0, &key))
         return false;
-    if (key.family == flow->family && key.protocol == flow->protocol &&
-        flow_tuple_is(&key, &flow->ends))
-        return (key.swapped != flow->swapped) != flow->first_against;
+    if (flow_is_kind(flow, 0, &key) && flow_tuple_is(&key, &flow->ends))
+        return (key.swapped != flow_table_swapped(flow, 0)) !=
+               flow->first_against;
     return flow->has_second &&
-           (key.swapped != flow->swapped2) != flow->first_against;
+           (key.swapped != flow_table_swapped(flow, 1)) != flow->first_against;
 }
 
 bool
@@ -379,9 +395,8 @@ hg_flow_is_reply_key(void *self, const struct hg_flow *flow,
     bool is_first;
 
     flow_tuple_of_key(key, 0, &tuple);
-    is_first = tuple.family == flow->family &&
-               tuple.protocol == flow->protocol &&
-               flow_tuple_is(&tuple, &flow->ends);
+    is_first =
+        flow_is_kind(flow, 0, &tuple) && flow_tuple_is(&tuple, &flow->ends);
     return (tuple.swapped != flow_table_swapped(flow, !is_first)) !=
            (flow->against >> user_of(self) & 1);
 }
@@ -389,11 +404,11 @@ hg_flow_is_reply_key(void *self, const struct hg_flow *flow,
 static struct hg_addr
 address(const struct hg_flow *flow, bool high)
 {
-    const struct flow_ends *ends = &flow->ends;
-    struct hg_addr a = {.family = flow->family};
+    const struct hg_flow_ends *ends = &flow->ends;
+    struct hg_addr a = {.family = flow_is_six(flow, 0) ? 6 : 4};
 
-    if (flow->family == 4)
-        hg_store32(a.byte, high ? ends->high : ends->low);
+    if (a.family == 4)
+        hg_store32(a.byte, ends->addr[high]);
     else
         memcpy(a.byte, high ? ends->wide->high : ends->wide->low, 16);
     return a;
@@ -402,16 +417,16 @@ address(const struct hg_flow *flow, bool high)
 void
 hg_flow_first_key(const struct hg_flow *flow, struct hg_flow_key *out)
 {
-    const struct flow_ends *ends = &flow->ends;
-    bool swapped = flow->swapped != flow->first_against;
+    const struct hg_flow_ends *ends = &flow->ends;
+    bool swapped = flow_table_swapped(flow, 0) != flow->first_against;
 
-    *out = (struct hg_flow_key){
-        .vpc = ends->vpc,
-        .src = address(flow, swapped),
-        .dst = address(flow, !swapped),
-        .sport = swapped ? ends->high_port : ends->low_port,
-        .dport = swapped ? ends->low_port : ends->high_port,
-        .protocol = flow->protocol};
+    *out =
+        (struct hg_flow_key){.vpc = ends->vpc,
+                             .src = address(flow, swapped),
+                             .dst = address(flow, !swapped),
+                             .sport = swapped ? ends->port[1] : ends->port[0],
+                             .dport = swapped ? ends->port[0] : ends->port[1],
+                             .protocol = flow->protocol[0]};
 }
 
 void *

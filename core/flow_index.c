@@ -198,10 +198,13 @@ flow_index_find(const struct flow_table *t, const struct flow_tuple *key,
 
         for (; m; m &= m - 1) {
             uint32_t link = b->link[__builtin_ctz(m)];
-            struct hg_flow *flow =
-                link ? flow_table_check(t, link, key, now_ns, which) : NULL;
+            struct hg_flow *flow;
 
-            if (flow)
+            if (!link)
+                continue;
+            flow = flow_table_record(t, flow_link_number(link));
+            *which = flow_link_key(link);
+            if (flow_table_check(t, flow, *which, key, now_ns))
                 return flow;
         }
         b = flow_bucket_next(x, b);

@@ -14,7 +14,6 @@ enum {
     QUEUE_LOOKS = 64, /* ... out of so many of the queue. */
     QUICK_LOOKS = 8,  /* Records looked at for one that has run out, */
     LOOKS = 64,       /* ... before and after unconfirmed ones. */
-    MAX_USERS = 32,   /* Bits of hg_flow.against. */
     SWEEP_MAX = 8192, /* Records looked at in one round of the sweep. */
     SWEEP_ROUNDS = 16 /* Seconds until every record was looked at. */
 };
@@ -35,42 +34,43 @@ flow_table_is_wanted(const struct flow_table *t, const struct hg_flow *flow,
     return false;
 }
 
+/* Two bits, of which this one has this value now. */
+static unsigned
+with_bit(unsigned bits, unsigned k, bool value)
+{
+    return (bits & ~(1u << k)) | (unsigned)value << k;
+}
+
 void
 flow_table_set_key(struct flow_table *t, struct hg_flow *flow, unsigned k,
                    const struct flow_tuple *key)
 {
-    struct flow_ends ends = key->ends;
+    struct hg_flow_ends ends = key->ends;
 
-    if (key->family == 6) {
+    if (key->six) {
         ends.wide = &t->wide[k][flow->number];
         t->wide[k][flow->number] = key->wide;
         flow_note_used(&t->n_wide, flow);
     }
+    flow->protocol[k] = key->protocol;
+    flow->six = with_bit(flow->six, k, key->six) & 3;
+    flow->swapped = with_bit(flow->swapped, k, key->swapped) & 3;
+    *flow_ends_of(t, flow, k) = ends;
     if (k) {
-        t->second[flow->number] =
-            (struct second_key){ends, key->protocol, key->family};
-        flow_note_used(&t->n_second, flow);
         flow->has_second = true;
-        flow->swapped2 = key->swapped;
-    } else {
-        flow->ends = ends;
-        flow->protocol = key->protocol;
-        flow->family = key->family;
-        flow->swapped = key->swapped;
+        if (!t->users[flow->second_user].second)
+            flow_note_used(&t->n_second, flow);
     }
     flow_index_add(&t->index, flow->number, k, key->hash);
 }
 
 static void
-remove_key(struct flow_table *t, const struct hg_flow *flow, unsigned k)
+remove_key(struct flow_table *t, struct hg_flow *flow, unsigned k)
 {
-    const struct second_key *second = &t->second[flow->number];
-    uint32_t hash =
-        k ? flow_ends_hash(&second->ends, second->protocol, second->family,
-                           t->seed)
-          : flow_ends_hash(&flow->ends, flow->protocol, flow->family, t->seed);
-
-    flow_index_remove(&t->index, flow->number, k, hash);
+    flow_index_remove(&t->index, flow->number, k,
+                      flow_ends_hash(flow_ends_of(t, flow, k),
+                                     flow->protocol[k], flow_is_six(flow, k),
+                                     t->seed));
 }
 
 void
@@ -96,9 +96,9 @@ flow_table_end_interest(struct flow_table *t, struct hg_flow *flow,
     if (tell && u->element->cls->flow_expired)
         u->element->cls->flow_expired(hg_element_self(u->element), bytes,
                                       when < now_ns ? when : now_ns);
-    memset(bytes, 0, u->size);
     if (flow->second_user == user)
         flow_table_drop_second(t, flow);
+    memset(bytes, 0, u->size);
 }
 
 void
@@ -113,7 +113,7 @@ flow_table_release(struct flow_table *t, struct hg_flow *flow, uint64_t now_ns)
     flow_table_drop_second(t, flow);
     flow->used = false;
     flow_use_anew(flow);
-    flow->ends.low = t->free;
+    flow->ends.addr[0] = t->free;
     t->free = flow->number + 1;
     t->n_used--;
 }
@@ -272,7 +272,7 @@ flow_table_take(struct flow_table *t, uint64_t now_ns)
     number = t->free ? t->free - 1 : t->n_begun++;
     flow = flow_table_record(t, number);
     if (t->free)
-        t->free = flow->ends.low;
+        t->free = flow->ends.addr[0];
     if (t->free)
         __builtin_prefetch(flow_table_record(t, t->free - 1), 1);
     /* An empty table is not swept. */
@@ -316,11 +316,11 @@ hg_flow_declare(void *self, size_t size)
     struct hg_element *e = hg_element_of(self);
     struct flow_table *t = flow_table_get(e->graph);
 
-    if (t->n_users == MAX_USERS)
+    if (t->n_users == FLOW_USERS)
         return hg_config_error(self, NULL, -1,
                                "at most %d elements of a graph keep flows; "
                                "leave one out",
-                               MAX_USERS);
+                               FLOW_USERS);
     t->users = xrealloc(t->users, (t->n_users + 1) * sizeof *t->users);
     t->users[t->n_users++] =
         (struct flow_user){.element = e, .size = (size + 7) & ~(size_t)7};
@@ -336,6 +336,15 @@ hg_flow_declare_seldom(void *self, size_t size)
     struct hg_element *e = hg_element_of(self);
 
     e->graph->flows->users[e->flow_user - 1].seldom_size = size;
+}
+
+void
+hg_flow_declare_second(void *self, size_t offset)
+{
+    struct hg_element *e = hg_element_of(self);
+
+    e->graph->flows->users[e->flow_user - 1].second =
+        sizeof(uint64_t) + offset; /* In its block. */
 }
 
 void
@@ -411,6 +420,36 @@ release(void *p, uint64_t size)
     hg_memory_release(p, size, FLOW_SMALL);
 }
 
+/* Cache lines are counted from the beginning of a record, if all are equally
+ * far from the beginning of one; halves of them are in any case. */
+static void
+add_line(const struct flow_table *t, struct flow_lines *lines, size_t at)
+{
+    const size_t unit = t->record_size % 64 ? 32 : 64;
+    unsigned i;
+
+    for (i = 0; i < lines->n; i++)
+        if (lines->at[i] / unit == at / unit)
+            return;
+    if (lines->n < sizeof lines->at / sizeof *lines->at)
+        lines->at[lines->n++] = (uint32_t)at;
+}
+
+/* Lists what the user needs of a record: its block and what is the
+ * service's. */
+static void
+list_lines(const struct flow_table *t, struct flow_user *u)
+{
+    const size_t last = u->offset + sizeof(uint64_t) + u->size - 1;
+    size_t at;
+
+    for (at = u->offset; at < last; at += 64)
+        add_line(t, &u->lines, at);
+    add_line(t, &u->lines, last);
+    u->lines.n_block = u->lines.n;
+    add_line(t, &u->lines, 0);
+}
+
 /* Says where in a record what is. */
 static void
 lay_out(struct flow_table *t)
@@ -420,6 +459,8 @@ lay_out(struct flow_table *t)
     for (i = 0; i < t->n_users; i++) {
         t->users[i].offset = size;
         t->users[i].element->flow_offset = (uint32_t)size;
+        if (t->users[i].second)
+            t->second_place = t->users[i].second += size;
         size += sizeof(uint64_t) + t->users[i].size;
     }
     t->verdict_offset = size;
@@ -427,6 +468,8 @@ lay_out(struct flow_table *t)
     size += 2 * t->verdict_size;
     /* Whole halves of cache lines: none that could be spared is touched. */
     t->record_size = (size + 31) & ~(size_t)31;
+    for (i = 0; i < t->n_users; i++)
+        list_lines(t, &t->users[i]);
 }
 
 static bool

@@ -10,44 +10,25 @@
 #include "flow_tuple.h"
 #include "graph_internal.h"
 
-/* A record's own part; behind it lies a block for each user: its deadline (8
- * bytes; 0: no interest) and its bytes.  With IPv4 and one small user all that
- * a packet needs is one cache line. */
-struct hg_flow {
-    struct flow_ends ends;
-    uint8_t protocol;
-    uint8_t family;
-    uint8_t second_user;    /* Who added the second key, */
-    bool has_second : 1;    /* if there is one. */
-    bool swapped : 1;       /* The source of 'against' 0 is 'high', */
-    bool swapped2 : 1;      /* ... in the second key. */
-    bool first_against : 1; /* As 'against', of the flow as a whole. */
-    bool confirmed : 1;
-    bool queued : 1; /* Is in the queue of unconfirmed flows. */
-    bool used : 1;
-    uint32_t generation; /* As packets have it (flow_remember()). */
-    uint32_t number;
-    uint32_t against; /* Bit u: the first packet of user u travelled against
-                       * the one that made the record. */
-};
+enum { FLOW_USERS = 32 }; /* At most: bits of hg_flow.against. */
 
-_Static_assert(sizeof(struct hg_flow) == 32, "half a cache line");
-
-/* The second key of a record, in an array beside the records: those of whom
- * nobody translates flows cost no memory. */
-struct second_key {
-    struct flow_ends ends;
-    uint8_t protocol;
-    uint8_t family;
+/* Places in the cache lines of a record that a user needs: in those of its
+ * block, then in that of the service's own part. */
+struct flow_lines {
+    uint32_t at[8]; /* What is in others is waited for. */
+    unsigned n_block, n;
 };
 
 struct flow_user {
     struct hg_element *element;
     size_t offset;   /* Of its block in the record. */
     size_t size;     /* Of its bytes. */
+    size_t second;   /* Where in the record second keys are that it adds;
+                      * 0: in flow_table.second. */
     uint8_t *seldom; /* Those that it seldom needs, by record, */
     size_t seldom_size;
     uint64_t n_seldom; /* ... and how many records have been given some. */
+    struct flow_lines lines;
 };
 
 /* Large arrays have their address space from the start and get memory when
@@ -58,11 +39,15 @@ struct flow_table {
     uint8_t *records;
     size_t record_size;
     struct flow_index index;
-    struct second_key *second; /* By record. */
-    struct flow_wide *wide[2]; /* By record: IPv6 addresses of its keys. */
-    uint32_t *queue;           /* Unconfirmed flows, a ring; those that ended
-                                * or were confirmed leave it as they come up. */
-    uint32_t queue_head;       /* Oldest. */
+    struct hg_flow_ends *second; /* By record: second keys that are not in it;
+                                  * those of whom nobody translates flows cost
+                                  * no memory. */
+    size_t second_place;         /* Where in records most are, 0: there. */
+    struct flow_wide *wide[2];   /* By record: IPv6 addresses of its keys. */
+    uint32_t *queue;             /* Unconfirmed flows, a ring; those that ended
+                                  * or were confirmed leave it as they come
+                                  * up. */
+    uint32_t queue_head;         /* Oldest. */
     uint32_t queue_length;
     uint32_t free;    /* Records no longer used, + 1; linked by ends.low. */
     uint64_t n_begun; /* Records ever used, */
@@ -109,7 +94,35 @@ flow_table_bytes(const struct flow_table *t, const struct hg_flow *flow,
 static inline bool
 flow_table_swapped(const struct hg_flow *flow, unsigned k)
 {
-    return k ? flow->swapped2 : flow->swapped;
+    return flow->swapped >> k & 1;
+}
+
+static inline bool
+flow_is_six(const struct hg_flow *flow, unsigned k)
+{
+    return flow->six >> k & 1;
+}
+
+/* Whether key 'k' is of this protocol and IP version. */
+static inline bool
+flow_is_kind(const struct hg_flow *flow, unsigned k,
+             const struct flow_tuple *key)
+{
+    return ((flow->protocol[k] ^ key->protocol) |
+            (flow_is_six(flow, k) ^ key->six)) == 0;
+}
+
+/* The second key, if there is one, is where its user wants it. */
+static inline struct hg_flow_ends *
+flow_ends_of(const struct flow_table *t, struct hg_flow *flow, unsigned k)
+{
+    size_t at;
+
+    if (!k)
+        return &flow->ends;
+    at = t->users[flow->second_user].second;
+    return at ? (struct hg_flow_ends *)(void *)((uint8_t *)flow + at)
+              : &t->second[flow->number];
 }
 
 /* A packet remembers its record and its generation, in which are the times
@@ -237,96 +250,75 @@ struct hg_flow *flow_index_find(const struct flow_table *,
                                 unsigned *which);
 
 /* The same in steps, for many keys at once.  Where flow_index_guess() says
- * that a key is: flow_fetch_link() fetches the record with the user's block,
- * and flow_table_check() says whether it has this key, and as which.  What
- * they ask of the table is looked up once for all of them. */
-struct flow_fetch {
-    const uint8_t *records;
-    const struct second_key *second;
-    struct flow_wide *const *wide;
-    size_t record_size;
-    size_t block; /* Of the user: first and last byte of a record. */
-    size_t last;
-    size_t areas; /* For verdicts. */
-    size_t area_size;
-};
-
-static inline struct flow_fetch
-flow_fetch_for(const struct flow_table *t, unsigned user)
+ * that a key is: flow_fetch_record() fetches the record with the user's block,
+ * and flow_table_check() says whether it has this key. */
+static inline uint32_t
+flow_link_number(uint32_t link)
 {
-    const struct flow_user *u = &t->users[user];
-
-    return (struct flow_fetch){.records = t->records,
-                               .second = t->second,
-                               .wide = t->wide,
-                               .record_size = t->record_size,
-                               .block = u->offset,
-                               .last =
-                                   u->offset + sizeof(uint64_t) + u->size - 1,
-                               .areas = t->verdict_offset,
-                               .area_size = t->verdict_size};
+    return (link - 1) / 2;
 }
 
-/* A user's block: most are in a line or two. */
-FLOW_FETCH
-flow_fetch_block(const struct flow_fetch *f, const struct hg_flow *flow)
+static inline unsigned
+flow_link_key(uint32_t link)
 {
-    const uint8_t *record = (const uint8_t *)flow;
-    size_t at;
-
-    __builtin_prefetch(record + f->block, 1);
-    for (at = f->block + 64; at < f->last; at += 64)
-        __builtin_prefetch(record + at, 1);
-    __builtin_prefetch(record + f->last, 1);
+    return (link - 1) & 1;
 }
 
 FLOW_FETCH
-flow_fetch_link(const struct flow_fetch *f, uint32_t link,
-                const struct flow_tuple *key)
+flow_fetch_lines(const struct hg_flow *flow, const struct flow_lines *lines,
+                 unsigned n)
 {
-    uint32_t number = (link - 1) / 2, k = (link - 1) & 1;
-    const uint8_t *record = f->records + number * f->record_size;
-    const uint8_t *areas = record + f->areas;
-    const uint8_t *area = areas + (key->swapped ? f->area_size : 0);
+    unsigned i = 0;
 
-    __builtin_prefetch(record, 1);
-    flow_fetch_block(f, (const struct hg_flow *)(const void *)record);
-    if (f->area_size) {
-        __builtin_prefetch(area);
-        __builtin_prefetch(area + f->area_size - 1);
-    }
-    if (k) { /* A quarter of second keys lie in two cache lines.  How the ends
-              * lie in the first key only the record will say. */
-        __builtin_prefetch(&f->second[number].ends);
-        __builtin_prefetch(&f->second[number].protocol);
-        __builtin_prefetch(areas + (key->swapped ? 0 : f->area_size));
-    }
-    if (key->family == 6)
-        __builtin_prefetch(&f->wide[k][number]);
+    do
+        __builtin_prefetch((const uint8_t *)flow + lines->at[i], 1);
+    while (++i < n);
 }
 
-static inline struct hg_flow *
-flow_table_check(const struct flow_table *t, uint32_t link,
-                 const struct flow_tuple *key, uint64_t now_ns, unsigned *k)
+/* The verdicts of one direction. */
+FLOW_FETCH
+flow_fetch_area(const struct flow_table *t, const struct hg_flow *flow,
+                bool high)
 {
-    uint32_t number = (link - 1) / 2;
+    const uint8_t *area = (const uint8_t *)flow + t->verdict_offset +
+                          (high ? t->verdict_size : 0);
+
+    __builtin_prefetch(area);
+    __builtin_prefetch(area + t->verdict_size - 1);
+}
+
+FLOW_INLINE struct hg_flow *
+flow_fetch_record(const struct flow_table *t, const struct flow_user *u,
+                  uint32_t link, const struct flow_tuple *key)
+{
+    const uint32_t number = flow_link_number(link), k = flow_link_key(link);
     struct hg_flow *flow = flow_table_record(t, number);
-    const struct second_key *second = &t->second[number];
 
-    *k = (link - 1) & 1;
-    if (!*k)
-        return ((flow->protocol ^ key->protocol) |
-                (flow->family ^ key->family)) == 0 &&
-                       flow_tuple_is(key, &flow->ends)
-                   ? flow
-                   : NULL;
+    flow_fetch_lines(flow, &u->lines, u->lines.n);
+    if (t->verdict_size) {
+        flow_fetch_area(t, flow, key->swapped);
+        if (k) /* How the ends lie in the first key only the record knows. */
+            flow_fetch_area(t, flow, !key->swapped);
+    }
+    if (k && !u->second)
+        __builtin_prefetch(t->second_place
+                               ? (const uint8_t *)flow + t->second_place
+                               : (const uint8_t *)&t->second[number]);
+    if (key->six)
+        __builtin_prefetch(&t->wide[k][number]);
+    return flow;
+}
+
+/* Whether a record has this key as its key 'k'. */
+FLOW_INLINE bool
+flow_table_check(const struct flow_table *t, struct hg_flow *flow, unsigned k,
+                 const struct flow_tuple *key, uint64_t now_ns)
+{
+    if (!flow_is_kind(flow, k, key) ||
+        !flow_tuple_is(key, flow_ends_of(t, flow, k)))
+        return false;
     /* A second key ends with the interest of who added it. */
-    return second->protocol == key->protocol &&
-                   second->family == key->family &&
-                   flow_tuple_is(key, &second->ends) &&
-                   *flow_table_deadline(t, flow, flow->second_user) > now_ns
-               ? flow
-               : NULL;
+    return !k || *flow_table_deadline(t, flow, flow->second_user) > now_ns;
 }
 
 #endif

@@ -11,15 +11,15 @@ hash_addresses(const struct flow_wide *wide, uint64_t seed)
 }
 
 uint32_t
-flow_ends_hash(const struct flow_ends *ends, uint8_t protocol, uint8_t family,
+flow_ends_hash(const struct hg_flow_ends *ends, uint8_t protocol, bool six,
                uint64_t seed)
 {
     struct flow_words w;
 
     memcpy(&w, ends, sizeof w);
-    if (family == 6)
+    if (six)
         w.addresses = hash_addresses(ends->wide, seed);
-    return flow_words_hash(&w, protocol, family, seed);
+    return flow_words_hash(&w, protocol, six, seed);
 }
 
 static void
@@ -33,8 +33,9 @@ order6(struct flow_tuple *out, uint8_t protocol, const uint8_t *src,
     out->swapped = swap;
     memcpy(out->wide.low, swap ? dst : src, 16);
     memcpy(out->wide.high, swap ? src : dst, 16);
-    flow_tuple_set(out, protocol, 6, hash_addresses(&out->wide, seed),
-                   swap ? dport : sport, swap ? sport : dport, vpc, seed);
+    flow_tuple_set(out, protocol, true, hash_addresses(&out->wide, seed),
+                   flow_ports_of(swap ? dport : sport, swap ? sport : dport),
+                   vpc, seed);
 }
 
 bool
@@ -46,9 +47,8 @@ flow_tuple_of_other(const struct hg_packet *p, uint64_t seed,
 
     if (p->flags & HG_PACKET_IP4)
         flow_tuple_order4(out, p->protocol,
-                          hg_load32(l3 + offsetof(struct hg_ipv4, src)),
-                          hg_load32(l3 + offsetof(struct hg_ipv4, dst)), sport,
-                          dport, p->vpc, seed);
+                          hg_load64(l3 + offsetof(struct hg_ipv4, src)),
+                          (uint32_t)sport << 16 | dport, p->vpc, seed);
     else if (p->flags & HG_PACKET_IP6)
         order6(out, p->protocol, l3 + offsetof(struct hg_ipv6, src),
                l3 + offsetof(struct hg_ipv6, dst), sport, dport, p->vpc, seed);
@@ -62,9 +62,10 @@ flow_tuple_of_key(const struct hg_flow_key *key, uint64_t seed,
                   struct flow_tuple *out)
 {
     if (key->src.family == 4)
-        flow_tuple_order4(out, key->protocol, hg_addr_ip4(&key->src),
-                          hg_addr_ip4(&key->dst), key->sport, key->dport,
-                          key->vpc, seed);
+        flow_tuple_order4(
+            out, key->protocol,
+            (uint64_t)hg_addr_ip4(&key->src) << 32 | hg_addr_ip4(&key->dst),
+            (uint32_t)key->sport << 16 | key->dport, key->vpc, seed);
     else
         order6(out, key->protocol, key->src.byte, key->dst.byte, key->sport,
                key->dport, key->vpc, seed);

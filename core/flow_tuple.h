@@ -13,41 +13,27 @@ struct flow_wide {
     uint8_t high[16];
 };
 
-/* What is in a record. */
-struct flow_ends {
-    union {
-        struct {
-            uint32_t low; /* IPv4 addresses in host order; in the tuple of an
-                           * IPv6 flow a hash of its addresses. */
-            uint32_t high;
-        };
-        const struct flow_wide *wide; /* IPv6, in a record. */
-    };
-    uint16_t low_port;
-    uint16_t high_port;
-    uint32_t vpc;
-};
-
 struct flow_tuple {
-    struct flow_ends ends;
+    struct hg_flow_ends ends; /* Of an IPv6 flow with a hash of its
+                               * addresses. */
     uint32_t hash;
     uint8_t protocol;
-    uint8_t family;
-    bool swapped;          /* The source became 'high'. */
-    struct flow_wide wide; /* Only of family 6. */
+    bool six;
+    bool swapped;          /* The source became the second end. */
+    struct flow_wide wide; /* Only of IPv6. */
 };
 
-_Static_assert(sizeof(struct flow_ends) == 16, "a fast length to hash");
+_Static_assert(sizeof(struct hg_flow_ends) == 16, "a fast length to hash");
 
-/* Whether a record's key, of the same family, is this one. */
+/* Whether a record's key, of the same IP version, is this one. */
 static inline bool
-flow_tuple_is(const struct flow_tuple *key, const struct flow_ends *ends)
+flow_tuple_is(const struct flow_tuple *key, const struct hg_flow_ends *ends)
 {
     uint64_t x[2], y[2];
 
     memcpy(x, &key->ends, sizeof x);
     memcpy(y, ends, sizeof y);
-    if (key->family == 4)
+    if (!key->six)
         return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
     return x[1] == y[1] && !memcmp(ends->wide, &key->wide, sizeof key->wide);
 }
@@ -83,44 +69,49 @@ flow_ports_of(uint16_t first, uint16_t second)
 }
 
 static inline uint32_t
-flow_words_hash(const struct flow_words *w, uint8_t protocol, uint8_t family,
+flow_words_hash(const struct flow_words *w, uint8_t protocol, bool six,
                 uint64_t seed)
 {
     /* Of the VPC's number hardly ever more than the lower half is used. */
-    uint64_t kind = (uint64_t)(protocol | family << 8) << 48;
+    uint64_t kind = (uint64_t)(protocol | (unsigned)six << 8) << 48;
 
     return hash_words(w->addresses, w->rest ^ kind, seed);
 }
 
 FLOW_INLINE void
-flow_tuple_set(struct flow_tuple *out, uint8_t protocol, uint8_t family,
-               uint64_t addresses, uint16_t low, uint16_t high, uint32_t vpc,
-               uint64_t seed)
+flow_tuple_set(struct flow_tuple *out, uint8_t protocol, bool six,
+               uint64_t addresses, uint32_t ports, uint32_t vpc, uint64_t seed)
 {
-    const struct flow_words w = {addresses,
-                                 flow_words_of(flow_ports_of(low, high), vpc)};
+    const struct flow_words w = {addresses, flow_words_of(ports, vpc)};
 
     out->protocol = protocol;
-    out->family = family;
-    out->hash = flow_words_hash(&w, protocol, family, seed);
+    out->six = six;
+    out->hash = flow_words_hash(&w, protocol, six, seed);
     memcpy(&out->ends, &w, sizeof w);
 }
 
-/* An end is its address and port as one number: no branch, of which half would
- * be predicted wrong. */
+/* Of IPv4, from source and destination, each pair as one number with the
+ * source in its upper half.  No branch of which half would be predicted
+ * wrong: a pair turned round is less if the source is the higher one. */
 FLOW_INLINE void
-flow_tuple_order4(struct flow_tuple *out, uint8_t protocol, uint32_t src,
-                  uint32_t dst, uint16_t sport, uint16_t dport, uint32_t vpc,
-                  uint64_t seed)
+flow_tuple_order4(struct flow_tuple *out, uint8_t protocol, uint64_t addresses,
+                  uint32_t ports, uint32_t vpc, uint64_t seed)
 {
-    uint64_t a = (uint64_t)src << 16 | sport, b = (uint64_t)dst << 16 | dport;
-    uint64_t low = a < b ? a : b, high = a < b ? b : a;
+    uint64_t turned = addresses << 32 | addresses >> 32;
+    uint32_t turned_ports = ports << 16 | ports >> 16;
+    bool swap = addresses > turned;
 
-    out->swapped = a > b;
+    if (addresses == turned)
+        swap = ports > turned_ports;
+    out->swapped = swap;
+    if (swap) {
+        addresses = turned;
+        ports = turned_ports;
+    }
     flow_tuple_set(
-        out, protocol, 4,
-        flow_words_of((uint32_t)(low >> 16), (uint32_t)(high >> 16)),
-        (uint16_t)low, (uint16_t)high, vpc, seed);
+        out, protocol, false,
+        flow_words_of((uint32_t)(addresses >> 32), (uint32_t)addresses),
+        flow_ports_of((uint16_t)(ports >> 16), (uint16_t)ports), vpc, seed);
 }
 
 /* The tuple of a packet, or false. */
@@ -137,9 +128,8 @@ flow_tuple_of_packet(const struct hg_packet *p, uint64_t seed,
     if (!(p->flags & HG_PACKET_IP4) || !hg_packet_has_ports(p))
         return flow_tuple_of_other(p, seed, out);
     flow_tuple_order4(out, p->protocol,
-                      hg_load32(l3 + offsetof(struct hg_ipv4, src)),
-                      hg_load32(l3 + offsetof(struct hg_ipv4, dst)),
-                      hg_load16(l4), hg_load16(l4 + 2), p->vpc, seed);
+                      hg_load64(l3 + offsetof(struct hg_ipv4, src)),
+                      hg_load32(l4), p->vpc, seed);
     return true;
 }
 
@@ -147,7 +137,7 @@ void flow_tuple_of_key(const struct hg_flow_key *, uint64_t seed,
                        struct flow_tuple *out);
 
 /* The hash of a record's key. */
-uint32_t flow_ends_hash(const struct flow_ends *, uint8_t protocol,
-                        uint8_t family, uint64_t seed);
+uint32_t flow_ends_hash(const struct hg_flow_ends *, uint8_t protocol,
+                        bool six, uint64_t seed);
 
 #endif

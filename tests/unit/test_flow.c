@@ -81,7 +81,13 @@ add_judges(struct rig *r)
     hg_flow_declare_verdict(r->narrow, sizeof(uint32_t));
 }
 
-/* Each keeper declares two words for each flow. */
+/* What a keeper has in each flow.  The first one's second keys are beside the
+ * records. */
+struct kept {
+    uint64_t word[2];
+    struct hg_flow_ends second; /* The second one's. */
+};
+
 static void
 build(struct rig *r, unsigned n_keepers)
 {
@@ -97,7 +103,11 @@ build(struct rig *r, unsigned n_keepers)
             hg_graph_add(r->graph, &keeper_class, i ? "b" : "a");
 
         r->keeper[i] = hg_element_self(e);
-        REQUIRE(hg_flow_declare(r->keeper[i], 2 * sizeof(uint64_t)));
+        REQUIRE(hg_flow_declare(r->keeper[i], i ? sizeof(struct kept)
+                                                : 2 * sizeof(uint64_t)));
+        if (i)
+            hg_flow_declare_second(r->keeper[i],
+                                   offsetof(struct kept, second));
     }
     add_judges(r);
 }
@@ -1042,6 +1052,73 @@ TEST(replies_to_a_translated_flow_find_it_by_its_second_key)
     hg_packet_free(translated);
     hg_packet_free(reply);
     rig_uninit(&r);
+}
+
+TEST(a_second_key_is_where_its_element_wants_it_and_lies_so_in_the_record)
+{
+    static const char *const sources[] = {"198.51.100.1", "10.0.0.5",
+                                          "203.0.113.10"};
+    size_t i;
+
+    for (i = 0; i < sizeof sources / sizeof *sources; i++) {
+        const uint32_t remote = 0xcb007109, inside = 0x0a000005;
+        struct rig r;
+        struct hg_packet *p;
+        struct hg_flow_key key;
+        struct hg_flow *flow;
+        const struct kept *kept;
+        uint32_t outside;
+        unsigned end;
+
+        rig_init(&r, 2, 0);
+        p = packet(&r, "udp 10.0.0.5:40000 > 203.0.113.9:53");
+        flow = hg_flow_create(r.keeper[1], p);
+        REQUIRE(flow && hg_flow_key_of(p, &key));
+        REQUIRE(hg_addr_parse(sources[i], &key.src));
+        outside = hg_addr_ip4(&key.src);
+        key.vpc = i == 1 ? 0 : 9;
+        key.sport = i == 1 ? 40000 : 1024; /* The first key once more. */
+        CHECK(hg_flow_add_key(r.keeper[1], flow, &key, r.now));
+        kept = hg_flow_state(r.keeper[1], flow, r.now);
+        end = outside > remote;
+        CHECK_EQ(kept->second.addr[end], outside);
+        CHECK_EQ(kept->second.port[end], key.sport);
+        CHECK_EQ(kept->second.addr[!end], remote);
+        CHECK_EQ(kept->second.port[!end], 53);
+        CHECK_EQ(kept->second.vpc, key.vpc);
+        CHECK_EQ(hg_flow_ends(flow)->addr[0], inside);
+        CHECK_EQ(hg_flow_ends(flow)->port[0], 40000);
+        hg_packet_free(p);
+        rig_uninit(&r);
+    }
+}
+
+TEST(an_interest_that_was_not_kept_leaves_no_second_key)
+{
+    struct hg_packet *p, *translated;
+    struct hg_flow_key key;
+    struct hg_flow *flow;
+    unsigned user;
+
+    for (user = 0; user < 2; user++) {
+        struct rig r;
+
+        rig_init(&r, 2, 0);
+        p = packet(&r, "udp 10.0.0.5:40000 > 203.0.113.9:53");
+        translated = packet(&r, "udp 198.51.100.1:1024 > 203.0.113.9:53");
+        flow = hg_flow_create(r.keeper[!user], p);
+        hg_flow_keep(r.keeper[!user], flow, r.now + HG_MINUTE);
+        REQUIRE(hg_flow_create(r.keeper[user], p) == flow);
+        REQUIRE(hg_flow_key_of(translated, &key));
+        CHECK(hg_flow_add_key(r.keeper[user], flow, &key, r.now));
+        CHECK(hg_flow_create(r.keeper[user], p) == flow);
+        hg_flow_keep(r.keeper[user], flow, r.now + HG_MINUTE);
+        CHECK(!hg_flow_find(r.keeper[user], translated));
+        CHECK(hg_flow_create(r.keeper[user], translated) != flow);
+        hg_packet_free(p);
+        hg_packet_free(translated);
+        rig_uninit(&r);
+    }
 }
 
 TEST(two_live_flows_cannot_have_one_key)

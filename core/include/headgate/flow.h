@@ -37,7 +37,7 @@
 extern "C" {
 #endif
 
-struct hg_flow;
+struct flow_wide;
 
 /* A five-tuple in one direction.  Ports are in host order; the identifier of
  * an ICMP echo is both; 0 for other protocols and for later fragments. */
@@ -48,6 +48,39 @@ struct hg_flow_key {
     uint16_t sport;
     uint16_t dport;
     uint8_t protocol;
+};
+
+/* A key in a record, whose direction does not matter: its two ends, addresses
+ * and ports in host order, the lower of them by address and port first.  Of
+ * an IPv6 flow the addresses are elsewhere, and the service's. */
+struct hg_flow_ends {
+    union {
+        uint32_t addr[2];
+        const struct flow_wide *wide;
+    };
+    uint16_t port[2];
+    uint32_t vpc;
+};
+
+/* A record's own part, which is the service's: elements use it by what is
+ * declared here.  Behind it lies a block for each element that keeps
+ * something: its deadline (8 bytes; 0: no interest) and its bytes.  With IPv4
+ * and one small user all that a packet needs is one cache line. */
+struct hg_flow {
+    struct hg_flow_ends ends; /* Of its first key. */
+    uint8_t protocol[2];      /* Of its first and its second key. */
+    uint8_t second_user : 5;  /* Who added that one, */
+    bool has_second : 1;      /* if there is one. */
+    uint8_t six : 2;          /* Bit k: key k is IPv6, */
+    uint8_t swapped : 2;    /* the source of 'against' 0 is its second end. */
+    bool first_against : 1; /* As 'against', of the flow as a whole. */
+    bool confirmed : 1;
+    bool queued : 1; /* Is in the queue of unconfirmed flows. */
+    bool used : 1;
+    uint32_t generation; /* As packets remember it (flow_table.h). */
+    uint32_t number;
+    uint32_t against; /* Bit u: the first packet of user u travelled against
+                       * the one that made the record. */
 };
 
 /* The key of a packet; false if it is not IP. */
@@ -69,6 +102,13 @@ HG_API bool hg_flow_declare(void *self, size_t size);
 HG_API void hg_flow_declare_seldom(void *self, size_t size);
 HG_API void *hg_flow_seldom(void *self, const struct hg_flow *);
 
+/* In configure, after hg_flow_declare(), by an element that adds second keys
+ * (hg_flow_add_key) to most of its flows: they are kept in its own bytes, as a
+ * struct hg_flow_ends 'offset' bytes from their beginning (a multiple of 8),
+ * which the element only reads.  So whoever is found by it has all that it
+ * needs in one place.  Others' are beside the records. */
+HG_API void hg_flow_declare_second(void *self, size_t offset);
+
 /* In configure, by an element that has an option for it: at most this many
  * records (up to 1,073,741,823); the largest that is asked for counts.  The
  * default is 1,048,576.  Memory is taken as flows begin. */
@@ -83,6 +123,46 @@ HG_API struct hg_flow *hg_flow_find(void *self, struct hg_packet *p);
  * flow. */
 HG_API struct hg_flow *hg_flow_find_state(void *self, struct hg_packet *p,
                                           void **state);
+
+/* The same without a call, for a packet that was looked up with its batch:
+ * this element's bytes, or NULL, also where it would be looked up again, which
+ * hg_flow_find_state() does then.  'place' is what hg_flow_place() says in
+ * start and later. */
+struct hg_flow_place {
+    uint32_t offset; /* Of the element's block in records. */
+    uint32_t user;   /* Its number. */
+};
+
+HG_API struct hg_flow_place hg_flow_place(const void *self);
+
+/* Says of a packet of this record whether it travels against the first one of
+ * that user. */
+static inline void
+hg_flow_tell_direction(struct hg_packet *p, const struct hg_flow *flow,
+                       unsigned user)
+{
+    uint32_t against = (p->flow_generation ^ flow->against >> user) & 1;
+
+    p->flags =
+        (p->flags & ~(uint32_t)HG_PACKET_REPLY) | against * HG_PACKET_REPLY;
+}
+
+static inline void *
+hg_flow_known_state(const struct hg_flow_place *place, struct hg_packet *p)
+{
+    struct hg_flow *flow = p->flow;
+    uint64_t *deadline;
+
+    if (!flow || (p->flow_generation ^ flow->generation) >> HG_FLOW_BITS)
+        return NULL;
+    deadline = (uint64_t *)(void *)((uint8_t *)flow + place->offset);
+    if (*deadline <= p->time_ns)
+        return NULL;
+    hg_flow_tell_direction(p, flow, place->user);
+    return deadline + 1;
+}
+
+/* The record of this key, if this element is interested in it, or NULL. */
 HG_API struct hg_flow *
 hg_flow_find_key(void *self, const struct hg_flow_key *key, uint64_t now_ns);
 
@@ -96,8 +176,9 @@ HG_API struct hg_flow *hg_flow_create_state(void *self, struct hg_packet *p,
                                             void **state);
 
 /* Looks up a whole batch with prefetch and remembers in the packets their
- * records, or that they have none; hg_flow_find is free afterwards. */
-HG_API void hg_flow_find_batch(void *self, struct hg_batch *batch);
+ * records, or that they have none; hg_flow_find is free afterwards.  Returns
+ * how many of them have none. */
+HG_API unsigned hg_flow_find_batch(void *self, struct hg_batch *batch);
 
 /* A second key of the same record: 'key' as seen in the direction of this
  * element's first packet of the flow.  False if another live flow has it.
@@ -128,6 +209,13 @@ HG_API bool hg_flow_is_reply(const struct hg_flow *, const struct hg_packet *);
 HG_API bool hg_flow_is_reply_key(void *self, const struct hg_flow *,
                                  const struct hg_flow_key *key);
 
+/* The ends of the flow's first key, with which its record begins. */
+static inline const struct hg_flow_ends *
+hg_flow_ends(const struct hg_flow *flow)
+{
+    return (const struct hg_flow_ends *)(const void *)flow;
+}
+
 /* The key of the flow's first packet. */
 HG_API void hg_flow_first_key(const struct hg_flow *, struct hg_flow_key *out);
 
@@ -139,8 +227,15 @@ HG_API void *hg_flow_state(void *self, struct hg_flow *, uint64_t now_ns);
  * and does not call class.flow_expired. */
 HG_API void hg_flow_keep(void *self, struct hg_flow *, uint64_t until_ns);
 
-/* The same for a flow in which this element has an interest, by its bytes and
- * until a time that is not 0: the deadline lies right before them. */
+/* This element's deadline, by its bytes: it lies right before them. */
+static inline uint64_t
+hg_flow_deadline_of(const void *state)
+{
+    return ((const uint64_t *)state)[-1];
+}
+
+/* hg_flow_keep() for a flow in which this element has an interest, by its
+ * bytes and until a time that is not 0. */
 static inline void
 hg_flow_keep_state(void *state, uint64_t until_ns)
 {
@@ -151,10 +246,8 @@ hg_flow_keep_state(void *state, uint64_t until_ns)
 static inline void
 hg_flow_extend_state(void *state, uint64_t until_ns)
 {
-    uint64_t *deadline = (uint64_t *)state - 1;
-
-    if (*deadline < until_ns)
-        *deadline = until_ns;
+    if (hg_flow_deadline_of(state) < until_ns)
+        hg_flow_keep_state(state, until_ns);
 }
 
 /* This flow is not pushed out any more. */

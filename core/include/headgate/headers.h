@@ -62,6 +62,16 @@ hg_load32(const void *at)
     return hg_swap32(v);
 }
 
+static inline uint64_t
+hg_load64(const void *at)
+{
+    uint64_t v;
+
+    memcpy(&v, at, sizeof v);
+    return __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__ ? __builtin_bswap64(v)
+                                                     : v;
+}
+
 static inline void
 hg_store16(void *at, uint16_t v)
 {
