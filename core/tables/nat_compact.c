@@ -6,42 +6,6 @@
 
 /* ---- Entries ---------------------------------------------------------- */
 
-/* The scale for a flow that has so long to live: ticks are told apart over its
- * range, less an epoch and what rounding adds. */
-static inline unsigned
-scale_of(uint64_t left_ns)
-{
-#define MOST(scale)                                                           \
-    ((UINT64_C(1) << (nat_scale_shift(scale) + TICK_BITS)) - 2 * EPOCH_NS)
-    return left_ns <= MOST(0)   ? 0
-           : left_ns <= MOST(1) ? 1
-           : left_ns <= MOST(2) ? 2
-                                : 3;
-#undef MOST
-}
-
-/* How long that is, at most as long as can be. */
-static inline uint64_t
-time_left(const struct hg_nat_compact *t, uint64_t deadline_ns)
-{
-    uint64_t left = deadline_ns > t->clock_ns ? deadline_ns - t->clock_ns : 0;
-
-    return left < HG_NAT_COMPACT_HORIZON_NS ? left : HG_NAT_COMPACT_HORIZON_NS;
-}
-
-/* The time bits of a deadline, which becomes the one that they mean. */
-static uint64_t
-time_bits(const struct hg_nat_compact *t, uint64_t *deadline_ns)
-{
-    uint64_t left = time_left(t, *deadline_ns), ticks;
-    unsigned scale = scale_of(left), shift = nat_scale_shift(scale);
-
-    ticks = (t->clock_ns + left + (UINT64_C(1) << shift) - 1) >> shift;
-    *deadline_ns = ticks << shift;
-    return ((ticks & ((1u << TICK_BITS) - 1)) | (uint64_t)scale << TICK_BITS)
-           << TIME_SHIFT;
-}
-
 void
 nat_take_out(struct hg_nat_compact *t, uint64_t b, unsigned slot)
 {
@@ -138,7 +102,7 @@ put(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
     e->ends = key->ends;
     e->rest = key->bits | (uint64_t)at->k << CANDIDATE_SHIFT |
               nat_code_of(key->tuple.protocol, state) |
-              time_bits(t, &deadline_ns) | (e->rest & SHARE_MASK);
+              nat_time_bits(t, &deadline_ns) | (e->rest & SHARE_MASK);
     t->n++;
     nat_note_deadline(t, deadline_ns);
     nat_note_passing(t, key, seen, at->k);
@@ -275,7 +239,8 @@ static inline bool
 is_due(const struct hg_nat_compact *t, const struct hg_nat_compact_flow *flow,
        uint64_t deadline_ns)
 {
-    unsigned shift = nat_scale_shift(scale_of(time_left(t, deadline_ns)));
+    unsigned shift =
+        nat_scale_shift(nat_scale_of(nat_time_left(t, deadline_ns)));
 
     return flow->deadline_ns - deadline_ns < UINT64_C(1) << shift;
 }
@@ -299,7 +264,7 @@ update(struct hg_nat_compact *t, struct hg_nat_compact_flow *flow,
 
         e->rest = (e->rest & ~STATE_MASK) |
                   nat_code_of(flow->protocol, state) |
-                  time_bits(t, &flow->deadline_ns);
+                  nat_time_bits(t, &flow->deadline_ns);
         if (sooner)
             nat_note_deadline(t, flow->deadline_ns);
     }

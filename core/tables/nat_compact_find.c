@@ -76,6 +76,14 @@ prepare_in(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
     return true;
 }
 
+/* What an entry has of a remote address, and its protocol. */
+static inline uint64_t
+remote_bits(const struct hg_nat_compact_tuple *tuple, uint64_t code)
+{
+    return (uint64_t)(tuple->remote >> LOW_BITS) << REMOTE_SHIFT |
+           code << CODE_SHIFT;
+}
+
 /* What the entry of a flow from inside looks like. */
 static inline void
 set_look(struct hg_nat_compact_key *key)
@@ -85,8 +93,8 @@ set_look(struct hg_nat_compact_key *key)
 
     key->ends = (uint64_t)tuple->addr << 32 | (uint64_t)tuple->port << 16 |
                 tuple->remote_port;
-    key->bits = (uint64_t)(tuple->remote >> LOW_BITS) << REMOTE_SHIFT |
-                (uint64_t)tuple->realm << TENANT_SHIFT | code << CODE_SHIFT;
+    key->bits = remote_bits(tuple, code) | (uint64_t)tuple->realm
+                                               << TENANT_SHIFT;
     key->mask =
         REMOTE_MASK | TENANT_MASK | CANDIDATE_MASK | nat_code_mask(code);
 }
@@ -187,9 +195,28 @@ nat_key_of(const struct hg_nat_compact *t, uint64_t b, unsigned slot,
 static inline bool
 is_seen(const struct nat_entry *e, const struct hg_nat_compact_key *key)
 {
-    return e->ends == key->ends &&
-           (e->rest & key->mask) ==
-               (key->bits | (uint64_t)key->near << CANDIDATE_SHIFT);
+    uint64_t bits = key->bits | (uint64_t)key->near << CANDIDATE_SHIFT;
+
+    return ((e->ends ^ key->ends) | ((e->rest & key->mask) ^ bits)) == 0;
+}
+
+/* Whether an entry that has this protocol and the upper bits of this remote
+ * address is a flow of this destination and group. */
+static inline bool
+is_in(const struct hg_nat_compact *t, const struct nat_entry *e,
+      const struct hg_nat_compact_key *key, uint32_t group)
+{
+    struct hg_nat_compact_key its;
+    uint16_t tenant = nat_tenant(e->rest);
+
+    if ((uint16_t)e->ends != key->tuple.remote_port)
+        return false;
+    if (t->tenant[tenant] != key->gateway ||
+        nat_pair(t, tenant, (uint32_t)(e->ends >> 32)) != key->external)
+        return false;
+    /* Its group says that its remote address, too, is the same. */
+    set_groups(t, nat_flow_hash(t, e->ends, tenant, key->dest_hash), &its);
+    return group_of(t, &its, nat_candidate(e->rest)) == group;
 }
 
 static inline bool
@@ -198,20 +225,9 @@ is_of(const struct hg_nat_compact *t, const struct nat_entry *e,
 {
     const uint64_t code = CODES[key->tuple.protocol];
     const uint64_t mask = REMOTE_MASK | nat_code_mask(code);
-    struct hg_nat_compact_key its;
-    uint16_t tenant = nat_tenant(e->rest);
 
-    if ((uint16_t)e->ends != key->tuple.remote_port ||
-        (e->rest & mask) !=
-            ((uint64_t)(key->tuple.remote >> LOW_BITS) << REMOTE_SHIFT |
-             code << CODE_SHIFT))
-        return false;
-    if (t->tenant[tenant] != key->gateway ||
-        nat_pair(t, tenant, (uint32_t)(e->ends >> 32)) != key->external)
-        return false;
-    /* Its group says that its remote address, too, is the same. */
-    set_groups(t, nat_flow_hash(t, e->ends, tenant, key->dest_hash), &its);
-    return group_of(t, &its, nat_candidate(e->rest)) == group;
+    return (e->rest & mask) == remote_bits(&key->tuple, code) &&
+           is_in(t, e, key, group);
 }
 
 bool
@@ -373,6 +389,69 @@ hg_nat_compact_lookup(struct hg_nat_compact *t,
                             : look_up_in(t, key, flow);
 }
 
+/* ---- Following -------------------------------------------------------- */
+
+/* Whether an entry has this deadline and state, and whatever else 'bits' says
+ * in 'mask'.  In a bucket that was looked at in this epoch the ticks of one to
+ * come are those of no other. */
+static inline bool
+is_due_in(const struct hg_nat_compact *t, const struct nat_bucket *bucket,
+          uint64_t rest, uint64_t mask, uint64_t bits, uint8_t state,
+          uint64_t deadline_ns)
+{
+    bits |= (uint64_t)state << CODE_SHIFT | nat_time_bits(t, &deadline_ns);
+    return ((rest ^ bits) & mask) == 0 && nat_epoch_of(bucket) == t->epoch;
+}
+
+static __attribute__((noinline)) bool
+follow_out(const struct hg_nat_compact *t,
+           const struct hg_nat_compact_key *key, uint8_t state,
+           uint64_t deadline_ns, struct hg_nat_compact_end *end)
+{
+    const struct nat_bucket *bucket = &t->buckets[nat_near_bucket(t, key)];
+    const struct nat_entry *e = &bucket->e[key->slot];
+
+    if (e->ends != key->ends ||
+        !is_due_in(t, bucket, e->rest, ~SHARE_MASK,
+                   key->bits | (uint64_t)key->near << CANDIDATE_SHIFT, state,
+                   deadline_ns))
+        return false;
+    end->addr = t->gateways[key->gateway].external[key->external];
+    end->port = nat_port_of(t, key, key->near_group * SLOTS + key->slot);
+    return true;
+}
+
+static __attribute__((noinline)) bool
+follow_in(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
+          uint8_t state, uint64_t deadline_ns, struct hg_nat_compact_end *end)
+{
+    const struct nat_bucket *bucket = &t->buckets[nat_near_bucket(t, key)];
+    const struct nat_entry *e = &bucket->e[key->slot];
+
+    if (!is_due_in(t, bucket, e->rest, REMOTE_MASK | STATE_MASK,
+                   remote_bits(&key->tuple, CODES[key->tuple.protocol]), state,
+                   deadline_ns) ||
+        !is_in(t, e, key, key->group))
+        return false;
+    end->addr = (uint32_t)(e->ends >> 32);
+    end->port = (uint16_t)(e->ends >> 16);
+    end->tenant = nat_tenant(e->rest);
+    return true;
+}
+
+bool
+hg_nat_compact_follow(struct hg_nat_compact *t,
+                      const struct hg_nat_compact_key *key, uint64_t now_ns,
+                      uint8_t state, uint64_t deadline_ns,
+                      struct hg_nat_compact_end *end)
+{
+    nat_set_clock(t, now_ns);
+    if (!key->valid)
+        return false;
+    return key->from_inside ? follow_out(t, key, state, deadline_ns, end)
+                            : follow_in(t, key, state, deadline_ns, end);
+}
+
 bool
 hg_nat_compact_find(struct hg_nat_compact *t,
                     const struct hg_nat_compact_tuple *tuple, bool from_inside,
@@ -400,14 +479,20 @@ fetch(const struct hg_nat_compact *t, struct hg_nat_compact_key *const *key,
 }
 
 /* Looks for a key's flow in the bucket that was fetched.  No branches here and
- * below: nothing can be foretold. */
+ * below: nothing can be foretold.  Where two flows of an inside endpoint, to
+ * equal ports, meet in a bucket, they are looked for again. */
 static inline bool
 is_near(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
-    unsigned found = nat_match(&t->buckets[key->bucket], key, key->near);
+    const struct nat_bucket *bucket = &t->buckets[key->bucket];
+    const uint64_t ends = key->ends;
+    unsigned slot = 0, i;
 
-    key->slot = (uint8_t)(__builtin_ctz(found | 1u << SLOTS) % SLOTS);
-    return found;
+#pragma GCC unroll 4
+    for (i = 1; i < SLOTS; i++)
+        slot |= (bucket->e[i].ends == ends) * i;
+    key->slot = (uint8_t)slot;
+    return is_seen(&bucket->e[slot], key);
 }
 
 /* Whether a flow that is not in that bucket, or a free entry for it, may be

@@ -419,6 +419,42 @@ nat_deadline(uint64_t rest, uint64_t since_ns)
     return (since + ((ticks - since) & ((1u << TICK_BITS) - 1))) << shift;
 }
 
+/* The scale for a flow that has so long to live: ticks are told apart over its
+ * range, less an epoch and what rounding adds. */
+static inline unsigned
+nat_scale_of(uint64_t left_ns)
+{
+#define MOST(scale)                                                           \
+    ((UINT64_C(1) << (nat_scale_shift(scale) + TICK_BITS)) - 2 * EPOCH_NS)
+    return left_ns <= MOST(0)   ? 0
+           : left_ns <= MOST(1) ? 1
+           : left_ns <= MOST(2) ? 2
+                                : 3;
+#undef MOST
+}
+
+/* How long that is, at most as long as can be. */
+static inline uint64_t
+nat_time_left(const struct hg_nat_compact *t, uint64_t deadline_ns)
+{
+    uint64_t left = deadline_ns > t->clock_ns ? deadline_ns - t->clock_ns : 0;
+
+    return left < HG_NAT_COMPACT_HORIZON_NS ? left : HG_NAT_COMPACT_HORIZON_NS;
+}
+
+/* The time bits of a deadline, which becomes the one that they mean. */
+static inline uint64_t
+nat_time_bits(const struct hg_nat_compact *t, uint64_t *deadline_ns)
+{
+    uint64_t left = nat_time_left(t, *deadline_ns), ticks;
+    unsigned scale = nat_scale_of(left), shift = nat_scale_shift(scale);
+
+    ticks = (t->clock_ns + left + (UINT64_C(1) << shift) - 1) >> shift;
+    *deadline_ns = ticks << shift;
+    return ((ticks & ((1u << TICK_BITS) - 1)) | (uint64_t)scale << TICK_BITS)
+           << TIME_SHIFT;
+}
+
 /* Where a flow is, or could be. */
 struct nat_spot {
     uint64_t b;

@@ -86,22 +86,17 @@ touch_tcp(struct hyperplane_nat *self, const struct hg_packet *p,
 }
 
 /* Brings the flow up to date with a packet of it. */
-static inline __attribute__((always_inline)) void
+static void
 touch(struct hyperplane_nat *self, const struct hg_packet *p,
       struct nat_flow *flow, bool from_inside)
 {
-    const uint8_t changing = HG_TCP_SYN | HG_TCP_FIN | HG_TCP_RST;
+    const struct hg_tcp *tcp = hg_packet_tcp(p);
 
-    if (p->protocol == HG_PROTO_TCP) {
-        uint8_t flags = ((const struct hg_tcp *)hg_packet_l4(p))->flags;
-
-        if (flow->f.state != HG_NAT_ESTABLISHED || flags & changing) {
-            touch_tcp(self, p, flow, from_inside, flags);
-            return;
-        }
-    }
-    nat_update(self, flow, flow->f.state,
-               p->time_ns + idle_ns(self, p->protocol));
+    if (tcp)
+        touch_tcp(self, p, flow, from_inside, tcp->flags);
+    else
+        nat_update(self, flow, flow->f.state,
+                   p->time_ns + idle_ns(self, p->protocol));
 }
 
 /* The state that the first packet of a flow puts it in; or false if it may
@@ -156,7 +151,7 @@ begin_flow(struct hyperplane_nat *self, struct hg_packet *p,
 
 /* The packet's flow by this gateway.  One by another, where it was routed
  * before, ends: this gateway does not know it. */
-static inline __attribute__((always_inline)) bool
+static bool
 find_out(struct hyperplane_nat *self, struct hg_packet *p,
          const struct gateway *gw, struct nat_flow *flow)
 {
@@ -171,7 +166,7 @@ find_out(struct hyperplane_nat *self, struct hg_packet *p,
 
 /* Makes a flow for a packet that has none, or drops it; 'mtu' is what its
  * sender is to be told. */
-static __attribute__((noinline)) int
+static int
 begin_out(struct hyperplane_nat *self, struct hg_packet *p, struct gateway *gw,
           uint32_t remote, uint16_t mtu, struct nat_flow *flow)
 {
@@ -187,7 +182,7 @@ begin_out(struct hyperplane_nat *self, struct hg_packet *p, struct gateway *gw,
     return reason ? hg_drop(reason) : OUTSIDE;
 }
 
-/* What else but its source changes of a packet that is not plain. */
+/* What else but its source changes of a packet. */
 static hg_counter *
 change_odd_out(struct hyperplane_nat *self, struct hg_packet *p,
                uint32_t remote, const struct nat_flow *flow)
@@ -205,13 +200,11 @@ change_odd_out(struct hyperplane_nat *self, struct hg_packet *p,
     return reason;
 }
 
-/* 'plain' is what is_plain() says; known where this is called, so that there
- * is a way straight through for most packets. */
-static inline __attribute__((always_inline)) int
+static int
 translate_out(struct hyperplane_nat *self, struct hg_packet *p,
-              struct gateway *gw, uint32_t remote, bool plain)
+              struct gateway *gw, uint32_t remote)
 {
-    bool six = !plain && p->flags & HG_PACKET_IP6;
+    bool six = (p->flags & HG_PACKET_IP6) != 0;
     uint16_t mtu =
         six ? too_big6(self, p) : too_big4(hg_packet_ipv4(p), self->mtu, 0);
     struct nat_flow flow;
@@ -225,7 +218,7 @@ translate_out(struct hyperplane_nat *self, struct hg_packet *p,
         if (verdict != OUTSIDE)
             return verdict;
     }
-    reason = plain ? NULL : change_odd_out(self, p, remote, &flow);
+    reason = change_odd_out(self, p, remote, &flow);
     if (reason)
         return hg_drop(reason);
     if (six)
@@ -255,7 +248,7 @@ decide_fragments_in(struct hyperplane_nat *self, const struct hg_packet *p,
 }
 
 /* Towards an IPv6 host. */
-static __attribute__((noinline)) int
+static int
 translate_in_six(struct hyperplane_nat *self, struct hg_packet *p,
                  const struct nat_flow *flow)
 {
@@ -267,9 +260,8 @@ translate_in_six(struct hyperplane_nat *self, struct hg_packet *p,
     return reason ? hg_drop(reason) : INSIDE;
 }
 
-/* 'plain' as above. */
-static inline __attribute__((always_inline)) int
-translate_in(struct hyperplane_nat *self, struct hg_packet *p, bool plain)
+static int
+translate_in(struct hyperplane_nat *self, struct hg_packet *p)
 {
     const struct hg_ipv4 *ip = hg_packet_ipv4(p);
     struct nat_flow flow;
@@ -285,7 +277,7 @@ translate_in(struct hyperplane_nat *self, struct hg_packet *p, bool plain)
         return hg_drop(&self->too_big);
     }
     touch(self, p, &flow, false);
-    if (!plain && p->flags & HG_PACKET_FRAGMENT)
+    if (p->flags & HG_PACKET_FRAGMENT)
         decide_fragments_in(self, p, &flow);
     p->vpc = flow.vpc;
     if (flow.is_six)
@@ -362,9 +354,8 @@ find_remote(const struct hyperplane_nat *self, const struct hg_packet *p,
                   hg_embedded_ip4(&self->nat64_prefix, ip6->dst, remote));
 }
 
-/* A packet that is not plain, or for no gateway. */
-static __attribute__((noinline)) int
-odd_from_inside(struct hyperplane_nat *self, struct hg_packet *p)
+static int
+from_inside(struct hyperplane_nat *self, struct hg_packet *p)
 {
     struct gateway *gw = self->at_gateway;
     hg_counter *reason;
@@ -383,11 +374,11 @@ odd_from_inside(struct hyperplane_nat *self, struct hg_packet *p)
         return follow_first(self, p, OUTSIDE);
     if (is_icmp_error(p))
         return translate_error(self, p, remote);
-    return translate_out(self, p, gw, remote, false);
+    return translate_out(self, p, gw, remote);
 }
 
-static __attribute__((noinline)) int
-odd_from_outside(struct hyperplane_nat *self, struct hg_packet *p)
+static int
+from_outside(struct hyperplane_nat *self, struct hg_packet *p)
 {
     hg_counter *reason;
 
@@ -402,20 +393,49 @@ odd_from_outside(struct hyperplane_nat *self, struct hg_packet *p)
         return follow_first(self, p, INSIDE);
     if (is_icmp_error(p))
         return translate_error(self, p, 0);
-    return translate_in(self, p, false);
+    return translate_in(self, p);
 }
 
-static inline int
-translate(struct hyperplane_nat *self, struct hg_packet *p)
-{
-    struct gateway *gw = self->at_gateway;
-    bool is_out = p->in_port != OUTSIDE;
+/* ---- The short way ---------------------------------------------------- */
 
-    if (!gw || !is_plain(p))
-        return is_out ? odd_from_inside(self, p) : odd_from_outside(self, p);
-    return is_out ? translate_out(self, p, gw,
-                                  hg_get32(hg_packet_ipv4(p)->dst), true)
-                  : translate_in(self, p, true);
+/* Whether a plain packet is no larger than this MTU; 0: of any size. */
+static inline bool
+is_small(const struct hg_packet *p, uint16_t mtu)
+{
+    const struct hg_ipv4 *ip = (const struct hg_ipv4 *)hg_packet_l3(p);
+
+    return (uint16_t)(hg_get16(ip->total_length) - 1u) <= (uint16_t)(mtu - 1u);
+}
+
+/* Translates what nearly every packet is: plain, in a flow that it leaves in
+ * its state, and not too big.  False, and nothing has happened, if it is not
+ * that. */
+static inline __attribute__((always_inline)) bool
+go_straight(struct hyperplane_nat *self, enum nat_table table,
+            const struct gateway *gw, unsigned i, bool is_out)
+{
+    const uint8_t changing = HG_TCP_SYN | HG_TCP_FIN | HG_TCP_RST;
+    struct hg_packet *p = self->batch->p[i];
+    const bool is_tcp = p->protocol == HG_PROTO_TCP;
+    struct nat_end end;
+    uint32_t before;
+
+    if (!is_plain(p) || !is_small(p, is_out ? self->mtu : self->inside_mtu) ||
+        (is_tcp &&
+         ((const struct hg_tcp *)hg_packet_l4(p))->flags & changing) ||
+        !nat_follow(self, table, gw, i, is_out,
+                    is_tcp ? HG_NAT_ESTABLISHED : HG_NAT_QUERY,
+                    p->time_ns + (is_tcp ? self->tcp_idle_timeout.ns
+                                         : self->udp_timeout.ns),
+                    &end))
+        return false;
+    before = p->flow_generation;
+    hg_end_set_ports(p, is_out ? HG_END_SRC : HG_END_DST, end.addr, end.port);
+    if (table == TABLE_FLOW_SERVICE)
+        hg_flow_translated(p, before);
+    if (!is_out)
+        p->vpc = end.vpc;
+    return true;
 }
 
 /* ---- Batches ---------------------------------------------------------- */
@@ -437,24 +457,73 @@ close_ranks(struct hg_batch *batch, int16_t *verdict)
     batch->bytes_known = false;
 }
 
+/* Any packet, the long way. */
+static __attribute__((noinline)) int
+translate(struct hyperplane_nat *self, struct gateway *gw, unsigned i)
+{
+    struct hg_packet *p = self->batch->p[i];
+
+    self->at = i;
+    self->at_gateway = gw;
+    return p->in_port != OUTSIDE ? from_inside(self, p)
+                                 : from_outside(self, p);
+}
+
+static inline __attribute__((always_inline)) void
+translate_all(struct hyperplane_nat *self, const struct hg_batch *batch,
+              enum nat_table table, struct gateway *const *gateway,
+              int16_t *verdict)
+{
+    const unsigned n = batch->n;
+    unsigned i;
+
+    for (i = 0; i < n; i++) {
+        struct gateway *gw = gateway[i];
+        struct hg_packet *p = batch->p[i];
+        int to;
+
+        if (p->in_port != OUTSIDE)
+            to = gw && go_straight(self, table, gw, i, true)
+                     ? OUTSIDE
+                     : translate(self, gw, i);
+        else
+            to = gw && go_straight(self, table, gw, i, false)
+                     ? INSIDE
+                     : translate(self, gw, i);
+        verdict[i] = (int16_t)to;
+    }
+}
+
+/* One for each table, as both in one function would be short of registers. */
+static __attribute__((noinline)) void
+translate_by_service(struct hyperplane_nat *self, const struct hg_batch *batch,
+                     struct gateway *const *gateway, int16_t *verdict)
+{
+    translate_all(self, batch, TABLE_FLOW_SERVICE, gateway, verdict);
+}
+
+static __attribute__((noinline)) void
+translate_by_compact(struct hyperplane_nat *self, const struct hg_batch *batch,
+                     struct gateway *const *gateway, int16_t *verdict)
+{
+    translate_all(self, batch, TABLE_COMPACT, gateway, verdict);
+}
+
 static void
 nat_batch(struct hyperplane_nat *self, struct hg_batch *batch)
 {
     struct gateway *gateway[HG_BATCH_MAX];
     int16_t verdict[HG_BATCH_MAX];
     const uint64_t bytes = receive(self, batch, gateway);
-    const unsigned n = batch->n;
-    unsigned i;
 
     nat_find_batch(self, batch, gateway);
     self->batch = batch;
     self->verdict = verdict;
     self->has_gone = self->has_resized = false;
-    for (i = 0; i < n; i++) {
-        self->at = i;
-        self->at_gateway = gateway[i];
-        verdict[i] = (int16_t)translate(self, batch->p[i]);
-    }
+    if (self->compact)
+        translate_by_compact(self, batch, gateway, verdict);
+    else
+        translate_by_service(self, batch, gateway, verdict);
     count_fates(self, batch, gateway, verdict, bytes);
     self->active_connection_count.n = self->n_flows;
     self->peak_bytes_per_second.n = self->peak.most_bytes / PEAK_SECONDS;

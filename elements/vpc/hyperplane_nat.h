@@ -16,6 +16,7 @@
 #define HYPERPLANE_NAT_H 1
 
 #include <headgate/element.h>
+#include <headgate/flow.h>
 #include <headgate/fragment_table.h>
 #include <headgate/nat_flow.h>
 #include <headgate/nat_ports.h>
@@ -206,6 +207,7 @@ struct hyperplane_nat {
     struct hg_nat_ports *ports_used;
     uint64_t n_flows;
     bool has_reversed; /* Some flow got a record of its own. */
+    struct hg_flow_place place;
     struct nat_calendar calendar;
     struct hg_timer sweep;
 
@@ -405,12 +407,13 @@ static const struct hg_field nat_fields[] = {
 static inline uint32_t
 packet_bytes(const struct hg_packet *p)
 {
-    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
-    const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
+    const uint8_t *l3 = hg_packet_l3(p);
 
-    if (ip)
-        return hg_get16(ip->total_length);
-    return ip6 ? hg_get16(ip6->payload_length) + (uint32_t)sizeof(*ip6)
+    if (p->flags & HG_PACKET_IP4)
+        return hg_load16(l3 + offsetof(struct hg_ipv4, total_length));
+    return p->flags & HG_PACKET_IP6
+               ? hg_load16(l3 + offsetof(struct hg_ipv6, payload_length)) +
+                     (uint32_t)sizeof(struct hg_ipv6)
                : p->wire_len;
 }
 

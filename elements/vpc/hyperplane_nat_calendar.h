@@ -11,6 +11,7 @@
 #ifndef HYPERPLANE_NAT_CALENDAR_H
 #define HYPERPLANE_NAT_CALENDAR_H 1
 
+#include <headgate/flow.h>
 #include <headgate/memory.h>
 
 #include "hyperplane_nat.h"
@@ -18,18 +19,17 @@
 /* The element's bytes in the record of a flow: with the service's own they
  * are a cache line. */
 struct nat_state {
-    uint64_t deadline_ns;
-    uint32_t dest;   /* Of ports_used; 0: it has ended. */
-    uint32_t inside; /* IPv4; of an IPv6 endpoint: whether it is the second
-                      * of the record's key. */
-    uint16_t inside_port;
-    uint16_t external_port;
+    uint32_t dest : 30;   /* Of ports_used; 0: it has ended. */
+    uint32_t inside : 1;  /* Which end of the record's first key, if it is
+                           * keyed. */
+    uint32_t outside : 1; /* Which end of 'ends'. */
     uint16_t address;
     uint16_t slot : SLOT_BITS;
     uint16_t state : 3;
-    uint16_t whole : 1; /* The rest of the inside endpoint is in the key: it
-                         * is IPv6, or in another VPC than 0. */
-    uint16_t keyed : 1; /* The record's keys are its two sides. */
+    uint16_t six : 1;         /* The inside endpoint is IPv6. */
+    uint16_t keyed : 1;       /* It is there and IPv4, and the record's first
+                               * key is as inside sees it. */
+    struct hg_flow_ends ends; /* The second one, as outside sees it. */
 };
 _Static_assert(sizeof(struct nat_state) == 24, "what a flow costs");
 
@@ -101,7 +101,8 @@ calendar_page(struct nat_calendar *c)
 static void
 calendar_note(struct nat_calendar *c, struct nat_state *s)
 {
-    uint64_t tick = s->deadline_ns >> TICK_SHIFT, now = c->tick >> TICK_BITS;
+    const uint64_t deadline_ns = hg_flow_deadline_of(s);
+    uint64_t tick = deadline_ns >> TICK_SHIFT, now = c->tick >> TICK_BITS;
     struct nat_page **list, *page;
 
     if (tick < c->tick)
@@ -120,8 +121,8 @@ calendar_note(struct nat_calendar *c, struct nat_state *s)
     }
     page->note[page->n++] = s;
     c->n_notes++;
-    if (s->deadline_ns < c->due_ns)
-        c->due_ns = s->deadline_ns;
+    if (deadline_ns < c->due_ns)
+        c->due_ns = deadline_ns;
 }
 
 /* A flow's deadline was brought forward: maybe it has to be met sooner.
@@ -130,7 +131,7 @@ static void
 calendar_forward(struct nat_calendar *c, struct nat_state *s)
 {
     uint64_t now = c->tick >> TICK_BITS;
-    uint64_t slot = s->deadline_ns >> (TICK_SHIFT + TICK_BITS);
+    uint64_t slot = hg_flow_deadline_of(s) >> (TICK_SHIFT + TICK_BITS);
 
     if (slot > now && slot - now >= ((s->slot - now) & (N_SLOTS - 1)))
         return;
@@ -162,7 +163,7 @@ calendar_take_up(struct hyperplane_nat *self, struct nat_page **list,
             c->n_notes--;
             if (!s->dest || s->slot != (slot & (N_SLOTS - 1)))
                 continue;
-            if (s->deadline_ns <= now_ns)
+            if (hg_flow_deadline_of(s) <= now_ns)
                 run_out(self, s);
             else
                 calendar_note(c, s);

@@ -247,6 +247,26 @@ compact_find(struct hyperplane_nat *self, const struct hg_packet *p,
     return true;
 }
 
+/* As nat_follow() says. */
+static inline __attribute__((always_inline)) bool
+compact_follow(struct hyperplane_nat *self, unsigned i, uint64_t now_ns,
+               bool from_inside, uint8_t state, uint64_t deadline_ns,
+               struct nat_end *out)
+{
+    struct nat_compact *c = self->compact;
+    struct hg_nat_compact_end end;
+
+    compact_expire(self, now_ns);
+    if (!hg_nat_compact_follow(c->table, &c->key[i], now_ns, state,
+                               deadline_ns, &end))
+        return false;
+    out->addr = end.addr;
+    out->port = end.port;
+    if (!from_inside)
+        out->vpc = c->tenant[end.tenant].vpc;
+    return true;
+}
+
 static bool
 compact_find_key(struct hyperplane_nat *self, const struct hg_flow_key *key,
                  const struct hg_addr *ours, uint16_t port, bool is_inside,

@@ -79,26 +79,30 @@ static uint64_t
 receive(struct hyperplane_nat *self, const struct hg_batch *batch,
         struct gateway **gateway)
 {
-    struct hg_packet *first = batch->p[0];
-    struct gateway *const gw = gateway_of(self, first);
-    const bool is_in = first->in_port == OUTSIDE;
+    const struct hg_packet *first = batch->p[0];
     const unsigned n = batch->n;
-    bool alike = batch->p[n - 1]->time_ns < window_end(first->time_ns);
+    unsigned other_ports = 0, i;
     uint64_t bytes = 0;
-    unsigned i;
+    bool alike = batch->p[n - 1]->time_ns < window_end(first->time_ns);
 
     for (i = 0; i < n; i++) {
-        struct hg_packet *p = batch->p[i];
-
-        gateway[i] = gateway_of(self, p);
-        alike &= (gateway[i] == gw) & ((p->in_port == OUTSIDE) == is_in);
-        bytes += packet_bytes(p);
+        other_ports |= batch->p[i]->in_port ^ first->in_port;
+        bytes += packet_bytes(batch->p[i]);
     }
-    if (!alike) {
+    if (!other_ports && first->in_port != OUTSIDE && self->one_for_all) {
+        for (i = 0; i < n; i++)
+            gateway[i] = self->gateways;
+    } else {
+        for (i = 0; i < n; i++) {
+            gateway[i] = gateway_of(self, batch->p[i]);
+            alike &= gateway[i] == gateway[0];
+        }
+    }
+    if (!alike || other_ports) {
         count_arrivals(self, batch, gateway);
         return 0;
     }
-    count_in(self, gw, first, batch->n, bytes);
+    count_in(self, gateway[0], first, n, bytes);
     return bytes;
 }
 

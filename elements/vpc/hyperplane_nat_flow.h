@@ -38,6 +38,13 @@ is_plain(const struct hg_packet *p)
     return (p->flags & (is | HG_PACKET_FRAGMENT)) == is;
 }
 
+/* What the other side sees of a flow, at the end that changes. */
+struct nat_end {
+    uint32_t addr;
+    uint32_t vpc; /* Only of the inside. */
+    uint16_t port;
+};
+
 enum nat_result {
     NAT_OK,
     NAT_NO_PORT, /* Every address is exhausted for this destination. */

@@ -6,8 +6,9 @@
  * a conversation has them, would share a record.  The second one gets a record
  * of its own, in a VPC that only this element knows (REVERSED_VPC).
  *
- * The deadline is the service's; beside it flows are in a calendar of
- * deadlines (hyperplane_nat_calendar.h). */
+ * Both are in the record, which so is all that a packet needs.  The deadline
+ * is the service's; beside it flows are in a calendar of deadlines
+ * (hyperplane_nat_calendar.h). */
 #ifndef HYPERPLANE_NAT_SERVICE_H
 #define HYPERPLANE_NAT_SERVICE_H 1
 
@@ -17,7 +18,7 @@
 #include "hyperplane_nat_calendar.h"
 #include "hyperplane_nat_flow.h"
 
-enum { SERVICE_FLOWS_MAX = 1 << 29 };
+enum { SERVICE_FLOWS_MAX = 1 << 29, DEST_MASK = (1 << 30) - 1 };
 
 #define REVERSED_VPC (UINT32_C(1) << 31)
 
@@ -26,7 +27,7 @@ static void
 settle(struct hyperplane_nat *self, struct nat_state *s)
 {
     hg_nat_dest_give_back(self->ports_used, s->dest);
-    s->dest = 0;
+    s->dest = s->keyed = 0;
     self->n_flows--;
 }
 
@@ -93,35 +94,58 @@ external_key(const struct hyperplane_nat *self,
                                 .protocol = dest->protocol};
 }
 
-/* Whether the inside endpoint is the second of the record's key. */
-static bool
-is_second(const struct hg_flow *record, const struct hg_flow_key *inside)
-{
-    struct hg_flow_key key;
+/* ---- Endpoints -------------------------------------------------------- */
 
-    hg_flow_first_key(record, &key);
-    return key.sport != inside->sport ||
-           !hg_addr_equal(&key.src, &inside->src);
-}
+/* The inside endpoint of a flow for which its record's first key does not do:
+ * it is IPv6, or the key has other addresses, as where several elements
+ * translate, or another VPC. */
+struct nat_inside {
+    struct hg_addr addr;
+    uint16_t port;
+    uint32_t vpc;
+};
 
-/* Completes a copy with what is in the record's key. */
+/* Notes the inside endpoint of a flow, of which is known whether it is
+ * keyed. */
 static void
-view_whole(const struct hg_flow *record, const struct nat_state *s,
-           struct nat_flow *out)
+note_inside(struct hyperplane_nat *self, const struct hg_flow *record,
+            struct nat_state *s, const struct hg_flow_key *inside)
 {
-    struct hg_flow_key key;
+    const struct hg_flow_ends *ends = hg_flow_ends(record);
 
-    hg_flow_first_key(record, &key);
-    out->vpc = key.vpc & ~REVERSED_VPC;
-    out->is_six = key.src.family == 6;
-    if (out->is_six)
-        memcpy(out->inside6, s->inside ? key.dst.byte : key.src.byte,
-               sizeof(out->inside6));
+    s->six = inside->src.family == 6;
+    if (!s->keyed)
+        *(struct nat_inside *)hg_flow_seldom(self, record) =
+            (struct nat_inside){inside->src, inside->sport, inside->vpc};
+    else
+        s->inside = ends->addr[0] != hg_addr_ip4(&inside->src) ||
+                    ends->port[0] != inside->sport;
 }
 
-static inline void
-view(const struct hyperplane_nat *self, struct hg_flow *record,
-     struct nat_state *s, bool from_inside, struct nat_flow *out)
+static inline __attribute__((always_inline)) void
+view_inside(struct hyperplane_nat *self, const struct hg_flow *record,
+            const struct nat_state *s, struct nat_flow *out)
+{
+    const struct hg_flow_ends *ends = hg_flow_ends(record);
+    const struct nat_inside *inside;
+
+    out->is_six = s->six;
+    if (s->keyed) {
+        out->f.inside = ends->addr[s->inside];
+        out->f.inside_port = ends->port[s->inside];
+        out->vpc = ends->vpc;
+        return;
+    }
+    inside = hg_flow_seldom(self, record);
+    out->f.inside = hg_addr_ip4(&inside->addr); /* If it is one. */
+    out->f.inside_port = inside->port;
+    out->vpc = inside->vpc;
+    memcpy(out->inside6, inside->addr.byte, sizeof(out->inside6));
+}
+
+static void
+view(struct hyperplane_nat *self, struct hg_flow *record, struct nat_state *s,
+     bool from_inside, struct nat_flow *out)
 {
     const struct address *a = &self->addresses[s->address];
 
@@ -129,36 +153,63 @@ view(const struct hyperplane_nat *self, struct hg_flow *record,
     out->stored = s;
     out->gateway = a->gateway;
     out->f.external = a->ip;
-    out->f.deadline_ns = s->deadline_ns;
-    out->f.inside = s->inside;
-    out->vpc = 0;
-    out->f.inside_port = s->inside_port;
-    out->f.external_port = s->external_port;
+    out->f.external_port = s->ends.port[s->outside];
+    out->f.deadline_ns = hg_flow_deadline_of(s);
     out->f.state = s->state;
     out->is_six = false;
-    if (s->whole && !from_inside)
-        view_whole(record, s, out);
+    if (!from_inside)
+        view_inside(self, record, s, out);
 }
 
 /* ---- Finding ---------------------------------------------------------- */
 
-/* Whether the packet travels in this flow as this side sees it, and not only
- * in one that has or had a key like it. */
+/* Whether the packet, of a direction that is right, goes to the external
+ * endpoint. */
 static inline bool
-is_of_flow(const struct hyperplane_nat *self, const struct nat_state *s,
-           const struct hg_packet *p, bool from_inside)
+is_to_outside(const struct nat_state *s, const struct hg_packet *p)
 {
     const struct hg_ipv4 *ip = hg_packet_ipv4(p);
 
+    return ip && s->ends.addr[s->outside] == hg_get32(ip->dst) &&
+           s->ends.port[s->outside] == hg_packet_dport(p);
+}
+
+static bool
+is_from_inside(struct hyperplane_nat *self, const struct hg_flow *record,
+               const struct nat_state *s, const struct hg_packet *p)
+{
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+    const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
+    struct nat_flow flow;
+
+    view_inside(self, record, s, &flow);
+    if (flow.f.inside_port != hg_packet_sport(p))
+        return false;
+    return flow.is_six ? ip6 && !memcmp(flow.inside6, ip6->src, 16)
+                       : ip && flow.f.inside == hg_get32(ip->src);
+}
+
+/* Whether the packet is as the keyed flow's first key says; its direction is
+ * right. */
+static inline bool
+is_as_keyed(const struct nat_state *s, const struct hg_packet *p)
+{
+    return s->keyed &&
+           !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN));
+}
+
+/* Whether the packet travels in this flow as this side sees it, and not only
+ * in one that has or had a key like it. */
+static bool
+is_of_flow(struct hyperplane_nat *self, const struct hg_flow *record,
+           const struct nat_state *s, const struct hg_packet *p,
+           bool from_inside)
+{
     if (!s->dest || !(p->flags & HG_PACKET_REPLY) != from_inside)
         return false;
-    if (!ip)
-        return from_inside && s->whole;
-    if (from_inside)
-        return s->inside == hg_get32(ip->src) &&
-               s->inside_port == hg_packet_sport(p);
-    return self->addresses[s->address].ip == hg_get32(ip->dst) &&
-           s->external_port == hg_packet_dport(p);
+    if (!from_inside)
+        return is_to_outside(s, p);
+    return is_as_keyed(s, p) || is_from_inside(self, record, s, p);
 }
 
 /* The destination that a plain packet's flow would have first. */
@@ -184,7 +235,8 @@ service_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
     const struct hg_flow_key *fetched[HG_BATCH_MAX];
     unsigned n = 0, i;
 
-    hg_flow_find_batch(self, batch);
+    if (!hg_flow_find_batch(self, batch))
+        return;
     for (i = 0; i < batch->n; i++) {
         const struct hg_packet *p = batch->p[i];
 
@@ -202,14 +254,14 @@ service_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
     hg_flow_fetch_keys(self, fetched, n);
 }
 
-static inline __attribute__((always_inline)) bool
+static bool
 find_in(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
         struct nat_flow *out)
 {
     void *state;
     struct hg_flow *record = hg_flow_find_state(self, p, &state);
 
-    if (!record || !is_of_flow(self, state, p, from_inside))
+    if (!record || !is_of_flow(self, record, state, p, from_inside))
         return false;
     view(self, record, state, from_inside, out);
     return true;
@@ -228,7 +280,7 @@ as_reversed(const struct hg_packet *p)
 
 /* The flow of a packet that is not the one which the batch's lookup found, if
  * it found any. */
-static __attribute__((noinline)) bool
+static bool
 find_again(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
            struct nat_flow *out)
 {
@@ -247,7 +299,7 @@ find_again(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
 }
 
 /* The flow of a packet, of a batch that was looked up at once. */
-static inline __attribute__((always_inline)) bool
+static bool
 service_find(struct hyperplane_nat *self, struct hg_packet *p,
              bool from_inside, struct nat_flow *out)
 {
@@ -293,6 +345,34 @@ service_find_key(struct hyperplane_nat *self, const struct hg_flow_key *key,
             find_key_in(self, &reversed, ours, port, true, now_ns, out));
 }
 
+/* As nat_follow() says, for flows that are keyed. */
+static inline __attribute__((always_inline)) bool
+service_follow(struct hyperplane_nat *self, const struct gateway *gw,
+               struct hg_packet *p, bool from_inside, uint8_t state,
+               uint64_t deadline_ns, struct nat_end *out)
+{
+    const uint32_t as = HG_FLOW_SECOND | HG_FLOW_REWRITTEN;
+    struct nat_state *s = hg_flow_known_state(&self->place, p);
+    const struct hg_flow_ends *ends;
+    unsigned end;
+
+    if (!s || !s->keyed || s->state != state ||
+        !(p->flags & HG_PACKET_REPLY) != from_inside ||
+        (p->flow_generation & as) != (from_inside ? 0 : HG_FLOW_SECOND) ||
+        deadline_ns < hg_flow_deadline_of(s))
+        return false;
+    if (from_inside ? (unsigned)(s->address - gw->first) >= gw->n
+                    : !is_to_outside(s, p))
+        return false;
+    ends = from_inside ? &s->ends : hg_flow_ends(p->flow);
+    end = from_inside ? s->outside : s->inside;
+    out->addr = ends->addr[end];
+    out->port = ends->port[end];
+    out->vpc = ends->vpc;
+    hg_flow_keep_state(s, deadline_ns);
+    return true;
+}
+
 /* ---- Beginning and ending --------------------------------------------- */
 
 /* The destination as this address sees it, if it may have one more flow;
@@ -311,9 +391,8 @@ open_dest(struct hyperplane_nat *self, const struct hg_nat_dest_key *key)
 /* Adds the flow of 'record' by this external port; false if another has
  * it. */
 static bool
-take_port(struct hyperplane_nat *self, struct hg_flow *record,
-          const struct hg_flow_key *inside, uint32_t dest, uint16_t port,
-          uint64_t now_ns)
+take_port(struct hyperplane_nat *self, struct hg_flow *record, uint32_t dest,
+          uint16_t port, uint64_t now_ns)
 {
     const struct hg_nat_dest_key *to = hg_nat_dest_key(self->ports_used, dest);
     struct hg_flow_key external = external_key(self, to, port);
@@ -322,13 +401,10 @@ take_port(struct hyperplane_nat *self, struct hg_flow *record,
     if (!hg_flow_add_key(self, record, &external, now_ns))
         return false;
     s = hg_flow_state(self, record, now_ns);
-    s->dest = dest;
-    s->inside_port = inside->sport;
-    s->external_port = port;
+    s->dest = dest & DEST_MASK;
     s->address = (uint16_t)to->address;
-    s->whole = inside->src.family == 6 || inside->vpc;
-    s->inside = inside->src.family == 4 ? hg_addr_ip4(&inside->src)
-                                        : is_second(record, inside);
+    s->outside = s->ends.addr[0] != self->addresses[to->address].ip ||
+                 s->ends.port[0] != port;
     hg_nat_dest_take(self->ports_used, dest);
     return true;
 }
@@ -336,26 +412,27 @@ take_port(struct hyperplane_nat *self, struct hg_flow *record,
 /* Completes a flow that took a port, for its first packet. */
 static void
 begin_life(struct hyperplane_nat *self, struct hg_flow *record,
-           struct hg_packet *p, uint8_t state, uint64_t deadline_ns,
-           struct nat_flow *out)
+           const struct hg_flow_key *inside, struct hg_packet *p,
+           uint8_t state, uint64_t deadline_ns, struct nat_flow *out)
 {
     struct nat_state *s = hg_flow_state(self, record, p->time_ns);
 
     self->n_flows++;
     s->state = state & 7u;
-    s->deadline_ns = deadline_ns;
     hg_flow_keep(self, record, deadline_ns);
     hg_flow_confirm(record); /* RFC 6888 REQ-11: nobody is pushed out. */
-    s->keyed = hg_flow_find(self, p) == record && /* By its keys of now. */
+    s->keyed = inside->src.family == 4 &&
+               hg_flow_find(self, p) == record && /* By its keys of now. */
                !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN));
+    note_inside(self, record, s, inside);
     calendar_note(&self->calendar, s);
     view(self, record, s, true, out);
 }
 
 /* A random port of this address that is free for the destination. */
 static bool
-choose_port(struct hyperplane_nat *self, struct hg_flow *record,
-            const struct hg_flow_key *inside, uint32_t dest, uint64_t now_ns)
+choose_port(struct hyperplane_nat *self, struct hg_flow *record, uint32_t dest,
+            uint64_t now_ns)
 {
     const struct hg_nat_dest_key *to = hg_nat_dest_key(self->ports_used, dest);
     struct hg_nat_port_walk walk;
@@ -364,7 +441,7 @@ choose_port(struct hyperplane_nat *self, struct hg_flow *record,
     hg_nat_port_first(self->ports_used,
                       hg_port_part(self, to->remote, to->remote_port), &walk);
     while (hg_nat_port_next(&walk, &port))
-        if (take_port(self, record, inside, dest, port, now_ns))
+        if (take_port(self, record, dest, port, now_ns))
             return true;
     hg_nat_dest_close(self->ports_used, dest);
     return false;
@@ -426,29 +503,25 @@ service_begin(struct hyperplane_nat *self, struct hg_packet *p,
             hg_nat_dest_close(self->ports_used, dest);
             return NAT_FULL;
         }
-        if (!choose_port(self, record, &inside, dest, p->time_ns))
+        if (!choose_port(self, record, dest, p->time_ns))
             continue;
-        begin_life(self, record, p, state, deadline_ns, out);
+        begin_life(self, record, &inside, p, state, deadline_ns, out);
         return NAT_OK;
     }
     return NAT_NO_PORT;
 }
 
 /* Gives a flow a state and a deadline. */
-static inline void
+static void
 service_update(struct hyperplane_nat *self, struct nat_flow *flow,
                uint8_t state, uint64_t deadline_ns)
 {
     struct nat_state *s = flow->stored;
-    bool is_sooner;
+    const uint64_t before_ns = hg_flow_deadline_of(s);
 
     s->state = state & 7u;
-    if (deadline_ns == s->deadline_ns)
-        return;
     hg_flow_keep_state(s, deadline_ns);
-    is_sooner = deadline_ns < s->deadline_ns;
-    s->deadline_ns = deadline_ns;
-    if (is_sooner)
+    if (deadline_ns < before_ns)
         calendar_forward(&self->calendar, s);
 }
 
@@ -549,9 +622,8 @@ service_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
     if (!dest)
         return NAT_NO_PORT;
     record = new_record(self, &p);
-    if (record &&
-        take_port(self, record, &inside, dest, f->external_port, now_ns)) {
-        begin_life(self, record, &p, f->state, f->deadline_ns, out);
+    if (record && take_port(self, record, dest, f->external_port, now_ns)) {
+        begin_life(self, record, &inside, &p, f->state, f->deadline_ns, out);
         return NAT_OK;
     }
     hg_nat_dest_close(self->ports_used, dest);
@@ -591,7 +663,11 @@ service_configure(struct hyperplane_nat *self)
                                SERVICE_FLOWS_MAX);
     /* Records that have run out are there until the service sweeps them. */
     hg_flow_limit(self, 2 * (uint64_t)self->max_flows);
-    return hg_flow_declare(self, sizeof(struct nat_state));
+    if (!hg_flow_declare(self, sizeof(struct nat_state)))
+        return false;
+    hg_flow_declare_second(self, offsetof(struct nat_state, ends));
+    hg_flow_declare_seldom(self, sizeof(struct nat_inside));
+    return true;
 }
 
 static bool
@@ -603,6 +679,7 @@ service_start(struct hyperplane_nat *self, struct hg_error *error)
     self->ports_used = hg_nat_ports_create(self->n_addresses, &parts,
                                            self->connections_per_destination,
                                            hg_seed(self), hg_worker(self));
+    self->place = hg_flow_place(self);
     return self->ports_used ||
            hg_error_set(error, "no memory for the destinations");
 }

@@ -25,8 +25,27 @@ nat_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
         service_find_batch(self, batch, gateway);
 }
 
-/* The flow of the packet at self->at of a batch that was looked up. */
+/* For packet 'i' of the batch, plain and for this gateway, that leaves its
+ * flow in the state in which it has to be: puts the flow's deadline off and
+ * says what the other side sees.  False, and nothing has happened, where
+ * nat_find() may say more.  'table' is self->table, known where this is
+ * called. */
 static inline __attribute__((always_inline)) bool
+nat_follow(struct hyperplane_nat *self, enum nat_table table,
+           const struct gateway *gw, unsigned i, bool from_inside,
+           uint8_t state, uint64_t deadline_ns, struct nat_end *out)
+{
+    struct hg_packet *p = self->batch->p[i];
+
+    return table == TABLE_COMPACT
+               ? compact_follow(self, i, p->time_ns, from_inside, state,
+                                deadline_ns, out)
+               : service_follow(self, gw, p, from_inside, state, deadline_ns,
+                                out);
+}
+
+/* The flow of the packet at self->at of a batch that was looked up. */
+static bool
 nat_find(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
          struct nat_flow *out)
 {
@@ -57,7 +76,7 @@ nat_find_again(struct hyperplane_nat *self, struct nat_flow *flow,
 
 /* Gives one end of a packet of the flow, an IPv4 packet with ports, what the
  * other side sees there. */
-static inline __attribute__((always_inline)) void
+static void
 nat_set_end(const struct hyperplane_nat *self, const struct nat_flow *flow,
             struct hg_packet *p, enum hg_end end, uint32_t addr, uint16_t port)
 {
@@ -101,7 +120,7 @@ nat_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
 }
 
 /* Gives a flow a state and a deadline. */
-static inline __attribute__((always_inline)) void
+static void
 nat_update(struct hyperplane_nat *self, struct nat_flow *flow, uint8_t state,
            uint64_t deadline_ns)
 {

@@ -584,6 +584,37 @@ TEST(both_directions_share_the_record_that_other_elements_see)
     bench_destroy(b);
 }
 
+/* Both keep something in the record of one flow, whose first key only the
+ * inner one can read as its inside. */
+TEST(a_flow_through_two_gateways_behind_each_other_comes_back_through_both)
+{
+    static const char graph[] =
+        "TestSource inside {} TestSource outside {}\n"
+        "TestSink to-inside {} TestSink to-outside {}\n"
+        "HyperplaneNAT inner { public = 100.64.0.1 ports = 5000 }\n"
+        "HyperplaneNAT dut { public = 198.51.100.1 ports = 7000 }\n"
+        "connect(\"inside -> [inside]inner[outside] -> [inside]dut[outside] "
+        "-> to-outside\")\n"
+        "connect(\"outside -> [outside]dut[inside] -> [outside]inner[inside] "
+        "-> to-inside\")\n";
+    struct bench *b = bench_load(graph);
+    char flows[1024];
+    unsigned i;
+
+    for (i = 0; i < 4; i++) {
+        bench_push(b, "inside", ask, i * 300 * S);
+        bench_expect(b, "to-outside",
+                     "udp 198.51.100.1:7000 > 203.0.113.9:53");
+        bench_push(b, "outside", "udp 203.0.113.9:53 > 198.51.100.1:7000",
+                   (i * 300 + 1) * S);
+        bench_expect(b, "to-inside", "udp 203.0.113.9:53 > 10.0.0.5:4000");
+        snprintf(flows, sizeof flows, "%s", bench_read(b, "export", ""));
+        CHECK(strstr(flows, "{\"addr\":\"100.64.0.1\",\"port\":5000}"));
+        CHECK(strstr(flows, "{\"addr\":\"198.51.100.1\",\"port\":7000}"));
+    }
+    bench_destroy(b);
+}
+
 /* ---- Metrics ---------------------------------------------------------- */
 
 TEST(metrics_are_those_of_cloudwatch_for_each_gateway)

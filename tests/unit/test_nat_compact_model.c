@@ -40,7 +40,14 @@ struct row {
     unsigned workers; /* Who divide the ports; 0: nobody. */
 };
 
-enum { GROWS = 1, RENEWS = 2, REFUSES = 4, HAS_OTHERS = 8, CROWDS = 16 };
+enum {
+    GROWS = 1,
+    RENEWS = 2,
+    REFUSES = 4,
+    HAS_OTHERS = 8,
+    CROWDS = 16,
+    FOLLOWS = 32 /* All rows do. */
+};
 
 struct node {
     struct hg_nat_compact_flow flow;
@@ -370,6 +377,35 @@ insert(void)
         wrong("two flows have one external tuple", &key.tuple);
 }
 
+/* A packet follows its flow only if that is in this state and has, as nearly
+ * as it can, this deadline already. */
+static void
+check_follow(const struct node *node, const struct hg_nat_compact_tuple *t,
+             bool in)
+{
+    const struct hg_nat_compact_flow *flow = &node->flow;
+    struct hg_nat_compact_key key = {.tuple = *t, .from_inside = !in};
+    const bool is_tcp = t->protocol == HG_PROTO_TCP;
+    uint8_t state = (uint8_t)((flow->state + (is_tcp && !draw(8))) % 7);
+    uint64_t deadline_ns = flow->deadline_ns - draw(18 * HG_MSEC);
+    struct hg_nat_compact_end end;
+
+    if (deadline_ns <= m.now_ns)
+        deadline_ns = m.now_ns + 1;
+    hg_nat_compact_prepare(m.table, &key, 1);
+    if (!hg_nat_compact_follow(m.table, &key, m.now_ns, state, deadline_ns,
+                               &end))
+        return;
+    m.seen |= FOLLOWS;
+    if (!is_alive(node) || state != flow->state)
+        wrong("a flow is followed that is not like this", t);
+    check_deadline(deadline_ns, t, flow->deadline_ns);
+    if (end.addr != (in ? flow->inside : flow->external) ||
+        end.port != (in ? flow->inside_port : flow->external_port) ||
+        (in && end.tenant != flow->tenant))
+        wrong("a flow leads to another endpoint", t);
+}
+
 /* Updates, removes or only finds a flow, from either side. */
 static void
 use(void)
@@ -381,6 +417,7 @@ use(void)
     unsigned what = (unsigned)draw(16);
     bool alive = is_alive(node);
 
+    check_follow(node, &t, in);
     check_lookup(&t, in, &flow);
     if (!alive || m.n_wrong)
         return;
@@ -514,7 +551,8 @@ run_row(const struct row *row, uint64_t seed)
     while (hg_nat_compact_next(m.table, m.now_ns, &at, &flow))
         sum += mix(((uint64_t)flow.external_port << 32 | flow.inside) +
                    flow.deadline_ns);
-    if (SHARE == 1 && (m.seen & row->wants) != row->wants)
+    if (SHARE == 1 &&
+        (m.seen & (row->wants | FOLLOWS)) != (row->wants | FOLLOWS))
         FAIL("%s: wants 0x%x to happen, 0x%x did", row->name, row->wants,
              m.seen);
     m.now_ns += 8 * HG_DAY;

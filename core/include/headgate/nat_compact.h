@@ -209,7 +209,24 @@ HG_API bool hg_nat_compact_lookup(struct hg_nat_compact *,
                                   uint64_t now_ns,
                                   struct hg_nat_compact_flow *);
 
-/* The same for one packet. */
+/* What takes the place of the endpoint in a key: the external one for a packet
+ * from inside, the inside one for a packet from outside. */
+struct hg_nat_compact_end {
+    uint32_t addr;
+    uint16_t port;
+    uint16_t tenant; /* Of the inside. */
+};
+
+/* That and hg_nat_compact_update() for a packet after which its flow is in
+ * 'state' as it was before.  False, and nothing has happened, also for some
+ * flows that those two would find or have to change. */
+HG_API bool hg_nat_compact_follow(struct hg_nat_compact *,
+                                  const struct hg_nat_compact_key *,
+                                  uint64_t now_ns, uint8_t state,
+                                  uint64_t deadline_ns,
+                                  struct hg_nat_compact_end *);
+
+/* The flow of one packet. */
 HG_API bool hg_nat_compact_find(struct hg_nat_compact *,
                                 const struct hg_nat_compact_tuple *,
                                 bool from_inside, uint64_t now_ns,
