@@ -542,22 +542,21 @@ static void
 prepare_some(const struct hg_nat_compact *t, struct hg_nat_compact_key *key,
              unsigned n)
 {
-    struct hg_nat_compact_key *left[PREPARED];
-    unsigned n_left = 0, n_fetched = 0, stage, i;
+    struct hg_nat_compact_key *valid[PREPARED], *left[PREPARED];
+    unsigned n_valid = 0, n_fetched = 0, n_left = 0, stage, i;
 
     for (i = 0; i < n; i++) {
-        left[n_left] = &key[i];
-        n_left += prepare(t, &key[i]);
-        if (n_left < n_fetched + FETCHED)
+        const bool is_valid = prepare(t, &key[i]);
+
+        valid[n_valid] = left[n_left] = &key[i];
+        n_valid += is_valid;
+        n_left += is_valid & key[i].from_inside;
+        if (n_valid < n_fetched + FETCHED)
             continue;
-        fetch(t, left + n_fetched, FETCHED);
-        n_fetched = n_left;
+        fetch(t, valid + n_fetched, FETCHED);
+        n_fetched = n_valid;
     }
-    fetch(t, left + n_fetched, n_left - n_fetched);
-    for (i = 0, n = n_left, n_left = 0; i < n; i++) {
-        left[n_left] = left[i];
-        n_left += left[i]->from_inside;
-    }
+    fetch(t, valid + n_fetched, n_valid - n_fetched);
     for (stage = 0; n_left && stage < STAGES; stage++) {
         n_left = look_near(t, left, n_left);
         for (i = 0; i < n_left; i++)

@@ -354,8 +354,9 @@ find_remote(const struct hyperplane_nat *self, const struct hg_packet *p,
                   hg_embedded_ip4(&self->nat64_prefix, ip6->dst, remote));
 }
 
+/* A packet that is not plain, or for no gateway. */
 static int
-from_inside(struct hyperplane_nat *self, struct hg_packet *p)
+odd_from_inside(struct hyperplane_nat *self, struct hg_packet *p)
 {
     struct gateway *gw = self->at_gateway;
     hg_counter *reason;
@@ -378,7 +379,7 @@ from_inside(struct hyperplane_nat *self, struct hg_packet *p)
 }
 
 static int
-from_outside(struct hyperplane_nat *self, struct hg_packet *p)
+odd_from_outside(struct hyperplane_nat *self, struct hg_packet *p)
 {
     hg_counter *reason;
 
@@ -465,8 +466,12 @@ translate(struct hyperplane_nat *self, struct gateway *gw, unsigned i)
 
     self->at = i;
     self->at_gateway = gw;
-    return p->in_port != OUTSIDE ? from_inside(self, p)
-                                 : from_outside(self, p);
+    if (!gw || !is_plain(p))
+        return p->in_port != OUTSIDE ? odd_from_inside(self, p)
+                                     : odd_from_outside(self, p);
+    return p->in_port != OUTSIDE
+               ? translate_out(self, p, gw, hg_get32(hg_packet_ipv4(p)->dst))
+               : translate_in(self, p);
 }
 
 static inline __attribute__((always_inline)) void

@@ -162,7 +162,7 @@ compact_expire(struct hyperplane_nat *self, uint64_t now_ns)
 /* What a packet's flow is found by; protocol 0, of which there are no flows,
  * if it can have none. */
 static inline void
-set_key(struct hyperplane_nat *self, const struct hg_packet *p,
+set_key(struct nat_compact *c, const struct hg_packet *p,
         const struct gateway *gw, struct hg_nat_compact_key *key)
 {
     const struct hg_ipv4 *ip = (const struct hg_ipv4 *)hg_packet_l3(p);
@@ -187,8 +187,7 @@ set_key(struct hyperplane_nat *self, const struct hg_packet *p,
     t->remote = hg_get32(is_out ? ip->dst : ip->src);
     t->port = is_out ? sport : dport;
     t->remote_port = is_out ? dport : sport;
-    t->realm =
-        is_out ? tenant_of(self->compact, p->vpc, gw->number) : gw->number;
+    t->realm = is_out ? tenant_of(c, p->vpc, gw->number) : gw->number;
 }
 
 static void
@@ -199,7 +198,7 @@ compact_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
     unsigned n = batch->n, i;
 
     for (i = 0; i < n; i++)
-        set_key(self, batch->p[i], gateway[i], &c->key[i]);
+        set_key(c, batch->p[i], gateway[i], &c->key[i]);
     hg_nat_compact_prepare(c->table, c->key, n);
 }
 
