@@ -399,7 +399,12 @@ is_due_in(const struct hg_nat_compact *t, const struct nat_bucket *bucket,
           uint64_t rest, uint64_t mask, uint64_t bits, uint8_t state,
           uint64_t deadline_ns)
 {
-    bits |= (uint64_t)state << CODE_SHIFT | nat_time_bits(t, &deadline_ns);
+    const uint64_t left_ns = deadline_ns - t->clock_ns;
+
+    if (left_ns > HG_NAT_COMPACT_HORIZON_NS)
+        return false;
+    bits |= (uint64_t)state << CODE_SHIFT |
+            nat_ticks(deadline_ns, nat_scale_of(left_ns));
     return ((rest ^ bits) & mask) == 0 && nat_epoch_of(bucket) == t->epoch;
 }
 

@@ -442,17 +442,35 @@ nat_time_left(const struct hg_nat_compact *t, uint64_t deadline_ns)
     return left < HG_NAT_COMPACT_HORIZON_NS ? left : HG_NAT_COMPACT_HORIZON_NS;
 }
 
-/* The time bits of a deadline, which becomes the one that they mean. */
+/* The next tick. */
+static inline uint64_t
+nat_round_up(uint64_t deadline_ns, unsigned scale)
+{
+    unsigned shift = nat_scale_shift(scale);
+
+    return (deadline_ns + (UINT64_C(1) << shift) - 1) >> shift;
+}
+
+/* The time bits of a deadline on this scale. */
+static inline uint64_t
+nat_ticks(uint64_t deadline_ns, unsigned scale)
+{
+    uint64_t ticks = nat_round_up(deadline_ns, scale);
+
+    return ((ticks & ((1u << TICK_BITS) - 1)) | (uint64_t)scale << TICK_BITS)
+           << TIME_SHIFT;
+}
+
+/* The same, and the deadline becomes the one that they mean. */
 static inline uint64_t
 nat_time_bits(const struct hg_nat_compact *t, uint64_t *deadline_ns)
 {
-    uint64_t left = nat_time_left(t, *deadline_ns), ticks;
-    unsigned scale = nat_scale_of(left), shift = nat_scale_shift(scale);
+    uint64_t left = nat_time_left(t, *deadline_ns);
+    uint64_t until_ns = t->clock_ns + left;
+    unsigned scale = nat_scale_of(left);
 
-    ticks = (t->clock_ns + left + (UINT64_C(1) << shift) - 1) >> shift;
-    *deadline_ns = ticks << shift;
-    return ((ticks & ((1u << TICK_BITS) - 1)) | (uint64_t)scale << TICK_BITS)
-           << TIME_SHIFT;
+    *deadline_ns = nat_round_up(until_ns, scale) << nat_scale_shift(scale);
+    return nat_ticks(until_ns, scale);
 }
 
 /* Where a flow is, or could be. */

@@ -413,10 +413,10 @@ is_small(const struct hg_packet *p, uint16_t mtu)
  * that. */
 static inline __attribute__((always_inline)) bool
 go_straight(struct hyperplane_nat *self, enum nat_table table,
-            const struct gateway *gw, unsigned i, bool is_out)
+            const struct gateway *gw, struct hg_packet *p, unsigned i,
+            bool is_out)
 {
     const uint8_t changing = HG_TCP_SYN | HG_TCP_FIN | HG_TCP_RST;
-    struct hg_packet *p = self->batch->p[i];
     const bool is_tcp = p->protocol == HG_PROTO_TCP;
     struct nat_end end;
     uint32_t before;
@@ -424,7 +424,7 @@ go_straight(struct hyperplane_nat *self, enum nat_table table,
     if (!is_plain(p) || !is_small(p, is_out ? self->mtu : self->inside_mtu) ||
         (is_tcp &&
          ((const struct hg_tcp *)hg_packet_l4(p))->flags & changing) ||
-        !nat_follow(self, table, gw, i, is_out,
+        !nat_follow(self, table, gw, p, i, is_out,
                     is_tcp ? HG_NAT_ESTABLISHED : HG_NAT_QUERY,
                     p->time_ns + (is_tcp ? self->tcp_idle_timeout.ns
                                          : self->udp_timeout.ns),
@@ -488,11 +488,11 @@ translate_all(struct hyperplane_nat *self, const struct hg_batch *batch,
         int to;
 
         if (p->in_port != OUTSIDE)
-            to = gw && go_straight(self, table, gw, i, true)
+            to = gw && go_straight(self, table, gw, p, i, true)
                      ? OUTSIDE
                      : translate(self, gw, i);
         else
-            to = gw && go_straight(self, table, gw, i, false)
+            to = gw && go_straight(self, table, gw, p, i, false)
                      ? INSIDE
                      : translate(self, gw, i);
         verdict[i] = (int16_t)to;

@@ -30,7 +30,7 @@ address_slot(const struct hyperplane_nat *self, uint32_t vpc, uint32_t ip)
            self->address_mask;
 }
 
-static struct address *
+static inline __attribute__((always_inline)) struct address *
 find_address_in(const struct hyperplane_nat *self, uint32_t vpc, uint32_t ip)
 {
     uint32_t at = address_slot(self, vpc, ip);

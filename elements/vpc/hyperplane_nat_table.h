@@ -25,18 +25,17 @@ nat_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
         service_find_batch(self, batch, gateway);
 }
 
-/* For packet 'i' of the batch, plain and for this gateway, that leaves its
- * flow in the state in which it has to be: puts the flow's deadline off and
- * says what the other side sees.  False, and nothing has happened, where
+/* For packet 'p', 'i' in the batch, plain and for this gateway, that leaves
+ * its flow in the state in which it has to be: puts the flow's deadline off
+ * and says what the other side sees.  False, and nothing has happened, where
  * nat_find() may say more.  'table' is self->table, known where this is
  * called. */
 static inline __attribute__((always_inline)) bool
 nat_follow(struct hyperplane_nat *self, enum nat_table table,
-           const struct gateway *gw, unsigned i, bool from_inside,
-           uint8_t state, uint64_t deadline_ns, struct nat_end *out)
+           const struct gateway *gw, struct hg_packet *p, unsigned i,
+           bool from_inside, uint8_t state, uint64_t deadline_ns,
+           struct nat_end *out)
 {
-    struct hg_packet *p = self->batch->p[i];
-
     return table == TABLE_COMPACT
                ? compact_follow(self, i, p->time_ns, from_inside, state,
                                 deadline_ns, out)
