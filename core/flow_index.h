@@ -100,7 +100,7 @@ flow_bucket_of(const struct flow_index *x, uint32_t hash)
      * be predicted wrong as often as not. */
     uint32_t i = hash & x->mask, half = (x->mask >> 1) + 1;
 
-    return &x->buckets[i - (half & -(uint32_t)(i >= x->n_buckets))];
+    return &x->buckets[i - (i >= x->n_buckets ? half : 0)];
 }
 
 static inline struct flow_bucket *

@@ -84,7 +84,7 @@ find_vacancy(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
             *vacancy = at;
             found = true;
         }
-        at.group = nat_next_group(t, at.group, key->step);
+        at.group = nat_next_group(t, key, at.group);
         hash = nat_bucket_hash(t, key->dest_hash, at.group);
     }
     return nat_others_find(t, key) != NOWHERE;
@@ -183,7 +183,7 @@ find_place(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
                           key->tuple.remote);
         if (at->group == place / SLOTS)
             break;
-        at->group = nat_next_group(t, at->group, key->step);
+        at->group = nat_next_group(t, key, at->group);
     }
     at->slot = place % SLOTS;
     return at->k < t->n_candidates &&

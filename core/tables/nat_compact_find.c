@@ -26,16 +26,14 @@ set_groups(const struct hg_nat_compact *t, uint64_t flow_hash,
            struct hg_nat_compact_key *key)
 {
     key->group = nat_below(flow_hash, t->n_groups);
-    key->step = t->n_groups > 2 * MAX_CANDIDATES
-                    ? 1 + nat_below(flow_hash << 32, t->n_groups - 1)
-                    : 1;
+    key->spread = (uint32_t)flow_hash;
 }
 
 static inline uint32_t
 group_of(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
          unsigned k)
 {
-    return (key->group + k * key->step) % t->n_groups;
+    return (key->group + k * nat_step(t, key)) % t->n_groups;
 }
 
 static inline void
@@ -110,7 +108,6 @@ set_sequence(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
     key->external = nat_pair(t, key->tuple.realm, key->tuple.addr);
     key->dest_hash = dest_hash(t, key);
     flow_hash = nat_flow_hash(t, key->ends, key->tuple.realm, key->dest_hash);
-    key->kind = nat_kind(flow_hash);
     set_groups(t, flow_hash, key);
 }
 
@@ -310,7 +307,7 @@ search(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
             return true;
         if (!nat_passed(t, bucket, key))
             return false;
-        at->group = nat_next_group(t, at->group, key->step);
+        at->group = nat_next_group(t, key, at->group);
     }
     return false;
 }
@@ -521,7 +518,7 @@ static inline void
 go_on(const struct hg_nat_compact *t, struct hg_nat_compact_key *key)
 {
     key->near++;
-    key->near_group = nat_next_group(t, key->near_group, key->step);
+    key->near_group = nat_next_group(t, key, key->near_group);
     set_bucket(t, key);
 }
 

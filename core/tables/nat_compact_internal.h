@@ -236,9 +236,9 @@ nat_flow_hash(const struct hg_nat_compact *t, uint64_t ends, uint16_t tenant,
 
 /* One of the kinds of flows that pass buckets by. */
 static inline uint8_t
-nat_kind(uint64_t flow_hash)
+nat_kind(const struct hg_nat_compact_key *key)
 {
-    return flow_hash % N_KINDS;
+    return key->spread % N_KINDS;
 }
 
 /* Where four places of a destination are.  The lower bits are exclusive-ored
@@ -296,10 +296,20 @@ nat_part(const struct hg_nat_compact *t,
                : 0;
 }
 
+/* How far apart the groups of a key are. */
 static inline uint32_t
-nat_next_group(const struct hg_nat_compact *t, uint32_t group, uint32_t step)
+nat_step(const struct hg_nat_compact *t, const struct hg_nat_compact_key *key)
 {
-    group += step;
+    return t->n_groups > 2 * MAX_CANDIDATES
+               ? 1 + nat_below((uint64_t)key->spread << 32, t->n_groups - 1)
+               : 1;
+}
+
+static inline uint32_t
+nat_next_group(const struct hg_nat_compact *t,
+               const struct hg_nat_compact_key *key, uint32_t group)
+{
+    group += nat_step(t, key);
     return group >= t->n_groups ? group - t->n_groups : group;
 }
 
@@ -397,7 +407,7 @@ static inline bool
 nat_passed(const struct hg_nat_compact *t, const struct nat_bucket *bucket,
            const struct hg_nat_compact_key *key)
 {
-    unsigned column = t->notes.column[key->kind];
+    unsigned column = t->notes.column[nat_kind(key)];
 
     return bucket->e[column / 8].rest >> column % 8 & 1;
 }

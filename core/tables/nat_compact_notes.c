@@ -55,9 +55,9 @@ nat_note_passing(struct hg_nat_compact *t,
     unsigned column, j;
 
     for (j = 0; j < k; j++)
-        note(&t->buckets[passed[j]], t->notes.column[key->kind]);
+        note(&t->buckets[passed[j]], t->notes.column[nat_kind(key)]);
     /* Else the hand will come by. */
-    if (is_renewed(&t->notes, key->kind, &column) && passed[k] < t->hand)
+    if (is_renewed(&t->notes, nat_kind(key), &column) && passed[k] < t->hand)
         for (j = 0; j < k; j++)
             note(&t->buckets[passed[j]], column);
 }
@@ -115,7 +115,7 @@ ask_for_notes(struct hg_nat_compact *t, const struct hg_nat_compact_key *key,
                               key->tuple.remote, (uint8_t)column};
         if (notes->n_asked % NOTES_FETCHED == 0)
             fetch_notes(t);
-        group = nat_next_group(t, group, key->step);
+        group = nat_next_group(t, key, group);
     }
 }
 
@@ -133,7 +133,7 @@ note_anew(struct hg_nat_compact *t, uint64_t b)
         if (!k)
             continue;
         nat_key_of(t, b, i, &key);
-        if (is_renewed(&t->notes, key.kind, &column))
+        if (is_renewed(&t->notes, nat_kind(&key), &column))
             ask_for_notes(t, &key, k, column);
     }
 }

@@ -128,12 +128,12 @@ struct hg_nat_compact_key {
     uint8_t external; /* Which one of the gateway's. */
     uint8_t part;     /* Of the ports. */
     uint8_t slot;     /* In the bucket where it was last seen. */
-    uint8_t kind;
     uint8_t near; /* Candidate and group of that bucket, and which it is */
     uint16_t gateway;
     uint32_t near_group, bucket;
     uint32_t n_buckets; /* as long as there are so many. */
-    uint32_t group, step;
+    uint32_t group;
+    uint32_t spread; /* Lower half of its flow's hash. */
     uint64_t dest_hash;
     uint64_t ends, bits, mask; /* What its entry looks like there. */
 };
