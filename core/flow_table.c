@@ -34,13 +34,6 @@ flow_table_is_wanted(const struct flow_table *t, const struct hg_flow *flow,
     return false;
 }
 
-/* Two bits, of which this one has this value now. */
-static unsigned
-with_bit(unsigned bits, unsigned k, bool value)
-{
-    return (bits & ~(1u << k)) | (unsigned)value << k;
-}
-
 void
 flow_table_set_key(struct flow_table *t, struct hg_flow *flow, unsigned k,
                    const struct flow_tuple *key)
@@ -53,14 +46,17 @@ flow_table_set_key(struct flow_table *t, struct hg_flow *flow, unsigned k,
         flow_note_used(&t->n_wide, flow);
     }
     flow->protocol[k] = key->protocol;
-    flow->six = with_bit(flow->six, k, key->six) & 3;
-    flow->swapped = with_bit(flow->swapped, k, key->swapped) & 3;
-    *flow_ends_of(t, flow, k) = ends;
     if (k) {
+        flow->six = (flow->six & 1) | (key->six ? 2 : 0);
+        flow->swapped = (flow->swapped & 1) | (key->swapped ? 2 : 0);
         flow->has_second = true;
         if (!t->users[flow->second_user].second)
             flow_note_used(&t->n_second, flow);
+    } else {
+        flow->six = key->six;
+        flow->swapped = key->swapped;
     }
+    *flow_ends_of(t, flow, k) = ends;
     flow_index_add(&t->index, flow->number, k, key->hash);
 }
 
