@@ -6,6 +6,7 @@
  *     hyperplane_nat_service.h    in the flow service,
  *     hyperplane_nat_calendar.h   where they also run out in time,
  *     hyperplane_nat_compact.h    or 16 bytes each
+ *     hyperplane_nat_straight.h   the way of most packets
  *     hyperplane_nat_counts.h     packets and bytes, a batch at a time
  *     hyperplane_nat_answers.h    RSTs, "too big", MSS
  *     hyperplane_nat_six.h        IPv6 inside (NAT64)

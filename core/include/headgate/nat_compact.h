@@ -128,7 +128,7 @@ struct hg_nat_compact_key {
     uint8_t external; /* Which one of the gateway's. */
     uint8_t part;     /* Of the ports. */
     uint8_t slot;     /* In the bucket where it was last seen. */
-    uint8_t near; /* Candidate and group of that bucket, and which it is */
+    uint8_t near;     /* Candidate and group of that bucket, and which it is */
     uint16_t gateway;
     uint32_t near_group, bucket;
     uint32_t n_buckets; /* as long as there are so many. */
