@@ -111,7 +111,7 @@ static void
 note_inside(struct hyperplane_nat *self, const struct hg_flow *record,
             struct nat_state *s, const struct hg_flow_key *inside)
 {
-    const struct hg_flow_ends *ends = hg_flow_ends(record);
+    const struct hg_flow_ends *ends = &record->ends;
 
     s->six = inside->src.family == 6;
     if (!s->keyed)
@@ -126,7 +126,7 @@ static inline __attribute__((always_inline)) void
 view_inside(struct hyperplane_nat *self, const struct hg_flow *record,
             const struct nat_state *s, struct nat_flow *out)
 {
-    const struct hg_flow_ends *ends = hg_flow_ends(record);
+    const struct hg_flow_ends *ends = &record->ends;
     const struct nat_inside *inside;
 
     out->is_six = s->six;
@@ -364,7 +364,7 @@ service_follow(struct hyperplane_nat *self, const struct gateway *gw,
     if (from_inside ? (unsigned)(s->address - gw->first) >= gw->n
                     : !is_to_outside(s, p))
         return false;
-    ends = from_inside ? &s->ends : hg_flow_ends(p->flow);
+    ends = from_inside ? &s->ends : &p->flow->ends;
     end = from_inside ? s->outside : s->inside;
     out->addr = ends->addr[end];
     out->port = ends->port[end];

@@ -1086,8 +1086,8 @@ TEST(a_second_key_is_where_its_element_wants_it_and_lies_so_in_the_record)
         CHECK_EQ(kept->second.addr[!end], remote);
         CHECK_EQ(kept->second.port[!end], 53);
         CHECK_EQ(kept->second.vpc, key.vpc);
-        CHECK_EQ(hg_flow_ends(flow)->addr[0], inside);
-        CHECK_EQ(hg_flow_ends(flow)->port[0], 40000);
+        CHECK_EQ(flow->ends.addr[0], inside);
+        CHECK_EQ(flow->ends.port[0], 40000);
         hg_packet_free(p);
         rig_uninit(&r);
     }

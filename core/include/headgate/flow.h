@@ -209,13 +209,6 @@ HG_API bool hg_flow_is_reply(const struct hg_flow *, const struct hg_packet *);
 HG_API bool hg_flow_is_reply_key(void *self, const struct hg_flow *,
                                  const struct hg_flow_key *key);
 
-/* The ends of the flow's first key, with which its record begins. */
-static inline const struct hg_flow_ends *
-hg_flow_ends(const struct hg_flow *flow)
-{
-    return (const struct hg_flow_ends *)(const void *)flow;
-}
-
 /* The key of the flow's first packet. */
 HG_API void hg_flow_first_key(const struct hg_flow *, struct hg_flow_key *out);
 
