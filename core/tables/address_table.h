@@ -75,6 +75,13 @@ ip4_home(const struct address_table *t, uint64_t key)
     return &t->buckets[(hash_of_word(key) >> 32) * t->n_buckets >> 32];
 }
 
+/* Where it goes on behind a bucket. */
+static inline const struct ip4_bucket *
+ip4_next(const struct address_table *t, const struct ip4_bucket *b)
+{
+    return b + 1 == t->buckets + t->n_buckets ? t->buckets : b + 1;
+}
+
 /* The value of a key in this bucket, or 0; without a branch, since nobody
  * could predict in which slot it is. */
 static inline uint32_t

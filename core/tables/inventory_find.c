@@ -79,30 +79,45 @@ fetch_buckets(const struct search *s)
         __builtin_prefetch(s->bucket[i]);
 }
 
+/* The ENI of a key that is not where its search begins. */
+static inline const struct hg_eni *
+search_further(const struct search *s, unsigned i)
+{
+    const struct address_table *t = &s->inventory->addresses;
+    const struct ip4_bucket *b = s->bucket[i];
+    uint32_t place;
+
+    if (!b->n_passed)
+        return NULL;
+    b = ip4_next(t, b);
+    place = ip4_value_in(b, s->key[i]);
+    if (!place && b->n_passed)
+        place = ip4_value(t, s->key[i]);
+    return inventory_eni(s->inventory, place);
+}
+
+/* Which keys are further on is not to be predicted, so they are put aside
+ * without a branch; nearly all of them are in the next bucket. */
 static void
 end_search(const struct search *s, const struct hg_eni **out)
 {
-    const struct address_table *t = &s->inventory->addresses;
     uint16_t further[HG_BATCH_MAX];
     unsigned i, n_further = 0;
 
     for (i = 0; i < s->n; i++) {
-        const struct ip4_bucket *b = s->bucket[i];
-        uint32_t place = ip4_value_in(b, s->key[i]);
+        uint32_t place = ip4_value_in(s->bucket[i], s->key[i]);
 
         out[i] = inventory_eni(s->inventory, place);
-        if (!place && b->n_passed)
-            further[n_further++] = (uint16_t)i;
+        further[n_further] = (uint16_t)i;
+        n_further += !place;
     }
-    for (i = 0; i < s->n; i++)
-        __builtin_prefetch(out[i]);
     for (i = 0; i < n_further; i++)
         __builtin_prefetch(s->bucket[further[i]] + 1);
+    for (i = 0; i < s->n; i++)
+        __builtin_prefetch(out[i]);
     for (i = 0; i < n_further; i++) {
-        unsigned k = further[i];
-
-        out[k] = inventory_eni(s->inventory, ip4_value(t, s->key[k]));
-        __builtin_prefetch(out[k]);
+        out[further[i]] = search_further(s, further[i]);
+        __builtin_prefetch(out[further[i]]);
     }
 }
 
