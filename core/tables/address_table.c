@@ -99,7 +99,8 @@ put(struct address_table *t, uint64_t key, uint32_t value)
     t->buckets[at].key[slot - t->buckets[at].value] = key;
 }
 
-/* Half as large again: 53 to 80 % of the slots are in use.  Buckets are in the
+/* A quarter larger: 53 to 67 % of the slots are in use, so that few keys are
+ * further on than where their search begins.  Buckets are in the
  * order of hashes, so both tables are walked through from end to end. */
 static void
 grow(struct address_table *t)
@@ -108,7 +109,7 @@ grow(struct address_table *t)
     size_t i;
     unsigned k;
 
-    bigger.n_buckets = t->n_buckets ? t->n_buckets + t->n_buckets / 2 : 8;
+    bigger.n_buckets = t->n_buckets ? t->n_buckets + t->n_buckets / 4 : 8;
     bigger.buckets = large_alloc(bigger.n_buckets * sizeof *bigger.buckets);
     for (i = 0; i < t->n_buckets; i++)
         for (k = 0; k < IP4_SLOTS; k++)
@@ -187,7 +188,7 @@ address_table_add(struct address_table *t, uint32_t vpc,
         add_ip6(t, vpc, addr, value);
         return;
     }
-    if (t->n_used >= t->n_buckets * (IP4_SLOTS - 1))
+    if (t->n_used * 3 >= t->n_buckets * IP4_SLOTS * 2)
         grow(t);
     put(t, key4(vpc, addr), value);
     t->n_used++;
