@@ -70,11 +70,14 @@ search_other(struct search *s, unsigned i, uint32_t vpc,
     s->bucket[i] = &empty;
 }
 
-static inline void
+/* (GCC takes a function that only prefetches for one without effect, unless
+ * it is inlined.) */
+__attribute__((always_inline)) static inline void
 fetch_buckets(const struct search *s)
 {
     unsigned i;
 
+#pragma GCC unroll 8
     for (i = 0; i < s->n; i++)
         __builtin_prefetch(s->bucket[i]);
 }
@@ -113,6 +116,7 @@ end_search(const struct search *s, const struct hg_eni **out)
     }
     for (i = 0; i < n_further; i++)
         __builtin_prefetch(s->bucket[further[i]] + 1);
+#pragma GCC unroll 8
     for (i = 0; i < s->n; i++)
         __builtin_prefetch(out[i]);
     for (i = 0; i < n_further; i++) {

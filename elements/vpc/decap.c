@@ -403,14 +403,15 @@ identify_plain(struct decap *self, struct hg_packet *p, uint32_t host,
     return is_at(from, host) ? NULL : judge_stranger(self, p, host);
 }
 
-/* Finds the ENIs of all packets, as if they all went on. */
-static void
+/* Finds the ENIs of all packets, as if they all went on; returns how many do
+ * not, of those that would have. */
+static unsigned
 identify_batch(struct decap *self, const struct hg_batch *batch,
                int16_t *verdict)
 {
     const struct hg_eni *from[HG_BATCH_MAX], *to[HG_BATCH_MAX];
     const unsigned n = batch->n;
-    unsigned i;
+    unsigned i, n_dropped = 0;
 
     hg_inventory_find_ends(self->inventory, n, batch->p, from, to);
     for (i = 0; i < n; i++) {
@@ -423,21 +424,38 @@ identify_batch(struct decap *self, const struct hg_batch *batch,
         reason = plain->is_plain
                      ? identify_plain(self, p, plain->src, from[i], to[i])
                      : identify(self, p, &self->view[i], from[i], to[i]);
-        if (reason)
+        if (reason) {
             verdict[i] = (int16_t)hg_drop(reason);
+            n_dropped++;
+        }
     }
+    return n_dropped;
 }
 
-static void
+/* Whether all packets are plain, of one network, and not marked. */
+static bool
+are_alike(const struct decap *self, unsigned n)
+{
+    const struct hg_tunnel_plain *plain = self->plain;
+    const uint32_t network = plain->network;
+    uint32_t differs = 0;
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        differs |= (plain[i].network ^ network) | (plain[i].tos & 3U) |
+                   !plain[i].is_plain;
+    return !differs;
+}
+
+/* Returns how many go on. */
+static unsigned
 take_off_batch(struct decap *self, const struct hg_batch *batch,
                int16_t *verdict)
 {
     struct known_network known = {.found = false};
     const unsigned n = batch->n;
-    unsigned i;
+    unsigned i, n_out = 0;
 
-    if (!self->preserve)
-        hg_tunnel_strip(&self->rules, n, batch->p, self->plain);
     for (i = 0; i < n; i++) {
         const struct hg_tunnel_plain *plain = &self->plain[i];
         struct hg_packet *p = batch->p[i];
@@ -446,20 +464,45 @@ take_off_batch(struct decap *self, const struct hg_batch *batch,
             (int16_t)(plain->is_plain
                           ? finish_plain(self, p, plain, &known)
                           : take_off(self, p, &self->view[i], &known));
+        n_out += verdict[i] == OUT;
     }
+    return n_out;
+}
+
+/* The same where one answer holds for all; false if it does not. */
+static bool
+take_off_alike(struct decap *self, const struct hg_batch *batch,
+               int16_t *verdict)
+{
+    const unsigned n = batch->n;
+    struct hg_packet *first = batch->p[0];
+    unsigned i;
+
+    if (!are_alike(self, n) || !find_vpc(self, first, self->plain->network))
+        return false;
+    for (i = 0; i < n; i++) {
+        struct hg_packet *p = batch->p[i];
+
+        p->vpc = first->vpc;
+        p->src_eni = NULL;
+        p->dst_eni = NULL;
+        verdict[i] = OUT;
+    }
+    return true;
 }
 
 static void
 decap_batch(struct decap *self, struct hg_batch *batch)
 {
     int16_t verdict[HG_BATCH_MAX];
-    unsigned n_out = 0, i;
+    unsigned n_out = batch->n;
 
-    take_off_batch(self, batch, verdict);
+    if (!self->preserve)
+        hg_tunnel_strip(&self->rules, batch->n, batch->p, self->plain);
+    if (!take_off_alike(self, batch, verdict))
+        n_out = take_off_batch(self, batch, verdict);
     if (self->inventory)
-        identify_batch(self, batch, verdict);
-    for (i = 0; i < batch->n; i++)
-        n_out += verdict[i] == OUT;
+        n_out -= identify_batch(self, batch, verdict);
     self->decapsulated.n += n_out;
     if (n_out == batch->n)
         hg_pass(self, OUT, batch);
