@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include <headgate/headers.h>
+#include <headgate/tunnel.h>
 
 #include "harness.h"
 #include "notation.h"
@@ -138,22 +139,30 @@ TEST(which_way_a_packet_takes_shows_in_no_byte)
 
 /* ---- Batches ---------------------------------------------------------- */
 
-/* Packets of these VPCs, in one batch. */
+/* Packets into an element as one batch. */
 static void
-push_batch(struct bench *b, const uint32_t *vpc, unsigned n)
+inject(struct bench *b, const char *element, struct hg_packet **packets,
+       unsigned n)
+{
+    hg_graph_inject(bench_graph(b), hg_graph_find(bench_graph(b), element), 0,
+                    packets, n);
+    hg_graph_dispatch(bench_graph(b));
+}
+
+/* Such packets of these VPCs, in one batch. */
+static void
+push_batch(struct bench *b, const char *text, const uint32_t *vpc, unsigned n)
 {
     struct hg_packet *packets[HG_BATCH_MAX];
     unsigned i;
 
     for (i = 0; i < n; i++) {
-        packets[i] = make(b, "udp 10.0.0.5:1 > 10.0.0.6:2", PLAIN);
+        packets[i] = make(b, text, PLAIN);
         packets[i]->time_ns = BENCH_START;
         packets[i]->vpc = vpc[i];
     }
     bench_advance(b, 0);
-    hg_graph_inject(bench_graph(b), hg_graph_find(bench_graph(b), "in"), 0,
-                    packets, n);
-    hg_graph_dispatch(bench_graph(b));
+    inject(b, "in", packets, n);
 }
 
 #define ENCAP                                                                 \
@@ -168,7 +177,7 @@ TEST(each_packet_of_a_batch_has_the_network_of_its_own_vpc)
                    "Counter dut {}\nconnect(\"in -> e -> dut -> out\")\n");
     unsigned i;
 
-    push_batch(b, vpc, N);
+    push_batch(b, "udp 10.0.0.5:1 > 10.0.0.6:2", vpc, N);
     CHECK_EQ(bench_counter(b, "packets"), N - 2); /* More than 24 bits. */
     for (i = 0; i < N; i++)
         if (vpc[i] < 1 << 24)
@@ -188,10 +197,35 @@ TEST(each_packet_of_a_batch_has_the_vpc_of_its_own_network)
                    "connect(\"in -> e -> dut -> out\")\n");
     unsigned i;
 
-    push_batch(b, vpc, N);
+    push_batch(b, "udp 10.0.0.5:1 > 10.0.0.6:2", vpc, N);
     CHECK_EQ(bench_counter(b, "unknown_network"), 3);
     for (i = 0; i < N; i++)
         if (vpc[i] != 6)
             CHECK_EQ(bench_take(b, "out")->vpc, vpc[i] ? vpc[i] * 10 : 3);
+    bench_destroy(b);
+}
+
+/* Inside all of them are ECT(0): RFC 6040 4.2. */
+TEST(each_packet_of_a_batch_has_its_own_mark)
+{
+    static const uint8_t outer[] = {0, 2, 3, 0, 1, 3, 2};
+    static const uint8_t inner[] = {2, 2, 3, 2, 1, 3, 2};
+    static const uint32_t vpc[sizeof outer];
+    struct hg_packet *packets[sizeof outer];
+    struct bench *b =
+        bench_load("TestSource in {} TestSource back {}\n"
+                   "TestSink out {} TestSink end {}\n" ENCAP
+                   "Decap dut { format = geneve }\n"
+                   "connect(\"in -> e -> out; back -> dut -> end\")\n");
+    unsigned i;
+
+    push_batch(b, "udp 10.0.0.5:1 > 10.0.0.6:2 tos 2", vpc, sizeof outer);
+    for (i = 0; i < sizeof outer; i++) {
+        packets[i] = hg_packet_copy(bench_take(b, "out"));
+        hg_packet_set_tos(packets[i], outer[i]);
+    }
+    inject(b, "back", packets, sizeof outer);
+    for (i = 0; i < sizeof outer; i++)
+        CHECK_EQ(hg_packet_tos(bench_take(b, "end")), inner[i]);
     bench_destroy(b);
 }

@@ -281,6 +281,37 @@ TEST(every_address_is_found_through_changes)
     check_against_array(6);
 }
 
+/* In a small table the search for many keys goes on, also from its end to its
+ * beginning. */
+TEST(every_address_of_a_small_inventory_is_found)
+{
+    enum { TRIES = 200, SMALL = 26, BATCH = 2 * SMALL };
+    static const uint32_t vpcs[BATCH];
+    unsigned try, i;
+
+    for (try = 0; try < TRIES; try++) {
+        struct hg_inventory *inventory = hg_inventory_create();
+        const struct hg_vpc *vpc = add_vpc(inventory, "v", 1, "10.0.0.0/8");
+        const struct hg_subnet *subnet =
+            add_subnet(inventory, "s", vpc, "10.0.0.0/8");
+        const struct hg_eni *found[BATCH], *expected[BATCH] = {NULL};
+        struct hg_addr addr[BATCH];
+        char id[16];
+
+        for (i = 0; i < BATCH; i++) {
+            addr[i] = hg_addr_from_ip4(0x0a000010 + try * BATCH + i);
+            snprintf(id, sizeof id, "e%u", i);
+            if (i % 2)
+                expected[i] = add_eni(inventory, id, subnet, addr[i], 0);
+        }
+        hg_inventory_find_batch(inventory, BATCH, vpcs, addr, found);
+        for (i = 0; i < BATCH; i++)
+            if (found[i] != expected[i])
+                FAIL("address %u of try %u", i, try);
+        hg_inventory_destroy(inventory);
+    }
+}
+
 TEST(a_replacement_keeps_numbers_and_old_records)
 {
     struct hg_inventory *inventory = hg_inventory_create();
