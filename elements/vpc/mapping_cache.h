@@ -148,11 +148,15 @@ cache_place(const struct mapping_cache *cache, struct cache_key key)
         (uint32_t)x & ~(uint32_t)CACHE_NUMBER};
 }
 
+/* Not by '&&': of VPC and family gcc would make one comparison of a word,
+ * which it had to put together in memory, and to wait for. */
 static inline bool
 cache_is(const struct cache_entry *e, struct cache_key key)
 {
-    return e->high == key.high && e->low == key.low && e->vpc == key.vpc &&
-           e->family == key.family && e->state != CACHE_FREE;
+    uint64_t differs = (e->high ^ key.high) | (e->low ^ key.low) |
+                       (e->vpc ^ key.vpc) | (unsigned)(e->family ^ key.family);
+
+    return !differs && e->state != CACHE_FREE;
 }
 
 /* The entry that a way leads to. */
@@ -163,7 +167,7 @@ cache_at(const struct mapping_cache *cache, uint32_t way)
 }
 
 /* The entry that is probably the one of a key, to be fetched. */
-static inline const struct cache_entry *
+static inline struct cache_entry *
 cache_guess(const struct mapping_cache *cache, struct cache_place place)
 {
     uint32_t guess = 0;

@@ -573,6 +573,7 @@ cached_verdicts(struct mapping_lookup *self, const struct hg_batch *batch,
 {
     struct cache_place place[HG_BATCH_MAX];
     struct cache_entry *found[HG_BATCH_MAX];
+    const struct hg_eni *eni[HG_BATCH_MAX];
     struct hg_packet *p[HG_BATCH_MAX];
     uint16_t at[HG_BATCH_MAX];
     unsigned i, n = 0;
@@ -588,12 +589,15 @@ cached_verdicts(struct mapping_lookup *self, const struct hg_batch *batch,
     for (i = 0; i < n; i++)
         __builtin_prefetch(place[i].set);
     for (i = 0; i < n; i++)
-        __builtin_prefetch(cache_guess(&self->cache, place[i]), 1);
+        found[i] = cache_guess(&self->cache, place[i]);
+    for (i = 0; i < n; i++)
+        __builtin_prefetch(found[i], 1);
     for (i = 0; i < n; i++) {
         found[i] = cache_find(&self->cache, place[i], cache_key_of(p[i]));
-        if (found[i])
-            __builtin_prefetch(found[i]->eni);
+        eni[i] = found[i] ? found[i]->eni : NULL;
     }
+    for (i = 0; i < n; i++)
+        __builtin_prefetch(eni[i]);
     for (i = 0; i < n; i++) {
         struct cache_entry *e = found[i];
 
