@@ -219,8 +219,9 @@ has_ip4(const struct hg_prefix *prefix, uint32_t ip)
             !((hg_addr_ip4(&prefix->addr) ^ ip) >> (32 - prefix->len)));
 }
 
-/* Whether the source address is one of the subnet. */
-static bool
+/* Whether the source address is one of the subnet.  Not inlined, so that
+ * deliver() has no registers to save for it. */
+__attribute__((noinline)) static bool
 is_from(const struct hg_packet *p, const struct hg_subnet *subnet)
 {
     const struct hg_prefix_list *cidr = &subnet->cidr;
