@@ -49,7 +49,7 @@ struct flow_table {
                                   * up. */
     uint32_t queue_head;         /* Oldest. */
     uint32_t queue_length;
-    uint32_t free;    /* Records no longer used, + 1; linked by ends.low. */
+    uint32_t free;    /* Records no longer used, + 1; linked by their ends. */
     uint64_t n_begun; /* Records ever used, */
     uint64_t n_used;  /* ... and now. */
     uint64_t limit;

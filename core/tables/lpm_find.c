@@ -1,5 +1,5 @@
 /* lpm_find.c: looks into a longest prefix match; see lpm_internal.h. */
-#include <endian.h>
+#include <headgate/headers.h>
 
 #include "lpm_internal.h"
 
@@ -199,15 +199,6 @@ hg_lpm_lookup4(const struct hg_lpm *t, unsigned n, const uint32_t *ip,
     }
 }
 
-static uint64_t
-number_of(const uint8_t *byte)
-{
-    uint64_t n;
-
-    memcpy(&n, byte, sizeof n);
-    return be64toh(n);
-}
-
 void
 hg_lpm_lookup6(const struct hg_lpm *t, unsigned n, const uint8_t *const *ip,
                uint32_t *value)
@@ -218,8 +209,8 @@ hg_lpm_lookup6(const struct hg_lpm *t, unsigned n, const uint8_t *const *ip,
     for (; n; n -= keys.n, ip += keys.n, value += keys.n) {
         keys.n = n < LANES ? n : LANES;
         for (k = 0; k < keys.n; k++) {
-            keys.high[k] = number_of(ip[k]);
-            keys.low[k] = number_of(ip[k] + 8);
+            keys.high[k] = hg_load64(ip[k]);
+            keys.low[k] = hg_load64(ip[k] + 8);
         }
         t->walk(t, &t->family[1], &keys, value);
     }

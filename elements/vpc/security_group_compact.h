@@ -150,8 +150,7 @@ compact_key(struct security_group *self, const struct hg_packet *p,
         return false;
     ports = hg_packet_has_ports(p) ? hg_load32(hg_packet_l4(p))
                                    : hg_packet_echo_id(p) * 0x10001u;
-    set_ends(k, sent,
-             (uint64_t)hg_load32(&ip->src) << 32 | hg_load32(&ip->dst), ports);
+    set_ends(k, sent, hg_load64(&ip->src), ports); /* And 'dst' behind. */
     k->realm = realm_of(self, eni ? eni->number : 0, p->vpc);
     set_protocol(k, p->protocol);
     if (p->protocol == HG_PROTO_ICMP) {

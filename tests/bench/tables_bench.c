@@ -366,7 +366,7 @@ make_frame4(struct hg_packet *p, const struct hg_addr *dst)
     ip->checksum = hg_be16_of((uint16_t)~sum);
 }
 
-/* Two bytes longer than an IPv4 one can be. */
+/* With UDP and no payload: two bytes longer than the others. */
 static void
 make_frame6(struct hg_packet *p, const struct hg_addr *dst)
 {
