@@ -172,6 +172,8 @@ figure_print(const struct figure *f)
            f->n, f->flows, f->size, f->unit);
     if (f->target > 0)
         printf(", \"target\": %.9g", f->target);
+    if (f->pace > 0)
+        printf(", \"pace\": %.3f", f->pace);
     printf("},\n");
 }
 

@@ -7,6 +7,7 @@
  *     bench_traffic.c  whose packets: frames of flow number i
  *     bench_flood.c    packets to a network interface, for peers
  *     bench_tables.c   files with many routes, rules and ENIs
+ *     pace.c           how fast the machine is just now
  *
  * A new element is a row in bench_rows.c. */
 #ifndef BENCH_H
@@ -225,6 +226,7 @@ struct figure {
     double median, least;
     size_t n, flows, size;
     double target;
+    double pace; /* pace.h; 0: none. */
 };
 void figure_print(const struct figure *);
 

@@ -6,6 +6,7 @@
  * it enters: packet data is warm, tables are as warm as their size lets them
  * be when flows are drawn at random. */
 #include "bench.h"
+#include "pace.h"
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -80,6 +81,7 @@ struct bench {
     struct frames drawn; /* What is measured, but for NEW and WINDOW. */
     struct frames chunk;
     struct lane with, without;
+    struct pace pace;
     double ns[ROUNDS_MAX]; /* Of the whole round, net. */
     double full[ROUNDS_MAX], base[ROUNDS_MAX];
 };
@@ -152,6 +154,13 @@ send_drawn(struct bench *b, struct lane *lane)
     return lane_run(lane, b->row->stage == ANSWER ? "out" : b->in, &b->drawn);
 }
 
+/* How many flows or entries are in the largest of the row's tables. */
+static size_t
+largest(const struct bench *b)
+{
+    return b->n_flows > entries(b->row) ? b->n_flows : entries(b->row);
+}
+
 static void
 report(const struct bench *b, const char *unit, double divisor)
 {
@@ -168,7 +177,8 @@ report(const struct bench *b, const char *unit, double divisor)
         .n = is_start ? 0 : b->n,
         .flows = is_start ? 0 : b->n_flows,
         .size = entries(row),
-        .target = row->target});
+        .target = row->target,
+        .pace = pace_value(&b->pace)});
 }
 
 static void
@@ -189,6 +199,7 @@ round_ends(struct bench *b, unsigned i, uint64_t full, uint64_t base)
     b->full[i] = (double)full;
     b->base[i] = (double)base;
     b->ns[i] = b->full[i] - b->base[i];
+    pace_look(&b->pace);
 }
 
 /* ---- Stages ----------------------------------------------------------- */
@@ -408,6 +419,7 @@ measure_row(const struct row *row)
                       .traffic = row->traffic ? row->traffic : traffic_plain};
 
     choose_amounts(&b);
+    pace_init(&b.pace, tiny ? 0 : largest(&b));
     frames_init(&b.chunk, CHUNK);
     if (!one_by_one && row->stage != START)
         frames_init(&b.drawn, b.n);
@@ -423,4 +435,5 @@ measure_row(const struct row *row)
         measure_steady(&b);
     frames_uninit(&b.chunk);
     frames_uninit(&b.drawn);
+    pace_uninit(&b.pace);
 }

@@ -8,7 +8,7 @@ from figures import count, number, verdict
 BEGIN = "<!-- run.sh --document: begin -->\n"
 END = "<!-- run.sh --document: end -->\n"
 COLUMNS = ("", "median", "min", "unit", "packets", "flows", "size", "target",
-           "")
+           "pace", "")
 
 
 def row(*cells):
@@ -17,6 +17,7 @@ def row(*cells):
 
 def cells(fig):
     least, target = fig.get("min"), fig.get("target")
+    pace = fig.get("pace") if target else None
     words = [verdict(fig)]
     if "ratio" in fig:
         words.append("%.2f x %s" % (fig["ratio"], fig["ratio_to"]))
@@ -24,6 +25,7 @@ def cells(fig):
             "" if least is None else number(least), fig["unit"],
             count(fig.get("n")), count(fig.get("flows")),
             count(fig.get("size")), number(target) if target else "",
+            "%.2f" % pace if pace else "",
             "; ".join(filter(None, words)))
 
 

@@ -29,13 +29,17 @@ def compare(fig, other, what):
     return fig
 
 
-def verdict(fig):
+def verdict(fig, pace=True):
+    """By its target, and with 'pace' by the machine's, where it is known: at a
+    pace of 2 everything may take twice as long."""
     target, value = fig.get("target"), fig["ns"]
     if not target:
         return ""
     factor = value / target
     if fig["unit"] == MORE_IS_BETTER:
         factor = target / value
+    if pace:
+        factor /= fig.get("pace", 1)
     # What rounds to the target meets it.
     return "meets" if factor < 1.005 else "misses by %.2f" % factor
 
@@ -76,7 +80,7 @@ def count(value):
 
 class Table:
     """Prints figures as they come, under a line for each group."""
-    LINE = "  %-52s %9s %9s %-11s %7s %6s %6s %8s  %s"
+    LINE = "  %-52s %9s %9s %-11s %7s %6s %6s %8s %5s  %s"
 
     def __init__(self, file):
         self.file = file
@@ -88,8 +92,9 @@ class Table:
             self.line("\n%s" % self.group)
             self.line(self.LINE % (
                 "", "median", "min", "unit", "packets", "flows", "size",
-                "target", ""))
+                "target", "pace", ""))
         target, least = fig.get("target"), fig.get("min")
+        pace = fig.get("pace") if target else None
         words = verdict(fig)
         if "ratio" in fig:
             words = ("%s  %.2f x %s" % (
@@ -99,7 +104,8 @@ class Table:
             "" if least is None else number(least), fig["unit"],
             count(fig.get("n")), count(fig.get("flows")),
             count(fig.get("size")),
-            number(target) if target else "", words)).rstrip())
+            number(target) if target else "",
+            "%.2f" % pace if pace else "", words)).rstrip())
 
     def line(self, text):
         print(text, file=self.file, flush=True)

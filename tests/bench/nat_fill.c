@@ -27,6 +27,8 @@
 #include <headgate/headers.h>
 #include <headgate/nat_compact.h>
 
+#include "pace.h"
+
 enum { BATCH = 64, BLOCK = 1 << 16, ROUNDS = 7 };
 
 static const uint64_t START_NS = UINT64_C(1700000000) * HG_SEC;
@@ -60,6 +62,7 @@ struct run {
     uint64_t n_pauses;
     uint64_t random;
     struct hg_nat_compact_tuple *tuples; /* BLOCK of them. */
+    struct pace pace;
 };
 
 __attribute__((noreturn, format(printf, 2, 3))) static void
@@ -111,6 +114,7 @@ struct figure {
 static void
 print_figure(const struct run *r, const struct figure *f)
 {
+    const double pace = !strncmp(f->unit, "ns/", 3) ? pace_value(&r->pace) : 0;
     static unsigned n;
 
     if (!options.json) {
@@ -119,6 +123,8 @@ print_figure(const struct run *r, const struct figure *f)
                f->name, f->median, f->unit);
         if (f->target > 0)
             printf("   (target %g)", f->target);
+        if (f->target > 0 && pace > 0)
+            printf("   at a pace of %.2f", pace);
         if (f->n)
             printf("   of %llu", (unsigned long long)f->n);
         putchar('\n');
@@ -137,6 +143,8 @@ print_figure(const struct run *r, const struct figure *f)
         printf(", \"n\": %llu", (unsigned long long)f->n);
     if (f->target > 0)
         printf(", \"target\": %g", f->target);
+    if (f->target > 0 && pace > 0)
+        printf(", \"pace\": %.3f", pace);
     putchar('}');
 }
 
@@ -263,12 +271,14 @@ add(struct run *r, uint64_t n, bool churn)
     uint64_t took = 0, done = 0;
     unsigned i;
 
+    pace_forget(&r->pace);
     while (done < n) {
         unsigned m = n - done < BLOCK ? (unsigned)(n - done) : BLOCK;
 
         for (i = 0; i < m; i++)
             make_tuple(r, r->end + i, &r->tuples[i]);
         took += insert(r, m, churn);
+        pace_look(&r->pace);
         done += m;
     }
     return (double)took / (double)n;
@@ -345,7 +355,9 @@ measure_lookups(struct run *r, bool from_inside, double target)
     unsigned i, j;
 
     look_up(r, from_inside);
+    pace_forget(&r->pace);
     for (i = 0; i < ROUNDS; i++) {
+        pace_look(&r->pace);
         round[i] = 0;
         for (j = 0; j < blocks; j++)
             round[i] += look_up(r, from_inside) / blocks;
@@ -572,10 +584,13 @@ run(uint64_t n)
     const uint64_t most = options.quick || n > CHURN_MOST / 3 ? n : n * 3;
     const uint64_t churn = most < CHURN_MOST ? most : CHURN_MOST;
     const uint64_t n_pauses = (n + churn) / BATCH + 2;
+    /* Beside a billion flows there is no room for as much memory again. */
+    const uint64_t pace_entries = n > CHURN_MOST ? CHURN_MOST : n;
     struct run r = {.n_flows = n, .random = 1};
     uint64_t i;
 
-    check_memory(room * 19 + n_pauses * sizeof(*r.pauses) + (64u << 20));
+    check_memory(room * 19 + n_pauses * sizeof(*r.pauses) +
+                 pace_bytes(pace_entries) + (64u << 20));
     r.tuples = malloc(BLOCK * sizeof(*r.tuples));
     r.pauses = malloc(n_pauses * sizeof(*r.pauses));
     if (!r.tuples || !r.pauses)
@@ -583,6 +598,7 @@ run(uint64_t n)
     for (i = 0; i < n_pauses; i++)
         r.pauses[i] = (struct pause){.ns = UINT32_MAX};
     measure_floor(&r, room * 18);
+    pace_init(&r.pace, pace_entries);
     for (i = 1; i < n_fills(n); i++) {
         begin_table(&r, room);
         add(&r, n, false);
@@ -592,6 +608,7 @@ run(uint64_t n)
     begin_table(&r, room);
     measure(&r, n, churn);
     hg_nat_compact_destroy(r.table);
+    pace_uninit(&r.pace);
     free(r.tuples);
     free(r.pauses);
 }

@@ -1,5 +1,6 @@
 """Draws the history: a small chart for each figure from memory, its medians
-over commits, with the target as a line."""
+over commits, as they would be at the pace of the targets' machine, with the
+target as a line."""
 import json
 import sys
 from xml.sax.saxutils import escape
@@ -21,7 +22,8 @@ def read(path):
         for fig in run["figures"]:
             if fig["group"] in GROUPS:
                 name = fig["name"]
-                series.setdefault(name, {})[run["commit"]] = fig["ns"]
+                series.setdefault(name, {})[run["commit"]] = \
+                    fig["ns"] / fig.get("pace", 1)
                 targets[name] = fig.get("target")
     for run in runs:
         if run["commit"] not in commits:
@@ -83,8 +85,9 @@ def draw(history, path):
              'viewBox="0 0 %d %d">' % (width, height, width, height),
              "<style>%s</style>" % STYLE,
              '<rect width="100%" height="100%" fill="white"/>',
-             '<text x="%d" y="15">ns a packet (CPU time, median) over '
-             'commits; dashed: target</text>' % LEFT]
+             '<text x="%d" y="15">ns a packet (CPU time, median, at the pace '
+             'of the targets\' machine) over commits; dashed: target</text>' %
+             LEFT]
     for i, (name, values) in enumerate(series.items()):
         lines += chart(name, commits, values, targets[name],
                        i % COLUMNS * WIDTH, i // COLUMNS * HEIGHT + MARGIN)

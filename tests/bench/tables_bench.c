@@ -18,12 +18,14 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "pace.h"
 #include "tables_data.h"
 
 enum { BATCH = 64, ROUNDS = 7, FRAME_LEN = 60, FRAME6_LEN = 62 };
 
 static bool quick;
 static json_t *results;
+static struct pace pace;
 static FILE *out;
 
 /* ---- Figures ---------------------------------------------------------- */
@@ -62,10 +64,11 @@ compare_doubles(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* What several rounds gave. */
+/* What several rounds gave, and at what pace of the machine (pace.h). */
 struct figure {
     double median;
     double least;
+    double pace; /* 0: none. */
 };
 
 /* One figure, its target (0: none) and how many entries the table has. */
@@ -80,11 +83,15 @@ report_rounds(const char *group, const char *name, struct figure figure,
 
     if (target > 0)
         json_object_set_new(row, "target", json_real(target));
+    if (target > 0 && figure.pace > 0)
+        json_object_set_new(row, "pace", json_real(figure.pace));
     json_array_append_new(results, row);
     fprintf(out, "%-8s %-44s %10.1f %10.1f %-9s", group, name, figure.median,
             figure.least, unit);
     if (target > 0)
         fprintf(out, " %7g", target);
+    if (target > 0 && figure.pace > 0)
+        fprintf(out, " %5.2f", figure.pace);
     fputc('\n', out);
 }
 
@@ -93,15 +100,19 @@ static void
 report(const char *group, const char *name, double value, const char *unit,
        double target, size_t entries)
 {
-    report_rounds(group, name, (struct figure){value, value}, unit, target,
+    report_rounds(group, name, (struct figure){value, value, 0}, unit, target,
                   entries);
 }
 
 static struct figure
 figure_of(double *v)
 {
+    struct figure figure;
+
     qsort(v, ROUNDS, sizeof *v, compare_doubles);
-    return (struct figure){v[ROUNDS / 2], v[0]};
+    figure = (struct figure){v[ROUNDS / 2], v[0], pace_value(&pace)};
+    pace_forget(&pace);
+    return figure;
 }
 
 /* The rounds of 'fn', in ns for each of n. */
@@ -116,6 +127,7 @@ rounds_of(void (*fn)(void *aux), void *aux, size_t n)
 
         fn(aux);
         ns[i] = (double)(cpu_ns() - begin) / (double)n;
+        pace_look(&pace);
     }
     return figure_of(ns);
 }
@@ -428,6 +440,7 @@ net_ns(const char *floor, const char *text, const struct hg_addr *dst,
             ns[k] = (double)(cpu_ns() - begin) / (double)n;
         }
         net[i] = ns[1] - ns[0];
+        pace_look(&pace);
     }
     lane_uninit(&lane[0]);
     lane_uninit(&lane[1]);
@@ -448,6 +461,7 @@ starts_ms(const char *text)
         lane_init(&lane, text);
         ms[i] = (double)(cpu_ns() - begin) / 1e6;
         lane_uninit(&lane);
+        pace_look(&pace);
     }
     return figure_of(ms);
 }
@@ -612,9 +626,10 @@ main(int argc, char **argv)
                  "| route-table | mapping]");
     results = json_array();
     out = json ? stderr : stdout;
-    fprintf(out, "%-8s %-44s %10s %10s %-9s %7s\n", "", "", "median", "least",
-            "", "target");
+    fprintf(out, "%-8s %-44s %10s %10s %-9s %7s %5s\n", "", "", "median",
+            "least", "", "target", "pace");
     p = prefixes_get(quick);
+    pace_init(&pace, p.n);
     if (!only || !strcmp(only, "routes"))
         bench_routes(&p);
     if (graphs && (!only || !strcmp(only, "route-table")))
@@ -624,6 +639,7 @@ main(int argc, char **argv)
     if (!only || !strcmp(only, "lpm"))
         bench_lpm(&p);
     free(p.v);
+    pace_uninit(&pace);
     if (json)
         json_dumpf(results, stdout, JSON_INDENT(2) | JSON_REAL_PRECISION(5));
     json_decref(results);

@@ -47,6 +47,9 @@ def a_verdict_is_by_the_target():
              "misses by 2.50"),
             ({"ns": 2, "unit": "x", "target": 1.8}, "meets"),
             ({"ns": 0.9, "unit": "x", "target": 1.8}, "misses by 2.00"),
+            ({"ns": 25, "unit": "ns/packet", "target": 10, "pace": 2},
+             "misses by 1.25"),
+            ({"ns": 1.5, "unit": "x", "target": 1.8, "pace": 1.2}, "meets"),
             ({"ns": 10, "unit": "ns/packet"}, ""))
     for fig, words in rows:
         assert figures.verdict(fig) == words, (fig, figures.verdict(fig))
@@ -148,7 +151,7 @@ def a_document_gets_the_figures_of_the_last_run():
             text = file.read()
     assert text.startswith("a\n") and text.endswith("b\n"), text
     assert text.count("Commit bbb on c with 2 cores, 2026-01-02") == 1, text
-    assert "| n | 7.00 |  | ns/packet |  |  |  | 5.00 | misses by 1.40 |" \
+    assert "| n | 7.00 |  | ns/packet |  |  |  | 5.00 |  | misses by 1.40 |" \
         in text, text
     assert "Not measured: click (not here)." in text, text
 

@@ -61,6 +61,15 @@ def against_one(name, one, other, packets, targets=(None, None)):
                "unit": "x", "target": target}
 
 
+def paced(figures, most):
+    """The same figures beside 'most', those of two processes: what is to be
+    so much of two is judged as so much of what two are here, which is never
+    more than two."""
+    for fig, pair in zip(figures, most):
+        fig["pace"] = max(2 / pair["ns"], 1)
+        yield fig
+
+
 def compare(name, idle, full, packets, rounds, targets=(1.8, None),
             pair=True):
     """Figures of a graph; 'idle' and 'full' are what to run it on.  All take
@@ -78,11 +87,15 @@ def compare(name, idle, full, packets, rounds, targets=(1.8, None),
         yield figure("workers", "%s, %s" % (name, words),
                      [(after[0] - before[0]) / packets
                       for before, after in runs], n=packets, flows=FLOWS)
-    yield from against_one(name + ", two against one", one, two,
-                           (packets, packets), targets)
-    if pair:
-        yield from against_one(name + ", two processes at once against one",
-                               one, twice, (packets, 2 * packets))
+    figures = list(against_one(name + ", two against one", one, two,
+                               (packets, packets), targets))
+    if not pair:
+        yield from figures
+        return
+    most = list(against_one(name + ", two processes at once against one", one,
+                            twice, (packets, 2 * packets)))
+    yield from paced(figures, most)
+    yield from most
 
 
 def gateway(packets, quick):
