@@ -585,7 +585,7 @@ run(uint64_t n)
     const uint64_t churn = most < CHURN_MOST ? most : CHURN_MOST;
     const uint64_t n_pauses = (n + churn) / BATCH + 2;
     /* Beside a billion flows there is no room for as much memory again. */
-    const uint64_t pace_entries = n > CHURN_MOST ? CHURN_MOST : n;
+    const uint64_t pace_entries = n > CHURN_MOST ? CHURN_MOST / 10 : n;
     struct run r = {.n_flows = n, .random = 1};
     uint64_t i;
 

@@ -111,30 +111,94 @@ static const struct mistake mistakes[] = {
     {"not_ip", .packet = "runt 9"},
 };
 
+#define CHECKED_BY(options)                                                   \
+    "TestSource in {} TestSink out {}\n"                                      \
+    "CheckIP dut { " options " }\n"                                           \
+    "connect(\"in -> dut -> out\")\n"
+
+static void
+check_mistake(const struct mistake *m, const char *graph)
+{
+    struct bench *b = bench_load(graph);
+    struct hg_packet *p = packet(b, m->packet);
+
+    if (m->at)
+        p->data[m->at] = m->byte;
+    if (m->fix)
+        fix_header_checksum(p);
+    if (m->len) {
+        hg_packet_trim(p, m->len);
+        p->wire_len = m->wire_len ? m->wire_len : m->len;
+    }
+    bench_push_packet(b, "in", p, 0);
+    if (!CHECK_EQ(bench_counter(b, m->reason), 1))
+        FAIL("%s: %s", m->reason, m->packet);
+    bench_destroy(b);
+}
+
 TEST(check_ip_drops_each_mistake_for_its_own_reason)
 {
     size_t i;
 
-    for (i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++) {
-        const struct mistake *m = &mistakes[i];
-        struct bench *b = bench_load("TestSource in {} TestSink out {}\n"
-                                     "CheckIP dut { l4-checksums = true }\n"
-                                     "connect(\"in -> dut -> out\")\n");
-        struct hg_packet *p = packet(b, m->packet);
+    for (i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++)
+        check_mistake(&mistakes[i], CHECKED_BY("l4-checksums = true"));
+}
 
-        if (m->at)
-            p->data[m->at] = m->byte;
-        if (m->fix)
-            fix_header_checksum(p);
-        if (m->len) {
-            hg_packet_trim(p, m->len);
-            p->wire_len = m->wire_len ? m->wire_len : m->len;
-        }
-        bench_push_packet(b, "in", p, 0);
-        if (!CHECK_EQ(bench_counter(b, m->reason), 1))
-            FAIL("row %zu: %s: %s", i, m->reason, m->packet);
-        bench_destroy(b);
-    }
+/* Most packets go a short way then. */
+TEST(check_ip_does_so_without_transport_checksums)
+{
+    size_t i;
+
+    for (i = 0; i < sizeof mistakes / sizeof mistakes[0]; i++)
+        if (strcmp(mistakes[i].reason, "bad_l4_checksum"))
+            check_mistake(&mistakes[i], CHECKED_BY(""));
+}
+
+/* An IPv4 packet with 12 bytes of options and 'payload_len' bytes behind. */
+static struct hg_packet *
+packet_with_options(struct bench *b, const uint8_t options[12],
+                    uint16_t payload_len)
+{
+    uint32_t header_len = 32, i;
+    struct hg_packet *p =
+        hg_packet_alloc(bench_pool(b), 14 + header_len + payload_len);
+    struct hg_ipv4 *ip = (struct hg_ipv4 *)(p->data + 14);
+
+    memset(p->data, 2, 12);
+    hg_store16(p->data + 12, HG_ETH_IP4);
+    *ip = (struct hg_ipv4){
+        .version_ihl = 0x48,
+        .total_length = hg_be16_of((uint16_t)(header_len + payload_len)),
+        .ttl = 64,
+        .protocol = 253, /* RFC 3692: for experiments. */
+        .src = hg_be32_of(0x0a000005),
+        .dst = hg_be32_of(0x0a000009)};
+    memcpy(ip + 1, options, 12);
+    for (i = 0; i < payload_len; i++)
+        p->data[14 + header_len + i] = (uint8_t)i;
+    fix_header_checksum(p);
+    return p;
+}
+
+/* NOP, end, and what would be a UDP header's length if it were one. */
+TEST(check_ip_counts_options_into_the_checksum)
+{
+    static const uint8_t options[12] = {1, 1, 1, 0, 0, 20};
+    struct bench *b = bench_create("CheckIP");
+    struct hg_packet *p = packet_with_options(b, options, 20);
+    struct hg_ipv4 *ip = (struct hg_ipv4 *)(p->data + sizeof(struct hg_eth));
+
+    ip->protocol = HG_PROTO_UDP;
+    hg_store16(p->data + 14 + 32 + 4, 20);
+    fix_header_checksum(p);
+    bench_push_packet(b, "in", hg_packet_copy(p), 0);
+    CHECK(bench_take(b, "out"));
+    ip->checksum = hg_be16_of(0);
+    ip->checksum =
+        hg_be16_of(hg_checksum_fold(hg_checksum_add(0, ip, sizeof *ip)));
+    bench_push_packet(b, "in", p, 0);
+    CHECK_EQ(bench_counter(b, "bad_checksum"), 1);
+    bench_destroy(b);
 }
 
 TEST(check_ip_verifies_transport_checksums_only_if_told)
@@ -592,32 +656,6 @@ TEST(packets_that_must_not_be_cut_leave_on_too_big)
     bench_expect(b, "out", "udp [2001:db8::5]:1 > [2001:db8::9]:2");
     CHECK_EQ(bench_counter(b, "too_big"), 2);
     bench_destroy(b);
-}
-
-/* An IPv4 packet with 12 bytes of options and 'payload_len' bytes behind. */
-static struct hg_packet *
-packet_with_options(struct bench *b, const uint8_t options[12],
-                    uint16_t payload_len)
-{
-    uint32_t header_len = 32, i;
-    struct hg_packet *p =
-        hg_packet_alloc(bench_pool(b), 14 + header_len + payload_len);
-    struct hg_ipv4 *ip = (struct hg_ipv4 *)(p->data + 14);
-
-    memset(p->data, 2, 12);
-    hg_store16(p->data + 12, HG_ETH_IP4);
-    *ip = (struct hg_ipv4){
-        .version_ihl = 0x48,
-        .total_length = hg_be16_of((uint16_t)(header_len + payload_len)),
-        .ttl = 64,
-        .protocol = 253, /* RFC 3692: for experiments. */
-        .src = hg_be32_of(0x0a000005),
-        .dst = hg_be32_of(0x0a000009)};
-    memcpy(ip + 1, options, 12);
-    for (i = 0; i < payload_len; i++)
-        p->data[14 + header_len + i] = (uint8_t)i;
-    fix_header_checksum(p);
-    return p;
 }
 
 TEST(later_fragments_have_only_the_options_to_be_copied)
