@@ -358,25 +358,35 @@ hg_packet_copy(const struct hg_packet *from)
     return p;
 }
 
+static inline void
+give_back(struct hg_pool *pool, struct hg_packet *p)
+{
+    pool->in_use--;
+    push_free(pool, p, p->size_class);
+}
+
 void
 hg_packet_free(struct hg_packet *p)
 {
-    struct hg_pool *pool = pool_of(p);
-
-    pool->in_use--;
-    push_free(pool, p, p->size_class);
+    give_back(pool_of(p), p);
 }
 
 void
 hg_packet_free_many(struct hg_packet *const *packets, unsigned n)
 {
     enum { AHEAD = 4 };
+    const struct hg_pool *owner = NULL;
+    struct hg_pool *pool = NULL;
     unsigned i;
 
     for (i = 0; i < n; i++) {
         if (i + AHEAD < n)
             __builtin_prefetch(&packets[i + AHEAD]->pool, 1);
-        hg_packet_free(packets[i]);
+        if (packets[i]->pool != owner) {
+            owner = packets[i]->pool;
+            pool = pool_of(packets[i]);
+        }
+        give_back(pool, packets[i]);
     }
 }
 
