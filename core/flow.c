@@ -463,12 +463,6 @@ hg_flow_keep(void *self, struct hg_flow *flow, uint64_t until_ns)
 }
 
 void
-hg_flow_confirm(struct hg_flow *flow)
-{
-    flow->confirmed = true;
-}
-
-void
 hg_flow_foreach(void *self, uint64_t now_ns,
                 bool (*fn)(void *aux, struct hg_flow *, void *state),
                 void *aux)

@@ -388,19 +388,17 @@ open_dest(struct hyperplane_nat *self, const struct hg_nat_dest_key *key)
                : 0;
 }
 
-/* Adds the flow of 'record' by this external port; false if another has
- * it. */
+/* Adds the flow of 'record', whose bytes are 's', by this external port; false
+ * if another has it. */
 static bool
-take_port(struct hyperplane_nat *self, struct hg_flow *record, uint32_t dest,
-          uint16_t port, uint64_t now_ns)
+take_port(struct hyperplane_nat *self, struct hg_flow *record,
+          struct nat_state *s, uint32_t dest, uint16_t port, uint64_t now_ns)
 {
     const struct hg_nat_dest_key *to = hg_nat_dest_key(self->ports_used, dest);
     struct hg_flow_key external = external_key(self, to, port);
-    struct nat_state *s;
 
     if (!hg_flow_add_key(self, record, &external, now_ns))
         return false;
-    s = hg_flow_state(self, record, now_ns);
     s->dest = dest & DEST_MASK;
     s->address = (uint16_t)to->address;
     s->outside = s->ends.addr[0] != self->addresses[to->address].ip ||
@@ -412,14 +410,13 @@ take_port(struct hyperplane_nat *self, struct hg_flow *record, uint32_t dest,
 /* Completes a flow that took a port, for its first packet. */
 static void
 begin_life(struct hyperplane_nat *self, struct hg_flow *record,
-           const struct hg_flow_key *inside, struct hg_packet *p,
-           uint8_t state, uint64_t deadline_ns, struct nat_flow *out)
+           struct nat_state *s, const struct hg_flow_key *inside,
+           struct hg_packet *p, uint8_t state, uint64_t deadline_ns,
+           struct nat_flow *out)
 {
-    struct nat_state *s = hg_flow_state(self, record, p->time_ns);
-
     self->n_flows++;
     s->state = state & 7u;
-    hg_flow_keep(self, record, deadline_ns);
+    hg_flow_keep_state(s, deadline_ns);
     hg_flow_confirm(record); /* RFC 6888 REQ-11: nobody is pushed out. */
     s->keyed = inside->src.family == 4 &&
                hg_flow_find(self, p) == record && /* By its keys of now. */
@@ -431,8 +428,8 @@ begin_life(struct hyperplane_nat *self, struct hg_flow *record,
 
 /* A random port of this address that is free for the destination. */
 static bool
-choose_port(struct hyperplane_nat *self, struct hg_flow *record, uint32_t dest,
-            uint64_t now_ns)
+choose_port(struct hyperplane_nat *self, struct hg_flow *record,
+            struct nat_state *s, uint32_t dest, uint64_t now_ns)
 {
     const struct hg_nat_dest_key *to = hg_nat_dest_key(self->ports_used, dest);
     struct hg_nat_port_walk walk;
@@ -441,7 +438,7 @@ choose_port(struct hyperplane_nat *self, struct hg_flow *record, uint32_t dest,
     hg_nat_port_first(self->ports_used,
                       hg_port_part(self, to->remote, to->remote_port), &walk);
     while (hg_nat_port_next(&walk, &port))
-        if (take_port(self, record, dest, port, now_ns))
+        if (take_port(self, record, s, dest, port, now_ns))
             return true;
     hg_nat_dest_close(self->ports_used, dest);
     return false;
@@ -456,20 +453,24 @@ service_has_room(struct hyperplane_nat *self, uint64_t now_ns)
            calendar_has_room(&self->calendar);
 }
 
-/* A record for a flow from inside that has none; NULL if there is no room. */
+/* A record for a flow from inside that has none, and its bytes; NULL if there
+ * is no room. */
 static struct hg_flow *
-new_record(struct hyperplane_nat *self, struct hg_packet *p)
+new_record(struct hyperplane_nat *self, struct hg_packet *p,
+           struct nat_state **out)
 {
-    struct hg_flow *record = hg_flow_create(self, p);
-    struct nat_state *s =
-        record ? hg_flow_state(self, record, p->time_ns) : NULL;
+    void *state;
+    struct hg_flow *record = hg_flow_create_state(self, p, &state);
     struct hg_packet q;
 
-    if (!s || !s->dest)
+    *out = state;
+    if (!record || !(*out)->dest)
         return record;
     q = as_reversed(p);
     self->has_reversed = true;
-    return hg_flow_create(self, &q);
+    record = hg_flow_create_state(self, &q, &state);
+    *out = state;
+    return record;
 }
 
 /* Makes a flow for a packet from inside that has none, towards 'remote', and
@@ -482,6 +483,7 @@ service_begin(struct hyperplane_nat *self, struct hg_packet *p,
               uint64_t deadline_ns, struct nat_flow *out)
 {
     struct hg_flow *record = NULL;
+    struct nat_state *s = NULL;
     struct hg_flow_key inside;
     uint32_t first, i;
 
@@ -498,14 +500,14 @@ service_begin(struct hyperplane_nat *self, struct hg_packet *p,
         if (!dest)
             continue;
         if (!record)
-            record = new_record(self, p);
+            record = new_record(self, p, &s);
         if (!record) {
             hg_nat_dest_close(self->ports_used, dest);
             return NAT_FULL;
         }
-        if (!choose_port(self, record, dest, p->time_ns))
+        if (!choose_port(self, record, s, dest, p->time_ns))
             continue;
-        begin_life(self, record, &inside, p, state, deadline_ns, out);
+        begin_life(self, record, s, &inside, p, state, deadline_ns, out);
         return NAT_OK;
     }
     return NAT_NO_PORT;
@@ -606,6 +608,7 @@ service_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
     struct hg_nat_dest_key key;
     struct hg_flow_key inside = {0};
     struct hg_flow *record;
+    struct nat_state *s;
     struct hg_packet p;
     uint8_t frame[80];
     uint32_t dest;
@@ -621,9 +624,10 @@ service_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
     dest = open_dest(self, &key);
     if (!dest)
         return NAT_NO_PORT;
-    record = new_record(self, &p);
-    if (record && take_port(self, record, dest, f->external_port, now_ns)) {
-        begin_life(self, record, &inside, &p, f->state, f->deadline_ns, out);
+    record = new_record(self, &p, &s);
+    if (record && take_port(self, record, s, dest, f->external_port, now_ns)) {
+        begin_life(self, record, s, &inside, &p, f->state, f->deadline_ns,
+                   out);
         return NAT_OK;
     }
     hg_nat_dest_close(self->ports_used, dest);

@@ -244,7 +244,11 @@ hg_flow_extend_state(void *state, uint64_t until_ns)
 }
 
 /* This flow is not pushed out any more. */
-HG_API void hg_flow_confirm(struct hg_flow *);
+static inline void
+hg_flow_confirm(struct hg_flow *flow)
+{
+    flow->confirmed = true;
+}
 
 /* Calls 'fn' with each live flow in which this element has an interest, in an
  * order that depends only on the history; stops when it returns false. */
