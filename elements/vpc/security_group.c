@@ -244,7 +244,7 @@ judge_other(struct security_group *self, struct hg_packet *p,
     return judge(self, &g);
 }
 
-static inline int
+static int
 security_group_packet(struct security_group *self, struct hg_packet *p,
                       const struct hg_track_key *key)
 {
@@ -294,20 +294,35 @@ judge_compact(struct security_group *self, struct hg_batch *batch,
 }
 
 static void
+judge_service(struct security_group *self, struct hg_batch *batch,
+              int16_t *verdict)
+{
+    const struct hg_flow_place place = self->place;
+    const uint32_t nobody = self->inventory ? UINT32_MAX : 0;
+    const unsigned n = batch->n;
+    unsigned i;
+
+    if (hg_flow_find_batch(self, batch))
+        fetch_places(self, batch, false);
+    for (i = 0; i < n; i++) {
+        struct hg_packet *p = batch->p[i];
+
+        verdict[i] = (int16_t)(service_go_straight(self, &place, nobody, p)
+                                   ? p->in_port
+                                   : security_group_packet(self, p, NULL));
+    }
+}
+
+static void
 security_group_batch(struct security_group *self, struct hg_batch *batch)
 {
     int16_t verdict[HG_BATCH_MAX];
-    unsigned i;
 
     if (self->compact) {
         fetch_places(self, batch, true);
         judge_compact(self, batch, verdict);
     } else {
-        hg_flow_find_batch(self, batch);
-        fetch_places(self, batch, false);
-        for (i = 0; i < batch->n; i++)
-            verdict[i] =
-                (int16_t)security_group_packet(self, batch->p[i], NULL);
+        judge_service(self, batch, verdict);
     }
     hg_route(self, batch, verdict);
 }
@@ -512,6 +527,7 @@ security_group_start(void *self_, struct hg_error *error)
         n = 1;
     }
     self->default_set = hg_groups_set(self->rules, self->inventory, ids, n);
+    self->place = hg_flow_place(self);
     self->fragments = hg_fragment_table_create(MAX_FRAGMENTS, FRAGMENT_TIMEOUT,
                                                hg_seed(self));
     if (!self->fragments)

@@ -53,6 +53,14 @@ struct side {
                              * from the other; ICMP: which answer. */
 } __attribute__((packed, aligned(4)));
 
+/* The same as its first eight bytes, which are read and written at once in a
+ * copy; where they are not aligned to 8 bitfields are in pieces. */
+struct side_time {
+    uint64_t until_ns : 62;
+    uint64_t endpoint : 1;
+    uint64_t replied : 1;
+};
+
 #define LAST_NS ((UINT64_C(1) << 62) - 1)
 
 enum { MAX_ENI = (1 << 25) - 1 };
@@ -140,6 +148,7 @@ struct security_group {
     struct hg_groups *rules;
     bool is_borrower; /* These are the first instance's. */
     const struct hg_inventory *inventory;
+    struct hg_flow_place place;
     struct hg_group_set *default_set; /* Of 'groups'. */
     struct eni_entry *enis;           /* By number. */
     size_t n_enis;

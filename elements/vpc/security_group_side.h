@@ -198,16 +198,16 @@ advance(struct side *s, bool reply, unsigned flags)
     return true;
 }
 
-/* Whether advance() would keep a side and change nothing of it, as in the
- * middle of a connection. */
+/* Whether advance() would keep a side of this kind and change nothing of it by
+ * a packet, as in the middle of a connection. */
 static inline bool
-is_steady(const struct side *s, bool reply, unsigned flags)
+is_steady(unsigned kind, bool replied, bool reply, const struct hg_packet *p)
 {
-    switch (s->kind) {
+    switch (kind) {
     case TCP_ESTABLISHED:
-        return !(flags & (HG_TCP_FIN | HG_TCP_RST));
+        return !(flags_of(p) & (HG_TCP_FIN | HG_TCP_RST));
     case UDP_SINGLE:
-        return reply == s->replied;
+        return reply == replied;
     case UDP_STREAM:
         return true;
     default:
