@@ -44,7 +44,7 @@ static inline void
 remember(struct hg_packet *p, struct hg_flow *flow, unsigned k,
          const struct flow_tuple *key)
 {
-    flow_remember(p, flow, k, key->swapped != flow_table_swapped(flow, k));
+    flow_remember(p, flow, k, flow_is_against(flow, k, key));
 }
 
 /* Looks up and remembers a packet's record. */
@@ -157,26 +157,65 @@ hg_flow_find_key(void *self, const struct hg_flow_key *key, uint64_t now_ns)
                : NULL;
 }
 
-/* Guesses the links of 'n' keys by their first buckets, which were fetched.
- * Those few that are in none of these are searched on in a loop of their own,
- * when what their chains go on with has come, too. */
+/* A packet that has no record yet, on its way to one. */
+struct wanted {
+    struct flow_tuple key;
+    struct hg_packet *p;
+    const struct flow_bucket *first;
+    struct hg_flow *record; /* If there is a link. */
+    uint32_t link;
+};
+
+/* Guesses the links of keys by their first buckets, which were fetched.  Those
+ * few that are in none of these are searched on in a loop of their own, when
+ * what their chains go on with has come, too. */
 static inline void
-guess(const struct flow_index *x, const struct flow_tuple *key,
-      const struct flow_bucket *const *first, uint32_t *link, unsigned n)
+guess(const struct flow_index *x, struct wanted *w, const struct wanted *end)
 {
-    uint8_t other[LOOKUP_MAX];
+    struct wanted *other[LOOKUP_MAX];
     unsigned n_others = 0, i;
 
-    for (i = 0; i < n; i++) {
-        link[i] = flow_index_guess(first[i], key[i].hash);
-        if (!link[i] && first[i]->next) {
-            __builtin_prefetch(flow_bucket_next(x, first[i]));
-            other[n_others++] = (uint8_t)i;
+    for (; w < end; w++) {
+        w->link = flow_index_guess(w->first, w->key.hash);
+        if (!w->link && w->first->next) {
+            __builtin_prefetch(flow_bucket_next(x, w->first));
+            other[n_others++] = w;
         }
     }
     for (i = 0; i < n_others; i++)
-        link[other[i]] =
-            flow_index_guess_on(x, first[other[i]], key[other[i]].hash);
+        other[i]->link =
+            flow_index_guess_on(x, other[i]->first, other[i]->key.hash);
+}
+
+/* Fetches the records to which links lead with the user's block, of all of
+ * them one line after the other. */
+FLOW_FETCH
+fetch_records(const struct flow_table *t, const struct flow_user *u,
+              struct wanted *begin, const struct wanted *end)
+{
+    const struct flow_lines *lines = &u->lines;
+    uint32_t any_link = 0, any_kind = 0;
+    struct wanted *w;
+    unsigned i;
+
+    for (w = begin; w < end; w++) {
+        if (!w->link)
+            continue;
+        w->record = flow_table_record(t, flow_link_number(w->link));
+        __builtin_prefetch((const uint8_t *)w->record + lines->at[0], 1);
+        any_link |= w->link - 1;
+        any_kind |= w->key.kind;
+    }
+    for (i = 1; i < lines->n; i++)
+        for (w = begin; w < end; w++)
+            if (w->link)
+                __builtin_prefetch((const uint8_t *)w->record + lines->at[i],
+                                   1);
+    if (!(t->verdict_size | (any_link & 1) | (any_kind & FLOW_SIX)))
+        return;
+    for (w = begin; w < end; w++)
+        if (w->link)
+            flow_fetch_more(t, u, w->link, w->record, &w->key);
 }
 
 /* Looks up at most LOOKUP_MAX packets, and returns how many have no record.
@@ -188,42 +227,34 @@ find_many(const struct flow_table *t, unsigned user, struct hg_packet **p,
           unsigned n)
 {
     const struct flow_user *u = &t->users[user];
-    const uint64_t seed = t->seed;
-    struct flow_tuple key[LOOKUP_MAX];
-    const struct flow_bucket *first[LOOKUP_MAX];
-    uint32_t link[LOOKUP_MAX];
-    struct hg_flow *record[LOOKUP_MAX];
-    struct hg_packet *wanted[LOOKUP_MAX];
+    const struct hash_seed seed = t->seed;
     const struct hg_flow *known[LOOKUP_MAX];
-    unsigned n_wanted = 0, n_known = 0, i;
+    struct wanted wanted[LOOKUP_MAX], *end = wanted, *w;
+    unsigned n_known = 0, i;
 
     for (i = 0; i < n; i++) {
         if (p[i]->flow) {
             known[n_known++] = p[i]->flow;
-            continue;
+        } else if (flow_tuple_of_packet(p[i], seed, &end->key)) {
+            end->p = p[i];
+            end++;
         }
-        wanted[n_wanted] = p[i];
-        n_wanted += hg_packet_is_ip(p[i]);
     }
-    for (i = 0; i < n_wanted; i++)
-        flow_tuple_of_packet(wanted[i], seed, &key[i]);
-    for (i = 0; i < n_wanted; i++) {
-        first[i] = flow_bucket_of(&t->index, key[i].hash);
-        __builtin_prefetch(first[i]);
+    for (w = wanted; w < end; w++) {
+        w->first = flow_bucket_of(&t->index, w->key.hash);
+        __builtin_prefetch(w->first);
     }
     for (i = 0; i < n_known; i++)
         flow_fetch_lines(known[i], &u->lines, u->lines.n_block);
-    guess(&t->index, key, first, link, n_wanted);
-    for (i = 0; i < n_wanted; i++)
-        if (link[i])
-            record[i] = flow_fetch_record(t, u, link[i], &key[i]);
-    for (i = 0; i < n_wanted; i++)
-        if (link[i])
-            n_known += flow_link_key(link[i])
-                           ? look_up_in(t, wanted[i], &key[i], record[i], 1)
-                           : look_up_in(t, wanted[i], &key[i], record[i], 0);
+    guess(&t->index, wanted, end);
+    fetch_records(t, u, wanted, end);
+    for (w = wanted; w < end; w++)
+        if (w->link)
+            n_known += flow_link_key(w->link)
+                           ? look_up_in(t, w->p, &w->key, w->record, 1)
+                           : look_up_in(t, w->p, &w->key, w->record, 0);
         else
-            flow_remember_none(wanted[i], &t->index, key[i].hash);
+            flow_remember_none(w->p, &t->index, w->key.hash);
     return n - n_known;
 }
 
@@ -362,7 +393,8 @@ hg_flow_add_key(void *self, struct hg_flow *flow,
             *flow_ends_of(t, flow, 1) = flow->ends; /* For it to read. */
         return true;
     }
-    tuple.swapped = tuple.swapped != (flow->against >> user & 1);
+    if (flow->against >> user & 1)
+        tuple.kind ^= FLOW_SWAPPED;
     flow->second_user = user & (FLOW_USERS - 1);
     flow_table_set_key(t, flow, 1, &tuple);
     return true;
@@ -378,13 +410,12 @@ hg_flow_is_reply(const struct hg_flow *flow, const struct hg_packet *p)
 
     if (p->flow == flow && flow_is_remembered(p))
         return p->flags & HG_PACKET_REPLY;
-    if (!flow_tuple_of_packet(p, 0, &key))
+    if (!flow_tuple_of_packet(p, (struct hash_seed){0}, &key))
         return false;
-    if (flow_is_kind(flow, 0, &key) && flow_tuple_is(&key, &flow->ends))
-        return (key.swapped != flow_table_swapped(flow, 0)) !=
-               flow->first_against;
+    if (flow_tuple_is(&key, flow_kind(flow, 0), &flow->ends))
+        return flow_is_against(flow, 0, &key) != flow->first_against;
     return flow->has_second &&
-           (key.swapped != flow_table_swapped(flow, 1)) != flow->first_against;
+           flow_is_against(flow, 1, &key) != flow->first_against;
 }
 
 bool
@@ -394,10 +425,9 @@ hg_flow_is_reply_key(void *self, const struct hg_flow *flow,
     struct flow_tuple tuple;
     bool is_first;
 
-    flow_tuple_of_key(key, 0, &tuple);
-    is_first =
-        flow_is_kind(flow, 0, &tuple) && flow_tuple_is(&tuple, &flow->ends);
-    return (tuple.swapped != flow_table_swapped(flow, !is_first)) !=
+    flow_tuple_of_key(key, (struct hash_seed){0}, &tuple);
+    is_first = flow_tuple_is(&tuple, flow_kind(flow, 0), &flow->ends);
+    return flow_is_against(flow, !is_first, &tuple) !=
            (flow->against >> user_of(self) & 1);
 }
 
@@ -405,7 +435,7 @@ static struct hg_addr
 address(const struct hg_flow *flow, bool high)
 {
     const struct hg_flow_ends *ends = &flow->ends;
-    struct hg_addr a = {.family = flow_is_six(flow, 0) ? 6 : 4};
+    struct hg_addr a = {.family = flow_kind(flow, 0) & FLOW_SIX ? 6 : 4};
 
     if (a.family == 4)
         hg_store32(a.byte, ends->addr[high]);
@@ -418,7 +448,8 @@ void
 hg_flow_first_key(const struct hg_flow *flow, struct hg_flow_key *out)
 {
     const struct hg_flow_ends *ends = &flow->ends;
-    bool swapped = flow_table_swapped(flow, 0) != flow->first_against;
+    uint32_t kind = flow_kind(flow, 0);
+    bool swapped = !(kind & FLOW_SWAPPED) == flow->first_against;
 
     *out =
         (struct hg_flow_key){.vpc = ends->vpc,
@@ -426,7 +457,7 @@ hg_flow_first_key(const struct hg_flow *flow, struct hg_flow_key *out)
                              .dst = address(flow, !swapped),
                              .sport = swapped ? ends->port[1] : ends->port[0],
                              .dport = swapped ? ends->port[0] : ends->port[1],
-                             .protocol = flow->protocol[0]};
+                             .protocol = kind & UINT8_MAX};
 }
 
 void *

@@ -116,7 +116,7 @@ flow_index_guess(const struct flow_bucket *first, uint32_t hash)
 {
     unsigned m = flow_bucket_match(first, flow_tag_of(hash));
 
-    return m ? first->link[__builtin_ctz(m)] : 0;
+    return m ? first->link[(unsigned)__builtin_ctz(m)] : 0;
 }
 
 /* The same by the others of the chain: if it is 0, too, there is none. */

@@ -40,21 +40,16 @@ flow_table_set_key(struct flow_table *t, struct hg_flow *flow, unsigned k,
 {
     struct hg_flow_ends ends = key->ends;
 
-    if (key->six) {
+    if (key->kind & FLOW_SIX) {
         ends.wide = &t->wide[k][flow->number];
         t->wide[k][flow->number] = key->wide;
         flow_note_used(&t->n_wide, flow);
     }
-    flow->protocol[k] = key->protocol;
+    flow_set_kind(flow, k, key->kind);
     if (k) {
-        flow->six = (flow->six & 1) | (key->six ? 2 : 0);
-        flow->swapped = (flow->swapped & 1) | (key->swapped ? 2 : 0);
         flow->has_second = true;
         if (!t->users[flow->second_user].second)
             flow_note_used(&t->n_second, flow);
-    } else {
-        flow->six = key->six;
-        flow->swapped = key->swapped;
     }
     *flow_ends_of(t, flow, k) = ends;
     flow_index_add(&t->index, flow->number, k, key->hash);
@@ -63,10 +58,9 @@ flow_table_set_key(struct flow_table *t, struct hg_flow *flow, unsigned k,
 static void
 remove_key(struct flow_table *t, struct hg_flow *flow, unsigned k)
 {
-    flow_index_remove(&t->index, flow->number, k,
-                      flow_ends_hash(flow_ends_of(t, flow, k),
-                                     flow->protocol[k], flow_is_six(flow, k),
-                                     t->seed));
+    flow_index_remove(
+        &t->index, flow->number, k,
+        flow_ends_hash(flow_ends_of(t, flow, k), flow_kind(flow, k), t->seed));
 }
 
 void
@@ -499,7 +493,7 @@ flow_table_start(struct hg_graph *g, struct hg_error *error)
     if (!t || !t->n_users)
         return true;
     lay_out(t);
-    t->seed = g->seed;
+    t->seed = hash_seed_of(g->seed);
     t->limit = (t->limit + g->n_workers - 1) / g->n_workers;
     t->n_reserved = t->limit;
     t->sweep = (struct hg_timer){

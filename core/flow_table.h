@@ -35,7 +35,7 @@ struct flow_user {
  * it is used, so that they grow without moving. */
 struct flow_table {
     struct hg_graph *graph;
-    uint64_t seed;
+    struct hash_seed seed;
     uint8_t *records;
     size_t record_size;
     struct flow_index index;
@@ -90,26 +90,29 @@ flow_table_bytes(const struct flow_table *t, const struct hg_flow *flow,
     return flow_table_deadline(t, flow, user) + 1;
 }
 
-/* Which way key 'k' lies. */
-static inline bool
-flow_table_swapped(const struct hg_flow *flow, unsigned k)
+/* The kind of key 'k'. */
+static inline uint32_t
+flow_kind(const struct hg_flow *flow, unsigned k)
 {
-    return flow->swapped >> k & 1;
+    return flow->kinds >> (k * FLOW_KIND_BITS) & ((1 << FLOW_KIND_BITS) - 1);
 }
 
-static inline bool
-flow_is_six(const struct hg_flow *flow, unsigned k)
+static inline void
+flow_set_kind(struct hg_flow *flow, unsigned k, uint32_t kind)
 {
-    return flow->six >> k & 1;
+    const uint32_t first = (1 << FLOW_KIND_BITS) - 1;
+
+    if (k)
+        kind = (flow->kinds & first) | kind << FLOW_KIND_BITS;
+    flow->kinds = kind & ((1 << 2 * FLOW_KIND_BITS) - 1);
 }
 
-/* Whether key 'k' is of this protocol and IP version. */
+/* Whether key 'k' of the record lies the other way. */
 static inline bool
-flow_is_kind(const struct hg_flow *flow, unsigned k,
-             const struct flow_tuple *key)
+flow_is_against(const struct hg_flow *flow, unsigned k,
+                const struct flow_tuple *key)
 {
-    return ((flow->protocol[k] ^ key->protocol) |
-            (flow_is_six(flow, k) ^ key->six)) == 0;
+    return ((flow_kind(flow, k) ^ key->kind) & FLOW_SWAPPED) != 0;
 }
 
 /* The second key, if there is one, is where its user wants it. */
@@ -287,26 +290,25 @@ flow_fetch_area(const struct flow_table *t, const struct hg_flow *flow,
     __builtin_prefetch(area + t->verdict_size - 1);
 }
 
-FLOW_INLINE struct hg_flow *
-flow_fetch_record(const struct flow_table *t, const struct flow_user *u,
-                  uint32_t link, const struct flow_tuple *key)
+/* What is not in those lines. */
+FLOW_FETCH
+flow_fetch_more(const struct flow_table *t, const struct flow_user *u,
+                uint32_t link, const struct hg_flow *flow,
+                const struct flow_tuple *key)
 {
     const uint32_t number = flow_link_number(link), k = flow_link_key(link);
-    struct hg_flow *flow = flow_table_record(t, number);
 
-    flow_fetch_lines(flow, &u->lines, u->lines.n);
     if (t->verdict_size) {
-        flow_fetch_area(t, flow, key->swapped);
+        flow_fetch_area(t, flow, key->kind & FLOW_SWAPPED);
         if (k) /* How the ends lie in the first key only the record knows. */
-            flow_fetch_area(t, flow, !key->swapped);
+            flow_fetch_area(t, flow, !(key->kind & FLOW_SWAPPED));
     }
     if (k && !u->second)
         __builtin_prefetch(t->second_place
                                ? (const uint8_t *)flow + t->second_place
                                : (const uint8_t *)&t->second[number]);
-    if (key->six)
+    if (key->kind & FLOW_SIX)
         __builtin_prefetch(&t->wide[k][number]);
-    return flow;
 }
 
 /* Whether a record has this key as its key 'k'. */
@@ -314,8 +316,7 @@ FLOW_INLINE bool
 flow_table_check(const struct flow_table *t, struct hg_flow *flow, unsigned k,
                  const struct flow_tuple *key, uint64_t now_ns)
 {
-    if (!flow_is_kind(flow, k, key) ||
-        !flow_tuple_is(key, flow_ends_of(t, flow, k)))
+    if (!flow_tuple_is(key, flow_kind(flow, k), flow_ends_of(t, flow, k)))
         return false;
     /* A second key ends with the interest of who added it. */
     return !k || *flow_table_deadline(t, flow, flow->second_user) > now_ns;

@@ -5,41 +5,40 @@
 #include "flow_tuple.h"
 
 static uint64_t
-hash_addresses(const struct flow_wide *wide, uint64_t seed)
+hash_addresses(const struct flow_wide *wide, struct hash_seed seed)
 {
-    return XXH3_64bits_withSeed(wide, sizeof *wide, seed);
+    return XXH3_64bits_withSeed(wide, sizeof *wide, seed.a);
 }
 
 uint32_t
-flow_ends_hash(const struct hg_flow_ends *ends, uint8_t protocol, bool six,
-               uint64_t seed)
+flow_ends_hash(const struct hg_flow_ends *ends, uint32_t kind,
+               struct hash_seed seed)
 {
     struct flow_words w;
 
     memcpy(&w, ends, sizeof w);
-    if (six)
+    if (kind & FLOW_SIX)
         w.addresses = hash_addresses(ends->wide, seed);
-    return flow_words_hash(&w, protocol, six, seed);
+    return flow_words_hash(&w, kind, seed);
 }
 
 static void
 order6(struct flow_tuple *out, uint8_t protocol, const uint8_t *src,
        const uint8_t *dst, uint16_t sport, uint16_t dport, uint32_t vpc,
-       uint64_t seed)
+       struct hash_seed seed)
 {
     int order = memcmp(src, dst, 16);
     bool swap = order > 0 || (!order && sport > dport);
 
-    out->swapped = swap;
     memcpy(out->wide.low, swap ? dst : src, 16);
     memcpy(out->wide.high, swap ? src : dst, 16);
-    flow_tuple_set(out, protocol, true, hash_addresses(&out->wide, seed),
-                   flow_ports_of(swap ? dport : sport, swap ? sport : dport),
-                   vpc, seed);
+    flow_tuple_set(
+        out, protocol | FLOW_SIX, swap, hash_addresses(&out->wide, seed),
+        flow_ports_of(swap ? dport : sport, swap ? sport : dport), vpc, seed);
 }
 
 bool
-flow_tuple_of_other(const struct hg_packet *p, uint64_t seed,
+flow_tuple_of_other(const struct hg_packet *p, struct hash_seed seed,
                     struct flow_tuple *out)
 {
     const uint8_t *l3 = hg_packet_l3(p);
@@ -58,7 +57,7 @@ flow_tuple_of_other(const struct hg_packet *p, uint64_t seed,
 }
 
 void
-flow_tuple_of_key(const struct hg_flow_key *key, uint64_t seed,
+flow_tuple_of_key(const struct hg_flow_key *key, struct hash_seed seed,
                   struct flow_tuple *out)
 {
     if (key->src.family == 4)

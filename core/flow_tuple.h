@@ -13,29 +13,37 @@ struct flow_wide {
     uint8_t high[16];
 };
 
+/* What a key is beside its ends, as one number: its protocol, and these. */
+enum {
+    FLOW_SIX = 1 << 8,     /* It is IPv6. */
+    FLOW_SWAPPED = 1 << 9, /* The source became the second end. */
+    FLOW_KIND_BITS = 10,
+    FLOW_SAME = FLOW_SWAPPED - 1 /* What two equal keys have in common. */
+};
+
 struct flow_tuple {
     struct hg_flow_ends ends; /* Of an IPv6 flow with a hash of its
                                * addresses. */
     uint32_t hash;
-    uint8_t protocol;
-    bool six;
-    bool swapped;          /* The source became the second end. */
+    uint32_t kind;
     struct flow_wide wide; /* Only of IPv6. */
 };
 
 _Static_assert(sizeof(struct hg_flow_ends) == 16, "a fast length to hash");
 
-/* Whether a record's key, of the same IP version, is this one. */
+/* Whether a record's key, of this kind, is this one. */
 static inline bool
-flow_tuple_is(const struct flow_tuple *key, const struct hg_flow_ends *ends)
+flow_tuple_is(const struct flow_tuple *key, uint32_t kind,
+              const struct hg_flow_ends *ends)
 {
-    uint64_t x[2], y[2];
+    uint64_t x[2], y[2], other = (key->kind ^ kind) & FLOW_SAME;
 
     memcpy(x, &key->ends, sizeof x);
     memcpy(y, ends, sizeof y);
-    if (!key->six)
-        return ((x[0] ^ y[0]) | (x[1] ^ y[1])) == 0;
-    return x[1] == y[1] && !memcmp(ends->wide, &key->wide, sizeof key->wide);
+    other |= x[1] ^ y[1];
+    if (!(key->kind & FLOW_SIX))
+        return (other | (x[0] ^ y[0])) == 0;
+    return !other && !memcmp(ends->wide, &key->wide, sizeof key->wide);
 }
 
 /* What looks up many keys makes them in a loop without calls. */
@@ -69,24 +77,23 @@ flow_ports_of(uint16_t first, uint16_t second)
 }
 
 static inline uint32_t
-flow_words_hash(const struct flow_words *w, uint8_t protocol, bool six,
-                uint64_t seed)
+flow_words_hash(const struct flow_words *w, uint32_t kind,
+                struct hash_seed seed)
 {
     /* Of the VPC's number hardly ever more than the lower half is used. */
-    uint64_t kind = (uint64_t)(protocol | (unsigned)six << 8) << 48;
-
-    return hash_words(w->addresses, w->rest ^ kind, seed);
+    return hash_words_by(w->addresses,
+                         w->rest ^ (uint64_t)(kind & FLOW_SAME) << 48, seed);
 }
 
 FLOW_INLINE void
-flow_tuple_set(struct flow_tuple *out, uint8_t protocol, bool six,
-               uint64_t addresses, uint32_t ports, uint32_t vpc, uint64_t seed)
+flow_tuple_set(struct flow_tuple *out, uint32_t kind, bool swapped,
+               uint64_t addresses, uint32_t ports, uint32_t vpc,
+               struct hash_seed seed)
 {
     const struct flow_words w = {addresses, flow_words_of(ports, vpc)};
 
-    out->protocol = protocol;
-    out->six = six;
-    out->hash = flow_words_hash(&w, protocol, six, seed);
+    out->kind = kind | swapped * FLOW_SWAPPED;
+    out->hash = flow_words_hash(&w, kind, seed);
     memcpy(&out->ends, &w, sizeof w);
 }
 
@@ -95,7 +102,7 @@ flow_tuple_set(struct flow_tuple *out, uint8_t protocol, bool six,
  * wrong: a pair turned round is less if the source is the higher one. */
 FLOW_INLINE void
 flow_tuple_order4(struct flow_tuple *out, uint8_t protocol, uint64_t addresses,
-                  uint32_t ports, uint32_t vpc, uint64_t seed)
+                  uint32_t ports, uint32_t vpc, struct hash_seed seed)
 {
     uint64_t turned = addresses << 32 | addresses >> 32;
     uint32_t turned_ports = ports << 16 | ports >> 16;
@@ -103,24 +110,23 @@ flow_tuple_order4(struct flow_tuple *out, uint8_t protocol, uint64_t addresses,
 
     if (addresses == turned)
         swap = ports > turned_ports;
-    out->swapped = swap;
     if (swap) {
         addresses = turned;
         ports = turned_ports;
     }
     flow_tuple_set(
-        out, protocol, false,
+        out, protocol, swap,
         flow_words_of((uint32_t)(addresses >> 32), (uint32_t)addresses),
         flow_ports_of((uint16_t)(ports >> 16), (uint16_t)ports), vpc, seed);
 }
 
 /* The tuple of a packet, or false. */
-bool flow_tuple_of_other(const struct hg_packet *, uint64_t seed,
+bool flow_tuple_of_other(const struct hg_packet *, struct hash_seed seed,
                          struct flow_tuple *out);
 
 /* The tuple of a packet; false if it is not IP. */
 FLOW_INLINE bool
-flow_tuple_of_packet(const struct hg_packet *p, uint64_t seed,
+flow_tuple_of_packet(const struct hg_packet *p, struct hash_seed seed,
                      struct flow_tuple *out)
 {
     const uint8_t *l3 = hg_packet_l3(p), *l4 = hg_packet_l4(p);
@@ -133,11 +139,11 @@ flow_tuple_of_packet(const struct hg_packet *p, uint64_t seed,
     return true;
 }
 
-void flow_tuple_of_key(const struct hg_flow_key *, uint64_t seed,
+void flow_tuple_of_key(const struct hg_flow_key *, struct hash_seed seed,
                        struct flow_tuple *out);
 
 /* The hash of a record's key. */
-uint32_t flow_ends_hash(const struct hg_flow_ends *, uint8_t protocol,
-                        bool six, uint64_t seed);
+uint32_t flow_ends_hash(const struct hg_flow_ends *, uint32_t kind,
+                        struct hash_seed seed);
 
 #endif

@@ -114,7 +114,7 @@ slot_of(const struct flow_verdict *v, const struct hg_packet *p)
     if (!is_remembered_for(p) || port >= v->n_inputs)
         return NULL;
     high = (p->flow_generation & HG_FLOW_AGAINST) !=
-           flow_table_swapped(p->flow, 0);
+           ((flow_kind(p->flow, 0) & FLOW_SWAPPED) != 0);
     return (uint32_t *)(void *)((uint8_t *)p->flow + v->offset +
                                 (high ? v->area_size : 0) + port * v->stride);
 }

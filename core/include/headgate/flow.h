@@ -68,12 +68,11 @@ struct hg_flow_ends {
  * and one small user all that a packet needs is one cache line. */
 struct hg_flow {
     struct hg_flow_ends ends; /* Of its first key. */
-    uint8_t protocol[2];      /* Of its first and its second key. */
-    uint8_t second_user : 5;  /* Who added that one, */
+    uint32_t kinds : 20;      /* Of its first and its second key, ten bits each
+                               * (flow_tuple.h). */
+    uint32_t second_user : 5; /* Who added that one, */
     bool has_second : 1;      /* if there is one. */
-    uint8_t six : 2;          /* Bit k: key k is IPv6, */
-    uint8_t swapped : 2;    /* the source of 'against' 0 is its second end. */
-    bool first_against : 1; /* As 'against', of the flow as a whole. */
+    bool first_against : 1;   /* As 'against', of the flow as a whole. */
     bool confirmed : 1;
     bool queued : 1; /* Is in the queue of unconfirmed flows. */
     bool used : 1;
