@@ -12,14 +12,15 @@
  * tuple between client and target is a second key of its record, so that
  * answers find it.
  *
- * Here is the way of a packet.  Flows are in nlb_flow.h, what concerns TCP
- * itself in nlb_tcp.h, nodes and targets in nlb_targets.h, health checks in
- * nlb_probe.h. */
+ * Here is the way of a packet, and in nlb_straight.h the short one that nearly
+ * all take.  Flows are in nlb_flow.h, what concerns TCP itself in nlb_tcp.h,
+ * nodes and targets in nlb_targets.h, health checks in nlb_probe.h. */
 #include <stdlib.h>
 
 #include "nlb.h"
 #include "nlb_flow.h"
 #include "nlb_probe.h"
+#include "nlb_straight.h"
 #include "nlb_targets.h"
 #include "nlb_tcp.h"
 
@@ -127,16 +128,6 @@ is_for_listener(struct nlb *self, struct hg_packet *p, int *address,
     return false;
 }
 
-/* Whether the packet is like the first of its flow, which was for a listener:
- * then it is, too. */
-static bool
-is_like_first(const struct hg_packet *p, const struct nlb_flow *state)
-{
-    return state && state->by_first_key &&
-           !(p->flags & (HG_PACKET_REPLY | HG_PACKET_FRAGMENT)) &&
-           !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN));
-}
-
 /* 'c' is the target if its flow begins, if that was chosen already. */
 static int
 from_client(struct nlb *self, struct hg_packet *p, struct choice *c)
@@ -209,23 +200,38 @@ from_target(struct nlb *self, struct hg_packet *p)
     return find_address(self, p) >= 0 ? hg_drop(&self->no_flow) : OUT_OTHER;
 }
 
+/* Any packet, the long way. */
+static __attribute__((noinline)) int
+go(struct nlb *self, struct hg_packet *p, struct choice *c)
+{
+    return p->in_port == IN_CLIENTS ? from_client(self, p, c)
+                                    : from_target(self, p);
+}
+
 static void
 nlb_batch(struct nlb *self, struct hg_batch *batch)
 {
+    const bool has_new = hg_flow_find_batch(self, batch) != 0;
     struct choice choice[AHEAD];
     int16_t verdict[HG_BATCH_MAX];
     unsigned at, n, i;
 
-    hg_flow_find_batch(self, batch);
     for (at = 0; at < batch->n; at += n) {
         n = batch->n - at < AHEAD ? batch->n - at : AHEAD;
-        choose_ahead(self, &batch->p[at], n, choice);
+        if (has_new)
+            choose_ahead(self, &batch->p[at], n, choice);
         for (i = 0; i < n; i++) {
             struct hg_packet *p = batch->p[at + i];
+            bool is_client = p->in_port == IN_CLIENTS;
+            int to = is_client ? OUT_TARGETS : OUT_CLIENTS;
 
-            verdict[at + i] = (int16_t)(p->in_port == IN_CLIENTS
-                                            ? from_client(self, p, &choice[i])
-                                            : from_target(self, p));
+            if (!(is_client ? go_straight(self, p, true)
+                            : go_straight(self, p, false))) {
+                if (!has_new)
+                    choice[i].is_made = false;
+                to = go(self, p, &choice[i]);
+            }
+            verdict[at + i] = (int16_t)to;
         }
     }
     note_peaks(self);
@@ -288,6 +294,7 @@ nlb_start(void *self_, struct hg_error *error)
 {
     struct nlb *self = self_;
 
+    self->place = hg_flow_place(self);
     hg_timer_init(self, &self->ending, draining_ends);
     count_hosts(self);
     return find_vpc(self, error) && probes_start(self, error);

@@ -74,8 +74,9 @@ struct event_base;
 struct group {
     const struct group_row *row;
     struct hg_target_group *targets;
-    struct probe *probes; /* By target; NULL where nothing is probed. */
-    bool takes_udp;       /* A listener with UDP forwards to it. */
+    struct hg_target *first; /* Of them; the others follow. */
+    struct probe *probes;    /* By target; NULL where nothing is probed. */
+    bool takes_udp;          /* A listener with UDP forwards to it. */
 };
 
 struct listener {
@@ -170,6 +171,7 @@ struct nlb {
     hg_counter truncated;
     hg_counter syn_with_data;
 
+    struct hg_flow_place place;
     uint32_t vpc_number; /* 0: any. */
     struct group *groups;
     struct listener listeners[LISTENERS_MAX];

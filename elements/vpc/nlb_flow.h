@@ -21,7 +21,7 @@ enum {
 static struct hg_target *
 target_of(const struct nlb *self, const struct nlb_flow *state)
 {
-    return hg_target_at(self->groups[state->group].targets, state->target);
+    return &self->groups[state->group].first[state->target];
 }
 
 /* ---- Flows ------------------------------------------------------------ */
@@ -89,6 +89,16 @@ find_flow(struct nlb *self, struct hg_packet *p, struct nlb_flow **state)
         return flow;
     hg_packet_forget_flow(p);
     return find_known(self, p, state);
+}
+
+/* Whether the packet is like the first of its flow, which was for a listener:
+ * then it is, too. */
+static inline bool
+is_like_first(const struct hg_packet *p, const struct nlb_flow *state)
+{
+    return state && state->by_first_key &&
+           !(p->flags & (HG_PACKET_REPLY | HG_PACKET_FRAGMENT)) &&
+           !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN));
 }
 
 /* Whether the packet, which is of this flow, comes from its target. */

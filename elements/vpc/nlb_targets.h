@@ -467,6 +467,7 @@ configure_group(struct nlb *self, size_t number)
     self->groups[number].targets = hg_target_group_create(&config);
     if (!self->groups[number].targets)
         return hg_config_error(self, NULL, -1, "no memory for targets");
+    self->groups[number].first = hg_target_at(self->groups[number].targets, 0);
     if (find_group(self, row->name) != &self->groups[number])
         ok = hg_config_error(self, "target_group", (int)number,
                              "target group '%s' is given twice", row->name);

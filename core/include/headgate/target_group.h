@@ -73,7 +73,8 @@ HG_API uint32_t hg_target_add(struct hg_target_group *,
 HG_API void hg_target_set_state(struct hg_target_group *, uint32_t target,
                                 enum hg_target_state);
 
-/* Numbers run from 0 to n - 1; some may be GONE. */
+/* Numbers run from 0 to n - 1; some may be GONE.  Targets never move, and lie
+ * one behind the other. */
 HG_API uint32_t hg_target_count(const struct hg_target_group *);
 HG_API struct hg_target *hg_target_at(const struct hg_target_group *,
                                       uint32_t target);
