@@ -13,7 +13,7 @@ static inline bool
 is_steady(const struct nlb *self, const struct nlb_flow *state,
           const struct hg_packet *p, bool from_client)
 {
-    const uint8_t changing = HG_TCP_SYN | HG_TCP_FIN | HG_TCP_RST;
+    const uint8_t changing = HG_TCP_FIN | HG_TCP_RST;
 
     if (p->protocol != HG_PROTO_TCP)
         return from_client || p->flow->confirmed;
@@ -22,8 +22,8 @@ is_steady(const struct nlb *self, const struct nlb_flow *state,
            !has_proxy_header(self, state);
 }
 
-/* Whether the packet, a plain one of this flow, is of the way from client to
- * target or back. */
+/* Whether the packet, a plain one of this flow and so of its target's family,
+ * is of the way from client to target or back. */
 static inline bool
 is_of_way(const struct nlb_flow *state, const struct hg_target *target,
           const struct hg_packet *p, bool from_client)
@@ -66,8 +66,7 @@ go_straight(struct nlb *self, struct hg_packet *p, bool from_client)
         (p->flags & (plain | HG_PACKET_FRAGMENT)) != plain)
         return false;
     target = target_of(self, state);
-    if (target->addr.family != 4 ||
-        !is_of_way(state, target, p, from_client) ||
+    if (!is_of_way(state, target, p, from_client) ||
         !is_steady(self, state, p, from_client))
         return false;
     keep_steady(self, p, state, from_client);

@@ -298,7 +298,6 @@ judge_service(struct security_group *self, struct hg_batch *batch,
               int16_t *verdict)
 {
     const struct hg_flow_place place = self->place;
-    const uint32_t nobody = self->inventory ? UINT32_MAX : 0;
     const unsigned n = batch->n;
     unsigned i;
 
@@ -307,7 +306,7 @@ judge_service(struct security_group *self, struct hg_batch *batch,
     for (i = 0; i < n; i++) {
         struct hg_packet *p = batch->p[i];
 
-        verdict[i] = (int16_t)(service_go_straight(self, &place, nobody, p)
+        verdict[i] = (int16_t)(service_go_straight(self, &place, p)
                                    ? p->in_port
                                    : security_group_packet(self, p, NULL));
     }

@@ -222,12 +222,10 @@ service_follow(struct security_group *self, struct hg_packet *p)
 
 /* The short way of what most packets are: of a flow that the batch's look-up
  * found, and of its first side, of which they change nothing but the deadline.
- * False, and nothing has happened, if it is not that.  'nobody' is the number
- * of the interface that a packet without one is at. */
+ * False, and nothing has happened, if it is not that. */
 static inline __attribute__((always_inline)) bool
 service_go_straight(const struct security_group *self,
-                    const struct hg_flow_place *place, uint32_t nobody,
-                    struct hg_packet *p)
+                    const struct hg_flow_place *place, struct hg_packet *p)
 {
     const struct hg_eni *eni = p->in_port == EGRESS ? p->src_eni : p->dst_eni;
     struct sg_flow *state = hg_flow_known_state(place, p);
@@ -239,8 +237,7 @@ service_go_straight(const struct security_group *self,
         return false;
     s = &state->side[0];
     memcpy(&time, s, sizeof(time));
-    if (time.until_ns <= p->time_ns ||
-        s->eni != (eni ? eni->number : nobody) ||
+    if (time.until_ns <= p->time_ns || s->eni != (eni ? eni->number : 0) ||
         time.endpoint != is_endpoint(p, p->in_port) ||
         !is_steady(s->kind, time.replied, p->in_port != s->opened_by, p))
         return false;

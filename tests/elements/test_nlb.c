@@ -48,6 +48,30 @@ TEST(udp_needs_no_beginning_and_is_answered)
     bench_destroy(b);
 }
 
+TEST(an_answered_flow_is_not_pushed_out)
+{
+    struct bench *b =
+        NLB("max-flows = 8\n"
+            "listener 53 { protocol = udp target-group = { dns } }\n"
+            "target-group dns { target d { address = 10.0.1.9 port = 5353 }}");
+    char text[80];
+    unsigned i;
+
+    bench_push(b, "clients", "udp " CLIENT " > 10.0.0.10:53", 0);
+    bench_push(b, "targets", "udp 10.0.1.9:5353 > " CLIENT, 0);
+    bench_forget(b, NULL);
+    for (i = 0; i < 40; i++) {
+        snprintf(text, sizeof text, "udp 192.0.2.6:%u > 10.0.0.10:53", i + 1);
+        bench_push(b, "clients", text, S);
+    }
+    bench_forget(b, NULL);
+    bench_push(b, "targets", "udp 10.0.1.9:5353 > " CLIENT, S);
+    bench_expect(b, "to-clients", "udp 10.0.0.10:53 > " CLIENT);
+    bench_push(b, "targets", "udp 10.0.1.9:5353 > " CLIENT " frag 0+", S);
+    CHECK_EQ(bench_counter(b, "fragment"), 1);
+    bench_destroy(b);
+}
+
 TEST(both_protocols_on_one_port)
 {
     struct bench *b =

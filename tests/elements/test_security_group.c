@@ -207,6 +207,14 @@ TEST(idle_flows_are_forgotten_in_time)
          GONE_MINUTES});
 }
 
+TEST(an_interface_forgets_a_flow_that_another_one_remembers)
+{
+    RUN(GROUP("inbound { protocol = udp ports = 123 source = 10.0.0.5/32 }"),
+        {0, "e", OUT, true}, {SEC(1), "i", OUT, true},
+        {SEC(2), "i", BACK, true}, {SEC(20), "i", OUT, true},
+        {SEC(33), "i", BACK, false}, {SEC(34), "i", OUT, true});
+}
+
 TEST(timeouts_are_options)
 {
     RUN(OPTIONS("udp-timeout = 45s", ""), {0, "e", OUT, true},

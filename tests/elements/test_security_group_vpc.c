@@ -321,6 +321,20 @@ TEST(a_packet_passes_the_groups_of_both_instances)
     rig_uninit(&r);
 }
 
+TEST(a_flow_of_one_interface_opens_no_other)
+{
+    struct rig r;
+
+    rig_init(&r, GROUPS);
+    PUSH(&r, {0, "i", "tcp 10.0.1.20:999 > 10.0.1.10:80 S", NULL, "web", true},
+         {1, "e", "tcp 10.0.1.10:80 > 10.0.1.20:999 S.", "web", NULL, true},
+         {2, "i", "tcp 10.0.1.20:999 > 10.0.1.10:80 .", NULL, "web", true},
+         {3, "i", "tcp 10.0.1.20:999 > 10.0.1.10:80 .", NULL, "web", true},
+         {4, "i", "tcp 10.0.1.20:999 > 10.0.1.10:80 .", NULL, "db", false},
+         {5, "i", "tcp 10.0.1.20:999 > 10.0.1.10:80 .", NULL, "web", true});
+    rig_uninit(&r);
+}
+
 TEST(groups_that_are_referred_to_follow_their_members)
 {
     static const struct step
