@@ -20,7 +20,10 @@
 #include <emmintrin.h>
 #endif
 
-#define NONE UINT32_MAX
+/* The number of no record.  Its place has one whose key is nobody's, so that
+ * a guess need not be asked whether there is one. */
+#define NONE 0
+#define NOBODY UINT8_MAX /* As 'kind'. */
 
 enum { FIRST_BYTES = 64 << 10, FIRST_SLOTS = 1024 };
 enum { GROUP = 4 }; /* Slots; its used ones are the first. */
@@ -29,8 +32,8 @@ _Static_assert(sizeof(struct hg_flow_record) == 64, "a cache line");
 
 /* Handed over by value, so that loops have it in registers. */
 struct index {
-    uint32_t *slot; /* Number of a record + 1 in the bits of 'mask', and above
-                     * them what its hash has there; 0: free. */
+    uint32_t *slot; /* Number of a record in the bits of 'mask', and above them
+                     * what its hash has there; 0: free. */
     uint32_t mask;  /* Slots, a power of two, - 1. */
 };
 
@@ -59,6 +62,12 @@ clear_slots(struct hg_flow_records *r)
     memset(r->slots.at, 0, r->slots.size);
 }
 
+static inline struct hg_flow_record *
+record_at(const struct hg_flow_records *r, uint32_t i)
+{
+    return (struct hg_flow_record *)r->records.at + i;
+}
+
 struct hg_flow_records *
 hg_flow_records_create(uint32_t max, uint64_t seed, hg_flow_left_out *left_out,
                        const void *aux)
@@ -70,6 +79,8 @@ hg_flow_records_create(uint32_t max, uint64_t seed, hg_flow_left_out *left_out,
     r->left_out = left_out;
     r->aux = aux;
     make_slots(r, FIRST_SLOTS - 1);
+    stretch_grow(&r->records, FIRST_BYTES);
+    record_at(r, NONE)->key.kind = NOBODY;
     return r;
 }
 
@@ -81,12 +92,6 @@ hg_flow_records_destroy(struct hg_flow_records *r)
     stretch_uninit(&r->slots);
     stretch_uninit(&r->records);
     free(r);
-}
-
-static inline struct hg_flow_record *
-record_at(const struct hg_flow_records *r, uint32_t i)
-{
-    return (struct hg_flow_record *)r->records.at + i;
 }
 
 /* A key in words.  Of IPv4 that is all of it. */
@@ -118,27 +123,33 @@ same_key(const struct hg_record_key *a, const struct hg_record_key *b)
             memcmp(a->address, b->address, sizeof a->address) == 0);
 }
 
+/* Not inline: the loop over IPv4 keys needs the registers. */
+__attribute__((noinline)) static uint64_t
+hash_of_ip6(const uint8_t *addresses, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(addresses, 32, seed);
+}
+
 __attribute__((always_inline)) static inline uint32_t
 hash_of(const struct hg_flow_records *r, const struct hg_record_key *key)
 {
     struct key_words w = words_of(key);
 
     if (key->kind & HG_RECORD_IP6)
-        w.addresses =
-            XXH3_64bits_withSeed(key->address, sizeof key->address, r->seed);
+        w.addresses = hash_of_ip6(key->address, r->seed);
     return hash_words(w.addresses, w.ends ^ w.kind * XXH_PRIME64_1, r->seed);
 }
 
 /* ---- Index ------------------------------------------------------------ */
 
-static inline uint32_t
+static inline size_t
 first_group(struct index x, uint32_t hash)
 {
-    return hash & x.mask & ~(uint32_t)(GROUP - 1);
+    return hash & (x.mask & ~(uint32_t)(GROUP - 1));
 }
 
-static inline uint32_t
-next_group(struct index x, uint32_t at)
+static inline size_t
+next_group(struct index x, size_t at)
 {
     return (at + GROUP) & x.mask;
 }
@@ -146,52 +157,70 @@ next_group(struct index x, uint32_t at)
 static void
 put(struct index x, uint32_t i, uint32_t hash)
 {
-    uint32_t at = first_group(x, hash);
+    size_t at = first_group(x, hash);
 
     while (x.slot[at + GROUP - 1])
         at = next_group(x, at);
     while (x.slot[at])
         at++;
-    x.slot[at] = (hash & ~x.mask) | (i + 1);
+    x.slot[at] = (hash & ~x.mask) | i;
 }
 
-/* Bit k: slot k of the group at 'at' has a record that may be of this hash. */
+/* The number of a record in the first of these slots of the group at 'at'. */
+static inline uint32_t
+number_in(struct index x, size_t at, unsigned slots)
+{
+    return x.slot[at + (unsigned)__builtin_ctz(slots)] & x.mask;
+}
+
+/* Bit k: slot k of the group at 'at' has a record that may be of this hash, or
+ * is free, which ends the search. */
 static inline unsigned
-candidates(struct index x, uint32_t at, uint32_t hash)
+candidates(struct index x, size_t at, uint32_t hash)
 {
     const uint32_t *slot = x.slot + at;
 #ifdef __SSE2__
-    const __m128i zero = _mm_setzero_si128();
     __m128i v = _mm_loadu_si128((const __m128i *)(const void *)slot);
     __m128i other =
         _mm_and_si128(_mm_xor_si128(v, _mm_set1_epi32((int32_t)hash)),
                       _mm_set1_epi32((int32_t)~x.mask));
-    __m128i found = _mm_andnot_si128(_mm_cmpeq_epi32(v, zero),
-                                     _mm_cmpeq_epi32(other, zero));
+    __m128i found = _mm_cmpeq_epi32(other, _mm_setzero_si128());
 
     return (unsigned)_mm_movemask_ps(_mm_castsi128_ps(found));
 #else
     unsigned m = 0, k;
 
     for (k = 0; k < GROUP; k++)
-        m |= (unsigned)(slot[k] && ((slot[k] ^ hash) & ~x.mask) == 0) << k;
+        m |= (unsigned)(((slot[k] ^ hash) & ~x.mask) == 0) << k;
     return m;
 #endif
+}
+
+/* The first candidate behind a group without one, or NONE. */
+__attribute__((noinline)) static uint32_t
+candidate_behind(struct index x, size_t at, uint32_t hash)
+{
+    unsigned m;
+
+    do {
+        if (!x.slot[at + GROUP - 1])
+            return NONE;
+        at = next_group(x, at);
+        m = candidates(x, at, hash);
+    } while (!m);
+    return number_in(x, at, m);
 }
 
 /* The first record that may be of this hash, or NONE. */
 static inline uint32_t
 candidate(struct index x, uint32_t hash)
 {
-    uint32_t at = first_group(x, hash);
-    unsigned m;
+    size_t at = first_group(x, hash);
+    unsigned m = candidates(x, at, hash);
 
-    while (!(m = candidates(x, at, hash))) {
-        if (!x.slot[at + GROUP - 1])
-            return NONE;
-        at = next_group(x, at);
-    }
-    return (x.slot[at + (unsigned)__builtin_ctz(m)] & x.mask) - 1;
+    if (!m)
+        return candidate_behind(x, at, hash);
+    return number_in(x, at, m);
 }
 
 /* The record of the key, or NONE. */
@@ -200,14 +229,13 @@ find(const struct hg_flow_records *r, const struct hg_record_key *key,
      uint32_t hash)
 {
     struct index x = r->index;
-    uint32_t at = first_group(x, hash);
+    size_t at = first_group(x, hash);
 
     for (;;) {
         unsigned m = candidates(x, at, hash);
 
         for (; m; m &= m - 1) {
-            uint32_t i =
-                (x.slot[at + (unsigned)__builtin_ctz(m)] & x.mask) - 1;
+            uint32_t i = number_in(x, at, m);
 
             if (same_key(&record_at(r, i)->key, key))
                 return i;
@@ -222,16 +250,15 @@ find(const struct hg_flow_records *r, const struct hg_record_key *key,
 static void
 grow(struct hg_flow_records *r)
 {
-    size_t size = r->records.size ? 2 * r->records.size : FIRST_BYTES;
     uint32_t i;
 
-    if ((r->n + UINT64_C(1)) * sizeof(struct hg_flow_record) > r->records.size)
-        stretch_grow(&r->records, size);
+    if ((r->n + UINT64_C(2)) * sizeof(struct hg_flow_record) > r->records.size)
+        stretch_grow(&r->records, 2 * r->records.size);
     if (r->n < r->index.mask / 4 * 3)
         return;
     clear_slots(r);
     make_slots(r, 2 * r->index.mask + 1);
-    for (i = 0; i < r->n; i++)
+    for (i = 1; i <= r->n; i++)
         put(r->index, i, hash_of(r, &record_at(r, i)->key));
 }
 
@@ -243,12 +270,12 @@ insert(struct hg_flow_records *r, const struct hg_record_key *key,
     struct hg_flow_record *record;
 
     grow(r);
-    put(r->index, r->n, hash);
+    put(r->index, ++r->n, hash);
     record = record_at(r, r->n);
     record->key = *key;
     record->start_s = record->end_s = second;
     record->packets = record->bytes = 0;
-    return r->n++;
+    return r->n;
 }
 
 /* ---- Counting --------------------------------------------------------- */
@@ -256,22 +283,19 @@ insert(struct hg_flow_records *r, const struct hg_record_key *key,
 /* The hash of a key, and the record that is probably its own. */
 struct probe {
     uint32_t hash;
-    uint32_t record; /* Or NONE. */
+    uint32_t record; /* NONE if there is none, or it is not to be guessed. */
 };
 
-/* Fetches the index for hashes, in a loop that does nothing else: a processor
- * waits for several page walks at once only if they stand close together.
- * (Always inline: gcc drops calls of functions that do nothing else.) */
-__attribute__((always_inline)) static inline void
-fetch(struct index x, const struct probe *p, unsigned n)
+/* Begins the search for a key: its hash, for which the index is fetched. */
+static inline void
+begin_probe(const struct hg_flow_records *r, struct probe *p,
+            const struct hg_record_key *key)
 {
-    unsigned i;
-
-    for (i = 0; i < n; i++)
-        __builtin_prefetch(&x.slot[p[i].hash & x.mask]);
+    p->hash = hash_of(r, key);
+    __builtin_prefetch(&r->index.slot[p->hash & r->index.mask]);
 }
 
-/* Makes guesses for all hashes and fetches the records. */
+/* Makes guesses for all that began and fetches the records. */
 static void
 guess(const struct hg_flow_records *r, struct probe *p, unsigned n)
 {
@@ -279,24 +303,10 @@ guess(const struct hg_flow_records *r, struct probe *p, unsigned n)
     struct index x = r->index;
     unsigned i;
 
-    fetch(x, p, n);
     for (i = 0; i < n; i++) {
         p[i].record = candidate(x, p[i].hash);
-        if (p[i].record != NONE)
-            __builtin_prefetch(&record[p[i].record], 1);
+        __builtin_prefetch(&record[p[i].record], 1);
     }
-}
-
-/* The record of a key that was guessed, or NONE. */
-static inline uint32_t
-look_up(const struct hg_flow_records *r, const struct probe *p,
-        const struct hg_record_key *key)
-{
-    uint32_t i = p->record;
-
-    if (i == NONE || !same_key(&record_at(r, i)->key, key))
-        i = find(r, key, p->hash);
-    return i;
 }
 
 /* Finds out whether a sample that has no record gets one, or one that has it
@@ -315,6 +325,17 @@ judge(struct hg_flow_records *r, struct hg_flow_sample *s, uint32_t hash)
     return s->outcome <= HG_SAMPLE_FIRST;
 }
 
+/* Finds the record of a sample that was not the one guessed, or one of which
+ * 'left_out' is asked.  Returns whether the sample is to be counted. */
+__attribute__((noinline)) static bool
+settle(struct hg_flow_records *r, struct hg_flow_sample *s, uint32_t hash)
+{
+    s->record = find(r, &s->key, hash);
+    if (s->record != NONE && !r->asks_each)
+        return true;
+    return judge(r, s, hash);
+}
+
 unsigned
 hg_flow_records_add(struct hg_flow_records *r, struct hg_flow_sample *s,
                     unsigned n)
@@ -323,13 +344,15 @@ hg_flow_records_add(struct hg_flow_records *r, struct hg_flow_sample *s,
     unsigned i, n_others = 0;
 
     for (i = 0; i < n; i++)
-        probe[i].hash = hash_of(r, &s[i].key);
+        begin_probe(r, &probe[i], &s[i].key);
     guess(r, probe, n);
+    for (i = 0; i < n && r->asks_each; i++)
+        probe[i].record = NONE;
     for (i = 0; i < n; i++, s++) {
-        s->record = look_up(r, &probe[i], &s->key);
+        s->record = probe[i].record;
         s->outcome = HG_SAMPLE_COUNTED;
-        if ((s->record == NONE || r->asks_each) &&
-            !judge(r, s, probe[i].hash)) {
+        if (!same_key(&record_at(r, s->record)->key, &s->key) &&
+            !settle(r, s, probe[i].hash)) {
             n_others++;
             continue;
         }
@@ -347,13 +370,15 @@ hg_flow_records_merge(struct hg_flow_records *r,
     unsigned i;
 
     for (i = 0; i < n; i++)
-        probe[i].hash = hash_of(r, &from[i]->key);
+        begin_probe(r, &probe[i], &from[i]->key);
     guess(r, probe, n);
     for (i = 0; i < n; i++) {
         const struct hg_flow_record *more = from[i];
-        uint32_t at = look_up(r, &probe[i], &more->key);
+        uint32_t at = probe[i].record;
         struct hg_flow_record *record;
 
+        if (!same_key(&record_at(r, at)->key, &more->key))
+            at = find(r, &more->key, probe[i].hash);
         if (at == NONE)
             at = insert(r, &more->key, probe[i].hash, more->start_s);
         record = record_at(r, at);
@@ -369,7 +394,7 @@ const struct hg_flow_record *
 hg_flow_records_all(const struct hg_flow_records *r, uint32_t *n)
 {
     *n = r->n;
-    return r->records.at;
+    return record_at(r, 1);
 }
 
 struct hg_flow_record *

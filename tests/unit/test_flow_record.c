@@ -44,33 +44,85 @@ sample_of(uint32_t flow, uint16_t second, uint32_t bytes)
     return s;
 }
 
-TEST(each_flow_has_one_record_with_its_sums_in_order_of_first_packets)
-{
-    enum { FLOWS = 5000, ROUNDS = 3 };
-    struct hg_flow_records *r = hg_flow_records_create(FLOWS, 1, NULL, NULL);
-    struct hg_flow_sample s[HG_FLOW_SAMPLES];
-    const struct hg_flow_record *all;
-    uint32_t i, k, n, flow;
+/* So many flows, scattered, that some share all that the index has of their
+ * hashes. */
+enum { MANY = 300000 };
 
-    for (i = 0; i < FLOWS * ROUNDS; i += k) {
-        for (k = 0; k < HG_FLOW_SAMPLES && i + k < FLOWS * ROUNDS; k++)
-            s[k] = sample_of((i + k) % FLOWS, (uint16_t)((i + k) / FLOWS), 7);
+static uint32_t
+scattered(uint32_t i)
+{
+    i = (i ^ i >> 16) * 0x7feb352d;
+    i = (i ^ i >> 15) * 0x846ca68b;
+    return i ^ i >> 16;
+}
+
+/* Counts a packet of each at that second. */
+static void
+count_many(struct hg_flow_records *r, uint16_t second)
+{
+    struct hg_flow_sample s[HG_FLOW_SAMPLES];
+    uint32_t i, k;
+
+    for (i = 0; i < MANY; i += k) {
+        for (k = 0; k < HG_FLOW_SAMPLES && i + k < MANY; k++)
+            s[k] = sample_of(scattered(i + k), second, 7);
         CHECK_EQ(hg_flow_records_add(r, s, k), 0);
     }
+}
+
+/* There is one record of each, in order, with so many packets. */
+static void
+check_many(const struct hg_flow_records *r, uint64_t packets)
+{
+    const struct hg_flow_record *all;
+    uint32_t i, n, flow;
+
     all = hg_flow_records_all(r, &n);
-    CHECK_EQ(n, FLOWS);
+    REQUIRE(n == MANY);
     for (i = 0; i < n; i++) {
         memcpy(&flow, all[i].key.address, sizeof flow);
-        if (flow != i || all[i].packets != ROUNDS || all[i].bytes != 21 ||
-            all[i].start_s != 0 || all[i].end_s != ROUNDS - 1)
+        if (flow != scattered(i) || all[i].packets != packets ||
+            all[i].bytes != 7 * packets || all[i].start_s != 0 ||
+            all[i].end_s != 2)
             FAIL("record %u is of flow %u", i, flow);
     }
+}
+
+TEST(each_flow_has_one_record_with_its_sums_in_order_of_first_packets)
+{
+    struct hg_flow_records *r = hg_flow_records_create(MANY, 1, NULL, NULL);
+    struct hg_flow_sample s = sample_of(1, 0, 1);
+    uint16_t second;
+    uint32_t n;
+
+    for (second = 0; second < 3; second++)
+        count_many(r, second);
+    check_many(r, 3);
     hg_flow_records_clear(r);
     hg_flow_records_all(r, &n);
     CHECK_EQ(n, 0);
-    s[0] = sample_of(1, 0, 1);
-    CHECK_EQ(hg_flow_records_add(r, s, 1), 0);
+    CHECK_EQ(hg_flow_records_add(r, &s, 1), 0);
     hg_flow_records_destroy(r);
+}
+
+TEST(of_many_records_that_were_counted_elsewhere_none_is_split)
+{
+    struct hg_flow_records *r = hg_flow_records_create(MANY, 1, NULL, NULL);
+    struct hg_flow_records *sum = hg_flow_records_create(MANY, 1, NULL, NULL);
+    const struct hg_flow_record *from[HG_FLOW_SAMPLES], *all;
+    uint32_t i, k, n;
+
+    count_many(r, 0);
+    count_many(r, 2);
+    all = hg_flow_records_all(r, &n);
+    for (i = 0; i < 2 * n; i += k) {
+        for (k = 0; k < HG_FLOW_SAMPLES && i + k < 2 * n; k++)
+            from[k] = &all[(i + k) % n];
+        hg_flow_records_merge(sum, from, k);
+    }
+    check_many(sum, 4);
+    hg_flow_records_destroy(r);
+    hg_flow_records_destroy(sum);
 }
 
 TEST(what_has_no_room_is_refused_and_what_is_there_goes_on)
@@ -178,6 +230,22 @@ TEST(each_part_of_the_key_tells_flows_apart)
     hg_flow_records_add(r, s, 11);
     hg_flow_records_all(r, &n);
     CHECK_EQ(n, 10);
+    hg_flow_records_destroy(r);
+}
+
+TEST(a_key_of_zeroes_is_a_flow_like_any_other)
+{
+    struct hg_flow_records *r = hg_flow_records_create(100, 1, NULL, NULL);
+    struct hg_flow_sample s[2] = {{.bytes = 5}, {.bytes = 7}};
+    const struct hg_flow_record *all;
+    uint32_t n;
+
+    CHECK_EQ(hg_flow_records_add(r, s, 2), 0);
+    CHECK(BECAME(s, FIRST, COUNTED));
+    all = hg_flow_records_all(r, &n);
+    CHECK_EQ(n, 1);
+    CHECK(all->packets == 2 && all->bytes == 12);
+    CHECK(hg_flow_records_at(r, s[1].record) == all);
     hg_flow_records_destroy(r);
 }
 

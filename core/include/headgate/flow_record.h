@@ -33,10 +33,10 @@ enum { HG_RECORD_IMPOSSIBLE = 0x80 };
 #define HG_DENIED_META "denied-side"
 enum { HG_DENIED_UNKNOWN, HG_DENIED_EGRESS, HG_DENIED_INGRESS };
 
-/* All of it is compared: no padding inside. */
+/* No padding inside. */
 struct hg_record_key {
     uint8_t address[32]; /* Source and destination as in an IP header: of IPv4
-                          * the first eight bytes, others zero. */
+                          * the first eight bytes, others do not matter. */
     uint32_t interface;  /* A number of the caller's. */
     uint16_t sport;      /* Host order. */
     uint16_t dport;
@@ -58,11 +58,13 @@ hg_record_dst(const struct hg_record_key *k)
     return k->address + (k->kind & HG_RECORD_IP6 ? 16 : 4);
 }
 
+/* Packets and bytes are apart: of two sums side by side gcc makes one of a
+ * vector, whose operands take longer to come together. */
 struct hg_flow_record {
+    uint64_t packets;
     struct hg_record_key key;
     uint16_t start_s; /* First and last packet, since the window began. */
     uint16_t end_s;
-    uint64_t packets;
     uint64_t bytes;
 };
 
@@ -119,7 +121,8 @@ HG_API void hg_flow_records_merge(struct hg_flow_records *,
 HG_API const struct hg_flow_record *
 hg_flow_records_all(const struct hg_flow_records *, uint32_t *n);
 
-/* The record of this number, until they are cleared. */
+/* The record of this number, from 1 on, until they are cleared.  They lie in
+ * an array, in which nobody's is number 0. */
 HG_API struct hg_flow_record *hg_flow_records_at(struct hg_flow_records *,
                                                  uint32_t number);
 
