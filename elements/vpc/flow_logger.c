@@ -69,50 +69,65 @@ count_others(struct flow_logger *self)
         }
 }
 
-/* Counts the samples that wait. */
+/* Counts the samples before 'end'. */
 static void
-count_samples(struct flow_logger *self, bool have_flows)
+count_samples(struct flow_logger *self, const struct hg_flow_sample *end,
+              bool have_flows)
 {
     uint32_t n_before = n_records(self);
 
+    self->n_samples = (unsigned)(end - self->sample);
     if (hg_flow_records_add(self->table, self->sample, self->n_samples))
         count_others(self);
     if (have_flows)
         remember_records(self);
-    if (hg_reports(self) && n_records(self) > n_before)
+    if (n_records(self) > n_before && hg_reports(self))
         note_arrivals(self);
-    self->n_samples = 0;
     self->flows.n = n_records(self);
 }
 
-/* Makes a packet's samples; there is room for two. */
-static inline void
-log_packet(struct flow_logger *self, const struct hg_packet *p)
+/* A packet of another second than the one before.  Returns where its samples
+ * go, which is the begin if it is of another window. */
+__attribute__((noinline)) static struct hg_flow_sample *
+begin_second_of(struct flow_logger *self, const struct hg_packet *p,
+                struct hg_flow_sample *s)
 {
     struct flow_logger *log = self->log;
-    struct hg_flow_sample *s;
+
+    if (p->time_ns >= log->window_end_ns) {
+        count_samples(self, s, true);
+        roll(log, p->time_ns);
+        s = self->sample;
+    }
+    begin_second(log, p->time_ns);
+    return s;
+}
+
+/* Makes a packet's samples from 's' on, where there is room for two; returns
+ * where the next go. */
+static inline struct hg_flow_sample *
+log_packet(struct flow_logger *self, struct flow_logger *log,
+           const struct hg_packet *p, struct hg_flow_sample *s)
+{
+    uint8_t kind;
 
     if (p->in_port == self->unlogged_port)
-        return;
+        return s;
     if (!hg_packet_is_ip(p)) {
         hg_count(&self->unlogged);
-        return;
+        return s;
     }
-    if (p->time_ns >= log->window_end_ns) {
-        count_samples(self, true);
-        roll(log, p->time_ns);
-    }
-    s = &self->sample[self->n_samples];
-    fill_sample(p, s);
-    s->second = second_of(log, p);
-    if (log->traffic_path_mark && p->mark <= 8)
-        s->key.path = (uint8_t)p->mark;
+    if (!is_same_second(log, p))
+        s = begin_second_of(self, p, s);
+    kind = fill_sample(p, s);
+    s->second = log->second;
+    s->key.path =
+        log->traffic_path_mark && p->mark <= 8 ? (uint8_t)p->mark : 0;
     if (!is_fixed(log, p))
-        log_by_identity(self, p, s);
-    else if (self->asks_address)
-        log_by_address(self, p, s);
-    else
-        add_sample(self, p, s, FIXED, self->fixed_kind);
+        return log_by_identity(self, p, s, kind);
+    if (self->asks_address)
+        return log_by_address(self, s, kind);
+    return finish_sample(s, FIXED, kind | self->fixed_kind);
 }
 
 /* ---- Known flows ------------------------------------------------------ */
@@ -208,6 +223,20 @@ fetch_interfaces(const struct flow_logger *log,
         }
 }
 
+/* Makes the samples of packets whose records are to be found.  A function of
+ * its own, so that this loop has all registers. */
+__attribute__((noinline)) static struct hg_flow_sample *
+log_unknown(struct flow_logger *self, struct hg_packet *const *packets,
+            unsigned n, struct hg_flow_sample *s)
+{
+    struct flow_logger *log = self->log;
+    unsigned i;
+
+    for (i = 0; i < n; i++)
+        s = log_packet(self, log, packets[i], s);
+    return s;
+}
+
 /* 'flows': some of their flows are known. */
 static void
 log_packets(struct flow_logger *self, struct hg_packet *const *packets,
@@ -223,14 +252,18 @@ log_packets(struct flow_logger *self, struct hg_packet *const *packets,
     if (!log->interface_id)
         fetch_interfaces(log, packets, known, n);
     for (at = 0; at < n; at = end) {
+        struct hg_flow_sample *s = self->sample;
+
         end = n - at < HG_FLOW_SAMPLES / 2 ? n : at + HG_FLOW_SAMPLES / 2;
-        for (i = at; i < end; i++) {
-            if (known && known[i] && is_record_of(self, packets[i], known[i]))
+        if (!known)
+            s = log_unknown(self, packets + at, end - at, s);
+        for (i = known ? at : end; i < end; i++) {
+            if (known[i] && is_record_of(self, packets[i], known[i]))
                 count_known(self, packets[i], known[i]);
             else
-                log_packet(self, packets[i]);
+                s = log_unknown(self, packets + i, 1, s);
         }
-        count_samples(self, flows);
+        count_samples(self, s, flows);
     }
 }
 
@@ -238,14 +271,15 @@ static void
 logger_batch(struct flow_logger *self, struct hg_batch *batch)
 {
     bool passes = hg_is_wired(self, OUT_REJECTED);
-    unsigned ports = 0, n_flows = 0, i;
+    uintptr_t flows = 0;
+    unsigned ports = 0, i;
     int16_t verdict[HG_BATCH_MAX];
 
     for (i = 0; i < batch->n; i++) {
         ports |= batch->p[i]->in_port;
-        n_flows += batch->p[i]->flow != NULL;
+        flows |= (uintptr_t)batch->p[i]->flow;
     }
-    log_packets(self, batch->p, batch->n, n_flows > 0);
+    log_packets(self, batch->p, batch->n, flows != 0);
     if (ports == IN) {
         hg_pass(self, OUT, batch);
         return;

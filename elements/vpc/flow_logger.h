@@ -85,7 +85,7 @@ struct flow_logger {
     struct flow_logger *log; /* Whose log takes the records. */
     struct hg_flow_records *table;
     struct hg_flow_sample sample[HG_FLOW_SAMPLES];
-    unsigned n_samples; /* Those that wait. */
+    unsigned n_samples; /* Those counted last. */
 
     /* One that reports: of the first packet of each record. */
     struct hg_arrival *arrivals;

@@ -7,24 +7,23 @@
 #include "flow_logger_log.h"
 #include "flow_logger_reserved.h"
 
-/* Bytes of the packet as its IP header says; of one with segmentation offload
- * or a jumbogram, whose header says 0, all that was on the wire. */
+/* Bytes of an IPv4 or IPv6 packet as its header says; of one with
+ * segmentation offload or a jumbogram, whose header says 0, all that was on
+ * the wire. */
 static inline uint32_t
 ip_bytes(const struct hg_packet *p)
 {
-    const struct hg_ipv4 *ip4 = hg_packet_ipv4(p);
-    const struct hg_ipv6 *ip6 = hg_packet_ipv6(p);
+    const uint8_t *l3 = hg_packet_l3(p);
     uint32_t whole = p->wire_len - p->l3_offset, n;
 
-    if (ip4) {
-        n = hg_get16(ip4->total_length);
+    if (p->flags & HG_PACKET_IP4) {
+        n = hg_load16(l3 + offsetof(struct hg_ipv4, total_length));
         return n ? n : whole;
     }
-    if (!ip6)
-        return 0;
-    n = hg_get16(ip6->payload_length);
-    return n || p->protocol == HG_PROTO_NONE ? n + (uint32_t)sizeof *ip6
-                                             : whole;
+    n = hg_load16(l3 + offsetof(struct hg_ipv6, payload_length));
+    return n || p->protocol == HG_PROTO_NONE
+               ? n + (uint32_t)sizeof(struct hg_ipv6)
+               : whole;
 }
 
 /* What the packet adds to the flags of its record. */
@@ -42,46 +41,41 @@ is_rejected(const struct hg_packet *p)
     return p->in_port == IN_REJECTED;
 }
 
-/* Everything of a sample that is in the packet. */
-static inline void
+/* What a sample has of the packet, whichever interface it is of; returns its
+ * kind, but for the direction. */
+static inline uint8_t
 fill_sample(const struct hg_packet *p, struct hg_flow_sample *s)
 {
-    const uint8_t *l3 = hg_packet_l3(p), *l4 = hg_packet_l4(p);
+    const uint8_t *l3 = hg_packet_l3(p);
+    uint8_t kind = is_rejected(p) ? HG_RECORD_REJECT : 0, flags = 0;
+    uint32_t ports = 0;
 
-    *s = (struct hg_flow_sample){.key.protocol = p->protocol};
+    s->cause = p;
+    s->bytes = ip_bytes(p);
+    s->key.protocol = p->protocol;
     if (p->flags & HG_PACKET_IP4) {
         memcpy(s->key.address, l3 + offsetof(struct hg_ipv4, src), 8);
     } else {
         memcpy(s->key.address, l3 + offsetof(struct hg_ipv6, src), 32);
-        s->key.kind = HG_RECORD_IP6;
+        kind |= HG_RECORD_IP6;
     }
-    if (is_rejected(p))
-        s->key.kind |= HG_RECORD_REJECT;
     if (p->flags & HG_PACKET_PORTS) { /* At the same place in TCP and UDP. */
-        s->key.sport = hg_load16(l4);
-        s->key.dport = hg_load16(l4 + 2);
-        s->key.tcp_flags = tcp_flags(p);
+        ports = hg_load32(hg_packet_l4(p));
+        flags = tcp_flags(p);
     }
-    s->bytes = ip_bytes(p);
+    s->key.sport = (uint16_t)(ports >> 16);
+    s->key.dport = (uint16_t)ports;
+    s->key.tcp_flags = flags;
+    return kind;
 }
 
-/* Adds the next sample, which was filled, for one interface. */
-static inline void
-add_sample(struct flow_logger *self, const struct hg_packet *p,
-           struct hg_flow_sample *s, uint32_t interface, uint8_t kind)
+/* The sample, which was filled, is of one interface; returns where the next
+ * goes. */
+static inline struct hg_flow_sample *
+finish_sample(struct hg_flow_sample *s, uint32_t interface, uint8_t kind)
 {
-    s->key.kind |= kind;
+    s->key.kind = kind;
     s->key.interface = interface;
-    s->cause = p;
-    self->n_samples++;
-}
-
-/* The next sample, for the other side of the packet of one that was added. */
-static struct hg_flow_sample *
-fill_again(struct hg_flow_sample *s)
-{
-    s[1] = s[0];
-    s[1].key.kind &= (uint8_t) ~(HG_RECORD_EGRESS | HG_RECORD_INGRESS);
     return s + 1;
 }
 
@@ -111,19 +105,21 @@ is_fixed(const struct flow_logger *log, const struct hg_packet *p)
 }
 
 /* The only interface's addresses tell the direction. */
-static void
-log_by_address(struct flow_logger *self, const struct hg_packet *p,
-               struct hg_flow_sample *s)
+static struct hg_flow_sample *
+log_by_address(const struct flow_logger *self, struct hg_flow_sample *s,
+               uint8_t kind)
 {
-    bool leaves = has_address(self->log, s, hg_record_src(&s->key));
-    bool comes = has_address(self->log, s, hg_record_dst(&s->key));
+    bool leaves, comes;
 
+    s->key.kind = kind;
+    leaves = has_address(self->log, s, hg_record_src(&s->key));
+    comes = has_address(self->log, s, hg_record_dst(&s->key));
+    s[1] = s[0];
     if (leaves)
-        add_sample(self, p, s, FIXED, HG_RECORD_EGRESS);
-    if (leaves && comes)
-        s = fill_again(s);
-    if (comes || !leaves)
-        add_sample(self, p, s, FIXED, comes ? HG_RECORD_INGRESS : 0);
+        s = finish_sample(s, FIXED, kind | HG_RECORD_EGRESS);
+    if (comes)
+        s = finish_sample(s, FIXED, kind | HG_RECORD_INGRESS);
+    return leaves || comes ? s : finish_sample(s, FIXED, kind);
 }
 
 /* A packet that goes to another interface takes path 1 (the same VPC) or 4
@@ -157,9 +153,9 @@ choose_sides(const struct flow_logger *self, const struct hg_packet *p,
     }
 }
 
-static void
+static struct hg_flow_sample *
 log_by_identity(struct flow_logger *self, const struct hg_packet *p,
-                struct hg_flow_sample *s)
+                struct hg_flow_sample *s, uint8_t kind)
 {
     struct flow_logger *log = self->log;
     bool leaves, comes;
@@ -167,16 +163,17 @@ log_by_identity(struct flow_logger *self, const struct hg_packet *p,
     choose_sides(self, p, &leaves, &comes);
     comes = comes && interface_of(log, p->dst_eni);
     leaves = leaves && interface_of(log, p->src_eni);
-    if (comes)
-        add_sample(self, p, s, p->dst_eni->number, HG_RECORD_INGRESS);
     if (comes && leaves)
-        s = fill_again(s);
+        s[1] = s[0];
+    if (comes)
+        s = finish_sample(s, p->dst_eni->number, kind | HG_RECORD_INGRESS);
     if (leaves) {
         s->key.path = path_of(p, s->key.path);
-        add_sample(self, p, s, p->src_eni->number, HG_RECORD_EGRESS);
+        s = finish_sample(s, p->src_eni->number, kind | HG_RECORD_EGRESS);
     }
     if (!comes && !leaves)
         hg_count(&self->no_interface);
+    return s;
 }
 
 /* It is another second.  Live, a packet's stamp may be older than the
@@ -191,11 +188,18 @@ begin_second(struct flow_logger *log, uint64_t now_ns)
         now_s > log->window_s ? (uint16_t)(now_s - log->window_s) : 0;
 }
 
+/* Whether the packet is of the second that the log is in. */
+static inline bool
+is_same_second(const struct flow_logger *log, const struct hg_packet *p)
+{
+    return p->time_ns - log->second_ns < HG_SEC;
+}
+
 /* The packet's second since the window began. */
 static inline uint16_t
 second_of(struct flow_logger *log, const struct hg_packet *p)
 {
-    if (p->time_ns - log->second_ns >= HG_SEC)
+    if (!is_same_second(log, p))
         begin_second(log, p->time_ns);
     return log->second;
 }

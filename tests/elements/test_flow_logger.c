@@ -116,6 +116,29 @@ TEST(windows_begin_at_multiples_of_their_length)
                          "1 0 1700000101 1700000101\n");
 }
 
+/* Live, the timer at a window's end may come late. */
+TEST(of_packets_that_come_at_once_each_is_in_its_window)
+{
+    static const uint64_t time_ns[] = {39 * HG_SEC, 40 * HG_SEC - 1,
+                                       40 * HG_SEC, 42 * HG_SEC};
+    struct bench *b = logging(GRAPH("max-aggregation-interval = 60s\n" SHORT(
+        "${packets} ${start} ${end}")));
+    struct hg_packet *p[4];
+    unsigned i;
+
+    for (i = 0; i < 4; i++) {
+        p[i] = notation_parse(bench_pool(b), "udp 10.1.0.9:1 > 10.1.0.10:2",
+                              NULL);
+        p[i]->time_ns = BENCH_START + time_ns[i];
+    }
+    hg_graph_inject(bench_graph(b), hg_graph_find(bench_graph(b), "in"), 0, p,
+                    4);
+    hg_graph_dispatch(bench_graph(b));
+    CHECK_EQ(bench_counter(b, "records"), 1);
+    CHECK_STR(log_of(b), "2 1700000039 1700000039\n"
+                         "2 1700000040 1700000042\n");
+}
+
 TEST(ports_are_those_of_tcp_and_udp_alone)
 {
     struct bench *b = logging(GRAPH(SHORT(TUPLE)));
@@ -237,16 +260,17 @@ TEST(without_an_inventory_addresses_tell_the_direction)
 
 TEST(a_packet_between_own_addresses_is_two_records_or_unlogged_once)
 {
-    struct bench *b =
-        logging(GRAPH(SHORT("${flow-direction} ${dstport}") "address = { "
-                                                            "10.1.0.9, "
-                                                            "10.1.0.8 }"));
+    struct bench *b = logging(GRAPH(SHORT(
+        "${flow-direction} ${dstport} ${action}") "address = { 10.1.0.9, "
+                                                  "10.1.0.8 }"));
 
     bench_push(b, "in", "udp 10.1.0.9:68 > 10.1.0.8:67", 0); /* DHCP */
     CHECK_EQ(bench_counter(b, "unlogged"), 1);
     bench_push(b, "in", "udp 10.1.0.9:1 > 10.1.0.8:2", 0);
     CHECK_EQ(bench_counter(b, "unlogged"), 1);
-    CHECK_STR(log_of(b), "egress 2\ningress 2\n");
+    bench_push(b, "denied", "udp 10.1.0.9:1 > 10.1.0.8:3", 0);
+    CHECK_STR(log_of(b), "egress 2 ACCEPT\ningress 2 ACCEPT\n"
+                         "egress 3 REJECT\ningress 3 REJECT\n");
 }
 
 TEST(traffic_type_selects)
@@ -273,17 +297,28 @@ TEST(traffic_type_selects)
 
 TEST(a_mark_is_the_traffic_path_if_so_configured)
 {
-    struct bench *b = logging(GRAPH(
-        SHORT("${traffic-path}") "direction = egress\n"
-                                 "traffic-path-mark = true traffic-path = 3"));
+    static const char *const rows[][2] = {{"true", "6\n3\n"},
+                                          {"false", "3\n3\n"}};
+    char options[512];
+    unsigned i;
 
-    struct hg_packet *p =
-        notation_parse(bench_pool(b), "udp 10.1.0.9:1 > 203.0.113.1:2", NULL);
+    for (i = 0; i < 2; i++) {
+        struct hg_packet *p;
+        struct bench *b;
 
-    p->mark = 6;
-    bench_push_packet(b, "in", p, 0);
-    bench_push(b, "in", "udp 10.1.0.9:1 > 203.0.113.1:3", 0);
-    CHECK_STR(log_of(b), "6\n3\n");
+        snprintf(options, sizeof options,
+                 GRAPH(SHORT("${traffic-path}") "direction = egress\n"
+                                                "traffic-path = 3\n"
+                                                "traffic-path-mark = %s"),
+                 rows[i][0]);
+        b = logging(options);
+        p = notation_parse(bench_pool(b), "udp 10.1.0.9:1 > 203.0.113.1:2",
+                           NULL);
+        p->mark = 6;
+        bench_push_packet(b, "in", p, 0);
+        bench_push(b, "in", "udp 10.1.0.9:1 > 203.0.113.1:3", 0);
+        CHECK_STR(log_of(b), rows[i][1]);
+    }
 }
 
 TEST(the_open_window_can_be_read)
