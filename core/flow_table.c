@@ -456,8 +456,11 @@ lay_out(struct flow_table *t)
     t->verdict_offset = size;
     t->verdict_size = flow_verdicts_lay_out(t);
     size += 2 * t->verdict_size;
-    /* Whole halves of cache lines: none that could be spared is touched. */
-    t->record_size = (size + 31) & ~(size_t)31;
+    /* Whole halves of cache lines: none that could be spared is touched.  What
+     * is longer than two lines begins with one, so that those who need its
+     * first parts meet two. */
+    t->record_size =
+        size > 128 ? (size + 63) & ~(size_t)63 : (size + 31) & ~(size_t)31;
     for (i = 0; i < t->n_users; i++)
         list_lines(t, &t->users[i]);
 }

@@ -253,8 +253,8 @@ struct hg_flow *flow_index_find(const struct flow_table *,
                                 unsigned *which);
 
 /* The same in steps, for many keys at once.  Where flow_index_guess() says
- * that a key is: flow_fetch_record() fetches the record with the user's block,
- * and flow_table_check() says whether it has this key. */
+ * that a key is, the record is fetched with the user's block, and
+ * flow_table_check() says whether it has this key. */
 static inline uint32_t
 flow_link_number(uint32_t link)
 {

@@ -4,10 +4,10 @@
  * Behind the users' blocks a record has an area for either direction, by which
  * end of the ordered key the packet comes from, so that what a packet will
  * need can be fetched before its record is here.  An area has a slot for each
- * input port of each element: a stamp, and the verdict.  The stamp is the
- * epoch of the element's tables and, if the packet was as the flow's second
- * key says, the key's number: packets of an earlier key may still be on their
- * way. Epoch 0 is never current. */
+ * element, or each of its input ports: a stamp, and the verdict.  The stamp is
+ * the epoch of the element's tables and, if the packet was as the flow's
+ * second key says, the key's number: packets of an earlier key may still be on
+ * their way. Epoch 0 is never current. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,10 +15,12 @@
 
 struct flow_verdict {
     struct hg_element *element;
+    bool by_input;
     uint32_t epoch;
-    uint32_t n_inputs;  /* As far as packets come in. */
-    uint32_t port_mask; /* 0 where there is one input: packets say by which
-                         * they came in only where there is a choice. */
+    uint32_t n_inputs;  /* As far as packets come in; 1 if not by input. */
+    uint32_t port_mask; /* 0 where that is 1, also because there is one input:
+                         * packets say by which they came in only where there
+                         * is a choice. */
     size_t size;        /* Of a verdict. */
     size_t stride;      /* Of a slot. */
     size_t offset;      /* Of the first slot in a record. */
@@ -26,7 +28,7 @@ struct flow_verdict {
 };
 
 void
-hg_flow_declare_verdict(void *self, size_t size)
+hg_flow_declare_verdict(void *self, size_t size, bool by_input)
 {
     struct hg_element *e = hg_element_of(self);
     struct flow_table *t = flow_table_get(e->graph);
@@ -36,8 +38,12 @@ hg_flow_declare_verdict(void *self, size_t size)
         return;
     t->verdicts =
         xrealloc(t->verdicts, (t->n_verdicts + 1) * sizeof *t->verdicts);
-    t->verdicts[t->n_verdicts++] = (struct flow_verdict){
-        .element = e, .epoch = 1, .size = size, .stride = stride};
+    t->verdicts[t->n_verdicts++] =
+        (struct flow_verdict){.element = e,
+                              .by_input = by_input && e->n_inputs > 1,
+                              .epoch = 1,
+                              .size = size,
+                              .stride = stride};
     e->flow_verdict = (uint32_t)t->n_verdicts;
 }
 
@@ -67,8 +73,8 @@ flow_verdicts_lay_out(struct flow_table *t)
     for (i = 0; i < t->n_verdicts; i++) {
         struct flow_verdict *v = &t->verdicts[i];
 
-        v->n_inputs = inputs_in_use(v->element);
-        v->port_mask = v->element->n_inputs > 1 ? UINT32_MAX : 0;
+        v->n_inputs = v->by_input ? inputs_in_use(v->element) : 1;
+        v->port_mask = v->by_input ? UINT32_MAX : 0;
         v->offset = t->verdict_offset + size;
         size += v->stride * v->n_inputs;
     }

@@ -414,7 +414,7 @@ logger_configure(void *self_)
     self->denied_side = hg_metadata(self, HG_DENIED_META, 1);
     if (self->denied_side < 0)
         return false;
-    hg_flow_declare_verdict(self, sizeof(uint32_t)); /* A record's number. */
+    hg_flow_declare_verdict(self, sizeof(uint32_t), true); /* A record. */
     if (self->into)
         return given_together(self);
     ok = configure_destination(self);

@@ -631,7 +631,7 @@ mapping_lookup_configure(void *self_)
     self->remembers = self->on_miss == MISS_DROP && inventory &&
                       hg_inventory_n_enis(inventory) >= MANY_ENIS;
     if (self->remembers)
-        hg_flow_declare_verdict(self, sizeof(struct remembered));
+        hg_flow_declare_verdict(self, sizeof(struct remembered), false);
     if (self->on_miss != MISS_DROP) /* The cache is for everybody. */
         hg_one_worker(self);
     if (self->on_miss == MISS_QUERY)

@@ -537,7 +537,7 @@ nacl_configure(void *self_)
         self->all[i] = (uint8_t)i;
     self->remembers = has_long_list(self);
     if (self->remembers)
-        hg_flow_declare_verdict(self, sizeof(struct remembered));
+        hg_flow_declare_verdict(self, sizeof(struct remembered), true);
     return ok;
 }
 

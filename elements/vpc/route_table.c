@@ -494,7 +494,7 @@ declare_memory(struct route_table *self)
 {
     self->remembers = hg_routes_count(self->base->state) >= MANY_ROUTES;
     if (self->remembers)
-        hg_flow_declare_verdict(self, sizeof(struct remembered));
+        hg_flow_declare_verdict(self, sizeof(struct remembered), false);
 }
 
 static bool

@@ -252,6 +252,46 @@ TEST(a_changed_route_acts_on_the_very_next_packet_of_a_known_flow)
     bench_destroy(b);
 }
 
+/* What such a flow remembers is of the table of one of its packets. */
+TEST(a_known_flow_meets_the_table_of_the_input_at_which_it_comes_in)
+{
+    const char *packet = "tcp 192.0.2.1:1 > 10.0.0.1:53 .";
+    char path[] = "/tmp/headgate-XXXXXX.csv", text[600], *csv = many_routes();
+    struct hg_element *side;
+    struct hg_error error;
+    struct bench *b;
+    unsigned i, k;
+
+    write_file(path, 4, csv);
+    free(csv);
+    snprintf(text, sizeof text,
+             SINKS "TestSource back {} RouteTable dut { file = \"%s\"\n"
+                   "target up {} target down {}\n"
+                   "table edge { gateways = { edge }\n"
+                   "route 10.0.0.0/8 { target = up } } }\n"
+                   "Switch side { outputs = { in, edge } to = in }\n"
+                   "SecurityGroup sg { group g { outbound { destination = "
+                   "0.0.0.0/0 } } }\n"
+                   "connect(\"in -> [egress]sg[egress] -> side[in] -> dut; "
+                   "side[edge] -> [edge]dut; dut[up] -> up; "
+                   "dut[down] -> down\")"
+                   "connect(\"back -> [ingress]sg[ingress] -> Discard\")",
+             path);
+    b = bench_load(text);
+    unlink(path);
+    side = hg_graph_find(bench_graph(b), "side");
+    bench_push(b, "in", "tcp 192.0.2.1:1 > 10.0.0.1:53 S", 0);
+    bench_expect(b, "down", "tcp 192.0.2.1:1 > 10.0.0.1:53 S");
+    for (i = 0; i < 4; i++) {
+        CHECK(hg_element_write(side, "to", i % 2 ? "in" : "edge", &error));
+        for (k = 0; k < 2; k++) {
+            bench_push(b, "in", packet, 0);
+            bench_expect(b, i % 2 ? "down" : "up", packet);
+        }
+    }
+    bench_destroy(b);
+}
+
 TEST(a_target_that_is_gone_makes_its_routes_blackholes)
 {
     struct bench *b = bench_load(ROUTER("route 0.0.0.0/0 { target = up }"

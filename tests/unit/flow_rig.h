@@ -76,8 +76,8 @@ add_judges(struct rig *r)
     REQUIRE(hg_graph_connect(r->graph, other, 0, judge, 1, NULL));
     r->judge = hg_element_self(judge);
     r->narrow = hg_element_self(narrow);
-    hg_flow_declare_verdict(r->judge, sizeof(uint32_t));
-    hg_flow_declare_verdict(r->narrow, sizeof(uint32_t));
+    hg_flow_declare_verdict(r->judge, sizeof(uint32_t), true);
+    hg_flow_declare_verdict(r->narrow, sizeof(uint32_t), true);
 }
 
 /* What a keeper has in each flow.  The first one's second keys are beside the

@@ -275,8 +275,9 @@ HG_API void hg_flow_foreach(void *self, uint64_t now_ns,
  * (hg_packet_rewritten) have none. */
 
 /* In configure: this element remembers 'size' bytes, aligned to 4, for either
- * direction of a flow and each of its inputs. */
-HG_API void hg_flow_declare_verdict(void *self, size_t size);
+ * direction of a flow; 'by_input': and each of its inputs.  Else the last of
+ * these counts, and the verdict itself has to say for which packets it is. */
+HG_API void hg_flow_declare_verdict(void *self, size_t size, bool by_input);
 
 /* What was remembered for packets like each of these since the tables changed,
  * or NULL; returns for how many there is something.  It belongs to the
