@@ -55,24 +55,39 @@ capture_writer_open(const char *path, bool ns,
     return w;
 }
 
-bool
-capture_writer_put(struct capture_writer *w, const struct hg_packet *p,
-                   struct hg_error *error)
+/* Appends a packet; false if it or one before it was not stored. */
+static inline bool
+put(struct output_stream *out, bool ns, const struct hg_packet *p)
 {
     uint32_t fraction = (uint32_t)(p->time_ns % HG_SEC);
     struct record_header header = {
         (uint32_t)(p->time_ns / HG_SEC),
-        w->ns ? fraction : fraction / (uint32_t)HG_USEC, p->len, p->wire_len};
-    uint8_t *at = output_room(w->out, sizeof header + p->len);
+        ns ? fraction : fraction / (uint32_t)HG_USEC, p->len, p->wire_len};
+    uint8_t *at = output_room(out, sizeof header + p->len);
 
     if (at) {
         memcpy(at, &header, sizeof header);
         memcpy(at + sizeof header, p->data, p->len);
     } else {
-        output_append(w->out, &header, sizeof header);
-        output_append(w->out, p->data, p->len);
+        output_append(out, &header, sizeof header);
+        output_append(out, p->data, p->len);
     }
-    return !w->out->failed || hg_error_set(error, "%s", w->out->error.text);
+    return !out->failed;
+}
+
+unsigned
+capture_writer_put(struct capture_writer *w, struct hg_packet *const *packets,
+                   unsigned n, struct hg_error *error)
+{
+    const bool ns = w->ns;
+    struct output_stream *out = w->out;
+    unsigned i;
+
+    for (i = 0; i < n && put(out, ns, packets[i]); i++)
+        continue;
+    if (i < n)
+        hg_error_set(error, "%s", out->error.text);
+    return i;
 }
 
 bool

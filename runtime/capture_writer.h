@@ -17,9 +17,11 @@ struct capture_writer *capture_writer_open(const char *path, bool ns,
                                            const struct input_stream *source,
                                            struct hg_error *);
 
-/* Appends a packet; false, and why, if it or one before it was not stored. */
-bool capture_writer_put(struct capture_writer *, const struct hg_packet *,
-                        struct hg_error *);
+/* Appends 'n' packets; returns how many of them were stored, and why not all.
+ */
+unsigned capture_writer_put(struct capture_writer *,
+                            struct hg_packet *const *packets, unsigned n,
+                            struct hg_error *);
 
 /* Lets a reader behind a pipe see what has been written; files are left to
  * gather larger pieces. */

@@ -222,13 +222,12 @@ pcap_device_send(struct hg_device *dev, struct hg_packet *const *p, unsigned n)
 {
     struct pcap_device *d = (struct pcap_device *)dev;
     struct hg_error error;
-    unsigned sent;
+    unsigned sent = 0, i;
 
-    for (sent = 0; sent < n; sent++) {
-        if (!d->writer || !capture_writer_put(d->writer, p[sent], &error))
-            break;
-        dev->tx_bytes += p[sent]->len;
-    }
+    if (d->writer)
+        sent = capture_writer_put(d->writer, p, n, &error);
+    for (i = 0; i < sent; i++)
+        dev->tx_bytes += p[i]->len;
     if (sent < n && d->writer)
         device_fail(dev, "%s", error.text);
     dev->tx_packets += sent;
