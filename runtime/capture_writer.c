@@ -26,12 +26,14 @@ struct file_header {
     uint32_t linktype;
 };
 
+/* Written where it stays: loaded at once, right after it was stored in
+ * pieces, it would be waited for. */
 struct record_header {
     uint32_t seconds;
     uint32_t fraction;
     uint32_t len;
     uint32_t wire_len;
-};
+} __attribute__((packed));
 
 struct capture_writer *
 capture_writer_open(const char *path, bool ns,
@@ -55,20 +57,29 @@ capture_writer_open(const char *path, bool ns,
     return w;
 }
 
+static inline void
+set_header(struct record_header *h, bool ns, const struct hg_packet *p)
+{
+    uint32_t fraction = (uint32_t)(p->time_ns % HG_SEC);
+
+    h->seconds = (uint32_t)(p->time_ns / HG_SEC);
+    h->fraction = ns ? fraction : fraction / (uint32_t)HG_USEC;
+    h->len = p->len;
+    h->wire_len = p->wire_len;
+}
+
 /* Appends a packet; false if it or one before it was not stored. */
 static inline bool
 put(struct output_stream *out, bool ns, const struct hg_packet *p)
 {
-    uint32_t fraction = (uint32_t)(p->time_ns % HG_SEC);
-    struct record_header header = {
-        (uint32_t)(p->time_ns / HG_SEC),
-        ns ? fraction : fraction / (uint32_t)HG_USEC, p->len, p->wire_len};
+    struct record_header header;
     uint8_t *at = output_room(out, sizeof header + p->len);
 
     if (at) {
-        memcpy(at, &header, sizeof header);
+        set_header((struct record_header *)at, ns, p);
         memcpy(at + sizeof header, p->data, p->len);
     } else {
+        set_header(&header, ns, p);
         output_append(out, &header, sizeof header);
         output_append(out, p->data, p->len);
     }
