@@ -105,21 +105,22 @@ struct nat_inside {
     uint32_t vpc;
 };
 
-/* Notes the inside endpoint of a flow, of which is known whether it is
- * keyed. */
+/* Notes the inside endpoint of a flow, of which is known whether it is keyed,
+ * by its first packet. */
 static void
 note_inside(struct hyperplane_nat *self, const struct hg_flow *record,
-            struct nat_state *s, const struct hg_flow_key *inside)
+            struct nat_state *s, const struct hg_packet *p)
 {
     const struct hg_flow_ends *ends = &record->ends;
+    const uint16_t port = hg_packet_sport(p);
 
-    s->six = inside->src.family == 6;
+    s->six = (p->flags & HG_PACKET_IP6) != 0;
     if (!s->keyed)
         *(struct nat_inside *)hg_flow_seldom(self, record) =
-            (struct nat_inside){inside->src, inside->sport, inside->vpc};
+            (struct nat_inside){hg_packet_src(p), port, p->vpc};
     else
-        s->inside = ends->addr[0] != hg_addr_ip4(&inside->src) ||
-                    ends->port[0] != inside->sport;
+        s->inside = ends->addr[0] != hg_get32(hg_packet_ipv4(p)->src) ||
+                    ends->port[0] != port;
 }
 
 static inline __attribute__((always_inline)) void
@@ -410,18 +411,19 @@ take_port(struct hyperplane_nat *self, struct hg_flow *record,
 /* Completes a flow that took a port, for its first packet. */
 static void
 begin_life(struct hyperplane_nat *self, struct hg_flow *record,
-           struct nat_state *s, const struct hg_flow_key *inside,
-           struct hg_packet *p, uint8_t state, uint64_t deadline_ns,
-           struct nat_flow *out)
+           struct nat_state *s, struct hg_packet *p, uint8_t state,
+           uint64_t deadline_ns, struct nat_flow *out)
 {
+    void *found;
+
     self->n_flows++;
     s->state = state & 7u;
     hg_flow_keep_state(s, deadline_ns);
     hg_flow_confirm(record); /* RFC 6888 REQ-11: nobody is pushed out. */
-    s->keyed = inside->src.family == 4 &&
-               hg_flow_find(self, p) == record && /* By its keys of now. */
+    s->keyed = p->flags & HG_PACKET_IP4 && /* By its keys of now: */
+               hg_flow_find_state(self, p, &found) == record &&
                !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN));
-    note_inside(self, record, s, inside);
+    note_inside(self, record, s, p);
     calendar_note(&self->calendar, s);
     view(self, record, s, true, out);
 }
@@ -484,17 +486,17 @@ service_begin(struct hyperplane_nat *self, struct hg_packet *p,
 {
     struct hg_flow *record = NULL;
     struct nat_state *s = NULL;
-    struct hg_flow_key inside;
+    struct hg_addr inside;
     uint32_t first, i;
 
     if (!service_has_room(self, p->time_ns))
         return NAT_FULL;
-    hg_flow_key_of(p, &inside);
-    first = paired_with(self, gw, &inside.src);
+    hg_packet_read_src(p, &inside);
+    first = paired_with(self, gw, &inside);
     for (i = 0; i < gw->n; i++) {
         struct hg_nat_dest_key key =
-            dest_key(gw->first + (first + i) % gw->n, remote, inside.dport,
-                     inside.protocol);
+            dest_key(gw->first + (first + i) % gw->n, remote,
+                     hg_packet_dport(p), p->protocol);
         uint32_t dest = open_dest(self, &key);
 
         if (!dest)
@@ -507,7 +509,7 @@ service_begin(struct hyperplane_nat *self, struct hg_packet *p,
         }
         if (!choose_port(self, record, s, dest, p->time_ns))
             continue;
-        begin_life(self, record, s, &inside, p, state, deadline_ns, out);
+        begin_life(self, record, s, p, state, deadline_ns, out);
         return NAT_OK;
     }
     return NAT_NO_PORT;
@@ -606,7 +608,6 @@ service_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
                 const struct address *a, uint64_t now_ns, struct nat_flow *out)
 {
     struct hg_nat_dest_key key;
-    struct hg_flow_key inside = {0};
     struct hg_flow *record;
     struct nat_state *s;
     struct hg_packet p;
@@ -616,18 +617,16 @@ service_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
     if (!service_has_room(self, now_ns))
         return NAT_FULL;
     make_first_packet(self, f, now_ns, frame, &p);
-    hg_flow_key_of(&p, &inside);
     if (service_find(self, &p, true, out))
         return NAT_EXISTS;
-    key = dest_key((uint32_t)(a - self->addresses), f->remote, inside.dport,
-                   inside.protocol);
+    key = dest_key((uint32_t)(a - self->addresses), f->remote,
+                   hg_packet_dport(&p), p.protocol);
     dest = open_dest(self, &key);
     if (!dest)
         return NAT_NO_PORT;
     record = new_record(self, &p, &s);
     if (record && take_port(self, record, s, dest, f->external_port, now_ns)) {
-        begin_life(self, record, s, &inside, &p, f->state, f->deadline_ns,
-                   out);
+        begin_life(self, record, s, &p, f->state, f->deadline_ns, out);
         return NAT_OK;
     }
     hg_nat_dest_close(self->ports_used, dest);
