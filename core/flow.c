@@ -121,14 +121,18 @@ find_state_any(void *self, struct hg_packet *p, void **state)
     return flow;
 }
 
-/* Most packets were looked up with their batch: then little is left to do,
- * and no register to be saved. */
+/* Most packets were looked up with their batch, whether they have a flow or
+ * not: then little is left to do, and no register to be saved. */
 struct hg_flow *
 hg_flow_find_state(void *self, struct hg_packet *p, void **state)
 {
     const struct hg_element *e = element_of(self);
     const struct hg_flow_place place = {e->flow_offset, e->flow_user - 1};
 
+    if (e->flow_user && flow_is_known_to_be_none(p, &e->graph->flows->index)) {
+        *state = NULL;
+        return NULL;
+    }
     if (!e->flow_user || !flow_is_as_remembered(p))
         return find_state_any(self, p, state);
     *state = hg_flow_known_state(&place, p);
