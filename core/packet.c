@@ -328,16 +328,44 @@ fetch_free(const struct hg_pool *pool, unsigned n)
     }
 }
 
+/* Makes packets of slots that are there, up to the first that is large. */
+static inline unsigned
+take_small(struct hg_pool *pool, const uint32_t *len, struct hg_packet **out,
+           unsigned n)
+{
+    struct hg_slots *small = &pool->free.by_size[0];
+    const int64_t left = (int64_t)pool->max_packets - pool->in_use;
+    unsigned i;
+
+    if (n > small->n)
+        n = small->n;
+    if (left < n)
+        n = left > 0 ? (unsigned)left : 0;
+    for (i = 0; i < n && len[i] <= SMALL - HG_HEADROOM; i++) {
+        struct hg_packet *p = small->v[small->n - 1 - i];
+
+        UNPOISON(p, STRIDE(SMALL));
+        out[i] = begin_packet(p, pool, 0, len[i]);
+    }
+    small->n -= i;
+    pool->in_use += i;
+    return i;
+}
+
 unsigned
 hg_packet_alloc_many(struct hg_pool *pool, const uint32_t *len,
                      struct hg_packet **out, unsigned n)
 {
-    unsigned i;
+    unsigned i = 0;
 
     if (pool->has_family)
         fetch_free(pool, n);
-    for (i = 0; i < n && (out[i] = new_packet(pool, len[i])) != NULL; i++)
-        continue;
+    while ((i += take_small(pool, len + i, out + i, n - i)) < n) {
+        out[i] = new_packet_any(pool, len[i]);
+        if (!out[i])
+            break;
+        i++;
+    }
     return i;
 }
 
