@@ -66,7 +66,7 @@ take_overflow(struct flow_index *x)
     return link;
 }
 
-static void
+FLOW_INLINE void
 put(struct flow_index *x, struct flow_bucket *b, uint32_t hash, uint32_t link)
 {
     while (b->n == BUCKET_SLOTS) {
