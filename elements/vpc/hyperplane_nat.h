@@ -226,6 +226,14 @@ struct hyperplane_nat {
     unsigned at;                /* The packet being looked at. */
     bool has_gone;              /* Some are no longer in the batch, */
     bool has_resized;           /* some have another length. */
+
+    /* Of plain packets from inside that had no flow at first, in their order:
+     * with which external address they are paired. */
+    struct nat_pair {
+        uint16_t at; /* In the batch. */
+        uint16_t address;
+    } pair[HG_BATCH_MAX];
+    unsigned n_pairs, at_pair; /* ... and which may be next. */
 };
 
 typedef struct hyperplane_nat hg_self;

@@ -236,14 +236,20 @@ service_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
     const struct hg_flow_key *fetched[HG_BATCH_MAX];
     unsigned n = 0, i;
 
+    self->n_pairs = self->at_pair = 0;
     if (!hg_flow_find_batch(self, batch))
         return;
     for (i = 0; i < batch->n; i++) {
         const struct hg_packet *p = batch->p[i];
 
-        if (!p->flow && gateway[i] && is_plain(p) && p->in_port != OUTSIDE)
-            key[n++] = first_dest(self, p, gateway[i]);
+        if (p->flow || !gateway[i] || !is_plain(p) || p->in_port == OUTSIDE)
+            continue;
+        key[n] = first_dest(self, p, gateway[i]);
+        self->pair[n] =
+            (struct nat_pair){(uint16_t)i, (uint16_t)key[n].address};
+        n++;
     }
+    self->n_pairs = n;
     hg_nat_dest_fetch(self->ports_used, key, n);
     for (i = 0; i < n; i++) {
         unsigned part = hg_port_part(self, key[i].remote, key[i].remote_port);
@@ -475,6 +481,26 @@ new_record(struct hyperplane_nat *self, struct hg_packet *p,
     return record;
 }
 
+/* Which of the gateway's external addresses the packet at self->at is paired
+ * with: service_find_batch() knows mostly. */
+static uint32_t
+pair_of(struct hyperplane_nat *self, const struct hg_packet *p,
+        const struct gateway *gw)
+{
+    const struct nat_pair *pair;
+    struct hg_addr inside;
+
+    for (; self->at_pair < self->n_pairs; self->at_pair++) {
+        pair = &self->pair[self->at_pair];
+        if (pair->at == self->at)
+            return (uint32_t)pair->address - gw->first;
+        if (pair->at > self->at)
+            break;
+    }
+    hg_packet_read_src(p, &inside);
+    return paired_with(self, gw, &inside);
+}
+
 /* Makes a flow for a packet from inside that has none, towards 'remote', and
  * gives it an external endpoint: the address that the inside address is
  * paired with (RFC 4787 REQ-2), or the next one where that is exhausted for
@@ -486,13 +512,11 @@ service_begin(struct hyperplane_nat *self, struct hg_packet *p,
 {
     struct hg_flow *record = NULL;
     struct nat_state *s = NULL;
-    struct hg_addr inside;
     uint32_t first, i;
 
     if (!service_has_room(self, p->time_ns))
         return NAT_FULL;
-    hg_packet_read_src(p, &inside);
-    first = paired_with(self, gw, &inside);
+    first = pair_of(self, p, gw);
     for (i = 0; i < gw->n; i++) {
         struct hg_nat_dest_key key =
             dest_key(gw->first + (first + i) % gw->n, remote,
