@@ -313,6 +313,22 @@ begin_interest(struct flow_table *t, struct hg_flow *flow, unsigned user,
     p->flags &= ~(uint32_t)HG_PACKET_REPLY;
 }
 
+/* The first interest of all in a new record. */
+static struct hg_flow *
+begin_record(struct flow_table *t, const struct flow_tuple *key, unsigned user,
+             struct hg_packet *p)
+{
+    struct hg_flow *flow = flow_table_take(t, p->time_ns);
+
+    if (!flow)
+        return NULL;
+    flow_table_set_key(t, flow, 0, key);
+    flow_remember(p, flow, 0, false);
+    memset(flow_table_bytes(t, flow, user), 0, t->users[user].size);
+    p->flags &= ~(uint32_t)HG_PACKET_REPLY;
+    return flow;
+}
+
 static inline struct hg_flow *
 create(struct flow_table *t, struct hg_packet *p, unsigned user)
 {
@@ -322,13 +338,8 @@ create(struct flow_table *t, struct hg_packet *p, unsigned user)
     if (!flow_is_remembered(p)) {
         if (!flow_tuple_of_packet(p, t->seed, &key))
             return NULL;
-        if (flow_is_known_to_be_none(p, &t->index) || !look_up(t, p, &key)) {
-            flow = flow_table_take(t, p->time_ns);
-            if (!flow)
-                return NULL;
-            flow_table_set_key(t, flow, 0, &key);
-            flow_remember(p, flow, 0, false);
-        }
+        if (flow_is_known_to_be_none(p, &t->index) || !look_up(t, p, &key))
+            return begin_record(t, &key, user, p);
     }
     flow = for_user(t, p, user);
     if (flow)
