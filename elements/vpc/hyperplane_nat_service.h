@@ -78,20 +78,23 @@ paired_with(const struct hyperplane_nat *self, const struct gateway *gw,
                                           sizeof(inside->byte), gw->n);
 }
 
-/* The tuple that outside sees, from the external endpoint on. */
-static struct hg_flow_key
-external_key(const struct hyperplane_nat *self,
-             const struct hg_nat_dest_key *dest, uint16_t port)
+/* The tuple that outside sees, from the external endpoint on, written where it
+ * stays: to copy it the pieces that it was made of would be waited for. */
+static inline void
+read_external_key(const struct hyperplane_nat *self,
+                  const struct hg_nat_dest_key *dest, uint16_t port,
+                  struct hg_flow_key *out)
 {
     const struct address *a = &self->addresses[dest->address];
     bool icmp = dest->protocol == HG_PROTO_ICMP;
 
-    return (struct hg_flow_key){.vpc = a->vpc,
-                                .src = hg_addr_from_ip4(a->ip),
-                                .dst = hg_addr_from_ip4(dest->remote),
-                                .sport = port,
-                                .dport = icmp ? port : dest->remote_port,
-                                .protocol = dest->protocol};
+    *out = (struct hg_flow_key){.src.family = 4, .dst.family = 4};
+    out->vpc = a->vpc;
+    hg_store32(out->src.byte, a->ip);
+    hg_store32(out->dst.byte, dest->remote);
+    out->sport = port;
+    out->dport = icmp ? port : dest->remote_port;
+    out->protocol = dest->protocol;
 }
 
 /* ---- Endpoints -------------------------------------------------------- */
@@ -219,8 +222,9 @@ first_dest(const struct hyperplane_nat *self, const struct hg_packet *p,
            const struct gateway *gw)
 {
     const struct hg_ipv4 *ip = hg_packet_ipv4(p);
-    struct hg_addr inside = hg_addr_from_ip4(hg_get32(ip->src));
+    struct hg_addr inside;
 
+    hg_packet_read_src(p, &inside);
     return dest_key(gw->first + paired_with(self, gw, &inside),
                     hg_get32(ip->dst), hg_packet_dport(p), p->protocol);
 }
@@ -254,8 +258,9 @@ service_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
     for (i = 0; i < n; i++) {
         unsigned part = hg_port_part(self, key[i].remote, key[i].remote_port);
 
-        external[i] = external_key(
-            self, &key[i], hg_nat_port_ahead(self->ports_used, part, i));
+        read_external_key(self, &key[i],
+                          hg_nat_port_ahead(self->ports_used, part, i),
+                          &external[i]);
         fetched[i] = &external[i];
     }
     hg_flow_fetch_keys(self, fetched, n);
@@ -402,8 +407,9 @@ take_port(struct hyperplane_nat *self, struct hg_flow *record,
           struct nat_state *s, uint32_t dest, uint16_t port, uint64_t now_ns)
 {
     const struct hg_nat_dest_key *to = hg_nat_dest_key(self->ports_used, dest);
-    struct hg_flow_key external = external_key(self, to, port);
+    struct hg_flow_key external;
 
+    read_external_key(self, to, port, &external);
     if (!hg_flow_add_key(self, record, &external, now_ns))
         return false;
     s->dest = dest & DEST_MASK;
