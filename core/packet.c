@@ -399,22 +399,46 @@ hg_packet_free(struct hg_packet *p)
     give_back(pool_of(p), p);
 }
 
+/* Gives back the first of these packets, so many as are small and of 'owner',
+ * to this thread's pool of its family; returns how many. */
+static inline unsigned
+give_back_small(struct hg_pool *pool, const struct hg_pool *owner,
+                struct hg_packet *const *packets, unsigned n)
+{
+    enum { AHEAD = 4 };
+    struct hg_slots *small = &pool->free.by_size[0];
+    struct hg_packet **to;
+    unsigned i;
+
+    slots_reserve(small, n);
+    to = small->v + small->n;
+    for (i = 0; i < n; i++) {
+        struct hg_packet *p = packets[i];
+
+        if (i + AHEAD < n)
+            __builtin_prefetch(&packets[i + AHEAD]->pool, 1);
+        if (p->pool != owner || p->size_class)
+            break;
+        to[i] = p;
+        POISON(p, STRIDE(SMALL));
+    }
+    small->n += i;
+    pool->in_use -= i;
+    return i;
+}
+
 void
 hg_packet_free_many(struct hg_packet *const *packets, unsigned n)
 {
-    enum { AHEAD = 4 };
-    const struct hg_pool *owner = NULL;
-    struct hg_pool *pool = NULL;
-    unsigned i;
+    unsigned i = 0;
 
-    for (i = 0; i < n; i++) {
-        if (i + AHEAD < n)
-            __builtin_prefetch(&packets[i + AHEAD]->pool, 1);
-        if (packets[i]->pool != owner) {
-            owner = packets[i]->pool;
-            pool = pool_of(packets[i]);
-        }
-        give_back(pool, packets[i]);
+    while (i < n) {
+        const struct hg_pool *owner = packets[i]->pool;
+        struct hg_pool *pool = pool_of(packets[i]);
+
+        i += give_back_small(pool, owner, packets + i, n - i);
+        if (i < n && packets[i]->pool == owner)
+            give_back(pool, packets[i++]);
     }
 }
 
