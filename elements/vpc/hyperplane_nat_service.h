@@ -54,17 +54,20 @@ flow_expired(void *self, void *state, uint64_t when_ns)
 
 /* ---- Keys ------------------------------------------------------------- */
 
-/* A destination as the external address of this number sees it. */
-static struct hg_nat_dest_key
-dest_key(uint32_t address, uint32_t remote, uint16_t port, uint8_t protocol)
+/* A destination as the external address of this number sees it; like the
+ * other keys written where it stays: copying one would wait for the pieces
+ * that it was made of. */
+static inline void
+read_dest_key(uint32_t address, uint32_t remote, uint16_t port,
+              uint8_t protocol, struct hg_nat_dest_key *out)
 {
     bool icmp = protocol == HG_PROTO_ICMP || protocol == HG_PROTO_ICMP6;
 
-    return (struct hg_nat_dest_key){.address = address,
-                                    .remote = remote,
-                                    .remote_port = icmp ? 0 : port,
-                                    .protocol = icmp ? (uint8_t)HG_PROTO_ICMP
-                                                     : protocol};
+    out->address = address;
+    out->remote = remote;
+    out->remote_port = icmp ? 0 : port;
+    out->protocol = icmp ? (uint8_t)HG_PROTO_ICMP : protocol;
+    out->zero = 0;
 }
 
 /* Which of the gateway's external addresses an inside address is paired with
@@ -78,8 +81,7 @@ paired_with(const struct hyperplane_nat *self, const struct gateway *gw,
                                           sizeof(inside->byte), gw->n);
 }
 
-/* The tuple that outside sees, from the external endpoint on, written where it
- * stays: to copy it the pieces that it was made of would be waited for. */
+/* The tuple that outside sees, from the external endpoint on. */
 static inline void
 read_external_key(const struct hyperplane_nat *self,
                   const struct hg_nat_dest_key *dest, uint16_t port,
@@ -217,16 +219,16 @@ is_of_flow(struct hyperplane_nat *self, const struct hg_flow *record,
 }
 
 /* The destination that a plain packet's flow would have first. */
-static struct hg_nat_dest_key
-first_dest(const struct hyperplane_nat *self, const struct hg_packet *p,
-           const struct gateway *gw)
+static inline void
+read_first_dest(const struct hyperplane_nat *self, const struct hg_packet *p,
+                const struct gateway *gw, struct hg_nat_dest_key *out)
 {
     const struct hg_ipv4 *ip = hg_packet_ipv4(p);
     struct hg_addr inside;
 
     hg_packet_read_src(p, &inside);
-    return dest_key(gw->first + paired_with(self, gw, &inside),
-                    hg_get32(ip->dst), hg_packet_dport(p), p->protocol);
+    read_dest_key(gw->first + paired_with(self, gw, &inside),
+                  hg_get32(ip->dst), hg_packet_dport(p), p->protocol, out);
 }
 
 /* Looks up a whole batch with prefetch, and what those will need that have no
@@ -248,7 +250,7 @@ service_find_batch(struct hyperplane_nat *self, struct hg_batch *batch,
 
         if (p->flow || !gateway[i] || !is_plain(p) || p->in_port == OUTSIDE)
             continue;
-        key[n] = first_dest(self, p, gateway[i]);
+        read_first_dest(self, p, gateway[i], &key[n]);
         self->pair[n] =
             (struct nat_pair){(uint16_t)i, (uint16_t)key[n].address};
         n++;
@@ -524,11 +526,12 @@ service_begin(struct hyperplane_nat *self, struct hg_packet *p,
         return NAT_FULL;
     first = pair_of(self, p, gw);
     for (i = 0; i < gw->n; i++) {
-        struct hg_nat_dest_key key =
-            dest_key(gw->first + (first + i) % gw->n, remote,
-                     hg_packet_dport(p), p->protocol);
-        uint32_t dest = open_dest(self, &key);
+        struct hg_nat_dest_key key;
+        uint32_t dest;
 
+        read_dest_key(gw->first + (first + i) % gw->n, remote,
+                      hg_packet_dport(p), p->protocol, &key);
+        dest = open_dest(self, &key);
         if (!dest)
             continue;
         if (!record)
@@ -649,8 +652,8 @@ service_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
     make_first_packet(self, f, now_ns, frame, &p);
     if (service_find(self, &p, true, out))
         return NAT_EXISTS;
-    key = dest_key((uint32_t)(a - self->addresses), f->remote,
-                   hg_packet_dport(&p), p.protocol);
+    read_dest_key((uint32_t)(a - self->addresses), f->remote,
+                  hg_packet_dport(&p), p.protocol, &key);
     dest = open_dest(self, &key);
     if (!dest)
         return NAT_NO_PORT;
