@@ -645,9 +645,10 @@ mix(unsigned i, char *text, size_t size)
 static void
 run_mix(unsigned batch_size, FILE *out)
 {
-    struct bench *b = NAT_CREATE("public=198.51.100.1", "ports=7000-7015",
-                                 "idle-timeout=2s", "tcp-opening-timeout=1s",
-                                 "fragment-timeout=1s", "fragment-hold=20");
+    struct bench *b =
+        NAT_CREATE("public=198.51.100.1 198.51.100.2", "ports=7000-7007",
+                   "idle-timeout=2s", "tcp-opening-timeout=1s",
+                   "fragment-timeout=1s", "fragment-hold=20");
     struct hg_graph *g = bench_graph(b);
     static const char *const fields[] = {
         "idle_timeout_count", "no_connection",         "error_port_allocation",

@@ -98,6 +98,35 @@ TEST(the_largest_limit_asked_for_counts)
     rig_uninit(&r);
 }
 
+/* Whatever the packet before, or an interest that was never kept, left. */
+TEST(a_record_that_is_used_anew_begins_with_nothing)
+{
+    static const char *const texts[] = {"udp 10.0.0.1:1 > 10.0.0.2:53",
+                                        "udp 10.0.0.1:2 > 10.0.0.2:53"};
+    struct hg_flow *flow[2];
+    struct rig r;
+    unsigned i;
+
+    rig_init(&r, 2, 1);
+    for (i = 0; i < 2; i++) {
+        struct hg_packet *p = packet(&r, texts[i]);
+        uint64_t *word;
+        void *state;
+
+        p->flags |= HG_PACKET_REPLY;
+        flow[i] = hg_flow_create_state(r.keeper[0], p, &state);
+        REQUIRE(flow[i]);
+        word = state;
+        CHECK_EQ(word[0] | word[1], 0);
+        CHECK(!(p->flags & HG_PACKET_REPLY));
+        word[0] = word[1] = UINT64_MAX;
+        hg_packet_free(p);
+    }
+    CHECK(flow[0] == flow[1]);
+    CHECK_EQ(stats(&r).flows, 1);
+    rig_uninit(&r);
+}
+
 TEST(a_flow_that_was_confirmed_once_is_not_for_ever)
 {
     struct rig r;

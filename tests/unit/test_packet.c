@@ -100,21 +100,59 @@ TEST(the_pool_gives_no_more_than_its_limit_over_all_sizes)
 
 TEST(packets_taken_together_are_as_if_taken_one_by_one_up_to_the_limit)
 {
-    static const uint32_t len[] = {60, 9000, 0, 100000, 1500};
-    struct hg_pool *pool = hg_pool_create(4);
-    struct hg_packet *p[5];
+    static const uint32_t len[] = {60, 9000, 0, 1793, 100000, 1500};
+    struct hg_pool *pool = hg_pool_create(5);
+    struct hg_packet *p[6];
     unsigned i;
 
-    REQUIRE(hg_packet_alloc_many(pool, len, p, 5) == 4);
-    for (i = 0; i < 4; i++) {
+    REQUIRE(hg_packet_alloc_many(pool, len, p, 6) == 5);
+    for (i = 0; i < 5; i++) {
         CHECK_EQ(p[i]->len, len[i]);
         CHECK_EQ(p[i]->wire_len, len[i]);
         CHECK_EQ(p[i]->vpc | p[i]->mark | p[i]->flags, 0);
         CHECK(p[i]->capacity >= HG_HEADROOM + len[i]);
     }
-    CHECK_EQ(hg_pool_in_use(pool), 4);
-    hg_packet_free_many(p, 4);
+    CHECK_EQ(hg_pool_in_use(pool), 5);
+    CHECK_EQ(hg_packet_alloc_many(pool, len, p + 5, 1), 0);
+    hg_packet_free_many(p, 5);
+    CHECK_EQ(hg_pool_in_use(pool), 0);
     hg_pool_destroy(pool);
+}
+
+TEST(slots_freed_together_are_given_out_by_their_sizes_and_the_last_first)
+{
+    static const uint32_t len[] = {60, 9000, 61, 1793, 100000, 62};
+    static const unsigned order[] = {5, 3, 2, 1, 0, 4};
+    struct hg_pool *pool = hg_pool_create(0);
+    struct hg_packet *p[6];
+    unsigned i;
+
+    REQUIRE(hg_packet_alloc_many(pool, len, p, 6) == 6);
+    hg_packet_free_many(p, 6);
+    for (i = 0; i < 6; i++)
+        CHECK(hg_packet_alloc(pool, len[order[i]]) == p[order[i]]);
+    CHECK_EQ(hg_pool_in_use(pool), 6);
+    hg_packet_free_many(p, 6);
+    hg_pool_destroy(pool);
+}
+
+TEST(packets_of_several_pools_that_are_freed_together_come_back_to_theirs)
+{
+    struct hg_pool *pool[2] = {hg_pool_create(0), hg_pool_create(0)};
+    struct hg_packet *p[6];
+    unsigned i;
+
+    for (i = 0; i < 6; i++)
+        REQUIRE((p[i] = hg_packet_alloc(pool[i / 2 % 2], 60)) != NULL);
+    hg_packet_free_many(p, 6);
+    for (i = 0; i < 2; i++)
+        CHECK_EQ(hg_pool_in_use(pool[i]), 0);
+    CHECK(hg_packet_alloc(pool[0], 60) == p[5]);
+    CHECK(hg_packet_alloc(pool[1], 60) == p[3]);
+    hg_packet_free(p[3]);
+    hg_packet_free(p[5]);
+    for (i = 0; i < 2; i++)
+        hg_pool_destroy(pool[i]);
 }
 
 TEST(the_slot_that_came_back_last_is_given_out_first)
