@@ -115,6 +115,36 @@ TEST(which_address_a_host_gets_does_not_depend_on_the_order_of_vpcs)
         CHECK_EQ(address[1][i], address[0][i]);
 }
 
+/* Flow 'flow' of host i goes out; returns by which address. */
+static unsigned
+address_of(struct bench *b, unsigned i, unsigned flow, uint64_t time_ns)
+{
+    const struct hg_packet *p;
+    char text[64];
+
+    snprintf(text, sizeof(text), "udp 10.0.0.%u:%u > 203.0.113.9:53", i, flow);
+    push(b, "inside", text, 0, 0, time_ns);
+    p = bench_take(b, "to-outside");
+    REQUIRE(p != NULL);
+    return hg_packet_src(p).byte[3];
+}
+
+TEST(a_flow_that_ran_out_begins_anew_with_the_address_of_its_host)
+{
+    struct bench *b = LOAD("public = { 198.51.100.1, 198.51.100.2 }");
+    unsigned address[16], i;
+
+    for (i = 0; i < 16; i++)
+        address[i] = address_of(b, i, 1, i * HG_MSEC);
+    for (i = 0; i < 16; i++) {
+        uint64_t end_ns = 350 * S + i * HG_MSEC;
+
+        CHECK_EQ(address_of(b, 15 - i, 2, end_ns), address[15 - i]);
+        CHECK_EQ(address_of(b, i, 1, end_ns), address[i]);
+    }
+    bench_destroy(b);
+}
+
 TEST(a_gateway_is_chosen_by_vpc_then_mark_then_prefix)
 {
     static const struct {
