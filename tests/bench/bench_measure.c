@@ -15,6 +15,7 @@ enum {
     CHUNK = 1 << 16, /* Frames made at once, where all are too many. */
     TINY = 1000,
     ROUNDS = 21,
+    ROUNDS_QUICK = 11,
     ROUNDS_LONG = 5, /* Of what takes seconds. */
     ROUNDS_MAX = 1000
 };
@@ -398,8 +399,9 @@ choose_amounts(struct bench *b)
 
     b->n_flows = quick && row->flows_quick ? row->flows_quick : row->flows;
     b->n = row->packets ? row->packets : quick ? 200000 : 500000;
-    b->rounds =
-        row->stage == START || row->stage == NEW ? ROUNDS_LONG : ROUNDS;
+    b->rounds = row->stage == START || row->stage == NEW ? ROUNDS_LONG
+                : quick                                  ? ROUNDS_QUICK
+                                                         : ROUNDS;
     if (rounds_wanted && rounds_wanted <= ROUNDS_MAX)
         b->rounds = rounds_wanted;
     if (!tiny)
