@@ -312,8 +312,9 @@ compare(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-double
-pace_here(const struct pace *p, enum pace_floor floor)
+/* Nanoseconds that a small program takes here, the median of the looks. */
+static double
+here_of(const struct pace *p, enum pace_floor floor)
 {
     size_t n = p->n_looks < LOOKS ? p->n_looks : LOOKS;
     double sorted[LOOKS];
@@ -324,28 +325,21 @@ pace_here(const struct pace *p, enum pace_floor floor)
 }
 
 double
-pace_there(const struct pace *p, enum pace_floor floor)
-{
-    static const double cycles[] = {
-        [PACE_PARSE] = 15.1, [PACE_HASH] = 4.7, [PACE_REWRITE] = 15.2};
-
-    return floor == PACE_LINE ? p->line_there : cycles[floor] / THERE_GHZ;
-}
-
-double
 pace_value(const struct pace *p)
 {
+    static const double cycles_there[] = {
+        [PACE_PARSE] = 15.1, [PACE_HASH] = 4.7, [PACE_REWRITE] = 15.2};
     double here = 0, there = 0, work;
     unsigned i;
 
     if (!p->n_looks)
         return 0;
     for (i = PACE_PARSE; i <= PACE_REWRITE; i++) {
-        here += pace_here(p, i);
-        there += pace_there(p, i);
+        here += here_of(p, i);
+        there += cycles_there[i] / THERE_GHZ;
     }
     work = here / there;
     if (!p->memory)
         return work;
-    return sqrt(work * pace_here(p, PACE_LINE) / p->line_there);
+    return sqrt(work * here_of(p, PACE_LINE) / p->line_there);
 }

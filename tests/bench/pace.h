@@ -48,9 +48,4 @@ void pace_forget(struct pace *);
  * of the looks.  0 if there was none. */
 double pace_value(const struct pace *);
 
-/* Nanoseconds that one of them takes here, the median of one look or more, and
- * on the targets' machine. */
-double pace_here(const struct pace *, enum pace_floor);
-double pace_there(const struct pace *, enum pace_floor);
-
 #endif
