@@ -136,7 +136,7 @@ check_same(const struct rig *rig, struct bench *one, struct bench *all)
 }
 
 static void
-compare_ways(const struct rig *rig, uint64_t seed)
+compare_sequence(const struct rig *rig, uint64_t seed)
 {
     struct bench *one = bench_load(rig->graph), *all = bench_load(rig->graph);
     struct step step[PACKETS];
@@ -158,6 +158,15 @@ compare_ways(const struct rig *rig, uint64_t seed)
     bench_forget(all, NULL);
     bench_destroy(one);
     bench_destroy(all);
+}
+
+static void
+compare_ways(const struct rig *rig)
+{
+    uint64_t seed;
+
+    for (seed = 0; seed < SEQUENCES; seed++)
+        compare_sequence(rig, seed);
 }
 
 TEST(security_group_comes_to_the_same_either_way)
@@ -192,10 +201,8 @@ TEST(security_group_comes_to_the_same_either_way)
         .handler = "flows",
         .flows = flows,
         .n_flows = sizeof flows / sizeof flows[0]};
-    uint64_t seed;
 
-    for (seed = 0; seed < SEQUENCES; seed++)
-        compare_ways(&rig, seed);
+    compare_ways(&rig);
 }
 
 TEST(nlb_comes_to_the_same_either_way)
@@ -256,8 +263,6 @@ TEST(nlb_comes_to_the_same_either_way)
         .counters = counters,
         .flows = flows,
         .n_flows = sizeof flows / sizeof flows[0]};
-    uint64_t seed;
 
-    for (seed = 0; seed < SEQUENCES; seed++)
-        compare_ways(&rig, seed);
+    compare_ways(&rig);
 }
