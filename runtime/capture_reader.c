@@ -119,7 +119,7 @@ next_of_libpcap(struct capture_reader *r, struct capture_frame *f, unsigned *n,
         return broken(r, feof(r->file), (uint64_t)ftello(r->file),
                       r->libpcap->geterr(r->pcap), error);
     f->len = header->caplen < HG_PACKET_MAX ? header->caplen : HG_PACKET_MAX;
-    f->wire_len = header->len > f->len ? header->len : f->len;
+    f->wire_len = capture_wire_len(header->len, f->len);
     f->time_ns = nanoseconds(&header->ts);
     *n = 1;
     return CAPTURE_FRAMES;

@@ -158,7 +158,7 @@ take(struct record_reader *r, struct capture_frame *f, unsigned max,
             break;
         f[i].data = r->piece + at + HEADER;
         f[i].len = len;
-        f[i].wire_len = h.wire_len > len ? h.wire_len : len;
+        f[i].wire_len = capture_wire_len(h.wire_len, len);
         f[i].time_ns = h.sec * HG_SEC + (uint64_t)h.fraction * format.unit_ns;
         at += HEADER + h.len;
     }

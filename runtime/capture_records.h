@@ -14,9 +14,20 @@ struct record_reader;
 struct capture_frame {
     const uint8_t *data; /* Good until the next read. */
     uint32_t len;
-    uint32_t wire_len; /* >= len */
+    uint32_t wire_len; /* See capture_wire_len(). */
     uint64_t time_ns;
 };
+
+/* The length on the wire of a frame of which 'len' bytes are there and that
+ * is said to have had 'said': no less than there are, and far from 2^32, so
+ * that headers may be put in front of it whatever the file says. */
+static inline uint32_t
+capture_wire_len(uint32_t said, uint32_t len)
+{
+    if (said < len)
+        return len;
+    return said < INT32_MAX ? said : INT32_MAX;
+}
 
 /* What the file's header says. */
 struct record_format {

@@ -405,6 +405,31 @@ TEST(all_headers_of_pcap_files_are_understood)
     hg_pool_destroy(pool);
 }
 
+/* Read by us and by libpcap (with a checksum behind each frame): the Ethernet
+ * header in front of raw IP would make 13 of it. */
+TEST(a_length_on_the_wire_that_no_frame_has_stays_longer_than_the_frame)
+{
+    static const uint32_t linktype[] = {101, 0x24000065};
+    struct hg_pool *pool = hg_pool_create(0);
+    uint8_t frame[] = {IP4};
+    size_t i;
+
+    for (i = 0; i < N(linktype); i++) {
+        struct file f = {.n = 0};
+        struct hg_packet *p[2];
+        struct hg_error why;
+
+        put_header(&f, 0xa1b2c3d4, linktype[i]);
+        put_packet(&f, 1, 0, frame, sizeof frame, UINT32_MAX);
+        write_file("wire.pcap", f.bytes, f.n);
+        REQUIRE(read_all("wire.pcap", &plain, pool, p, 2, &why) == 1);
+        CHECK_EQ(p[0]->len, 14 + sizeof frame);
+        CHECK_EQ(p[0]->wire_len, 14u + INT32_MAX);
+        hg_packet_free(p[0]);
+    }
+    hg_pool_destroy(pool);
+}
+
 TEST(giant_packets_pass_whole)
 {
     struct hg_pool *pool = hg_pool_create(0);
