@@ -374,10 +374,11 @@ build_bits(struct family *f, const struct box *boxes, bool six)
 /* Trees, unless bit vectors are better. */
 static struct forest *
 choose_trees(const struct family *f, const struct box *boxes, bool six,
-             enum hg_rules_form form)
+             enum hg_rules_form form, const struct kernel *kernel)
 {
-    struct forest *trees = forest_create(boxes, f->index, f->n, six,
-                                         f->n * (size_t)HG_RULES_TREE_BYTES);
+    struct forest *trees =
+        forest_create(boxes, f->index, f->n, six, kernel->nibbles_max > 0,
+                      f->n * (size_t)HG_RULES_TREE_BYTES);
     uint32_t n_groups = (f->n + HG_RULES_GROUP - 1) / HG_RULES_GROUP;
 
     if (!trees || form == HG_RULES_TREES ||
@@ -387,16 +388,33 @@ choose_trees(const struct family *f, const struct box *boxes, bool six,
     return NULL;
 }
 
+/* A scan, if it is wanted or faster than anything else. */
+static struct forest *
+choose_scan(const struct family *f, const struct box *boxes, bool six,
+            enum hg_rules_form form, const struct kernel *kernel)
+{
+    bool is_short = f->n * forest_n_rows(boxes, f->n, six) <= kernel->scan_max;
+    struct forest *scan;
+
+    if (form != HG_RULES_SCAN && !is_short &&
+        (!kernel->nibbles_max || f->n > NIBBLES_RULES))
+        return NULL;
+    scan = forest_scan(boxes, f->index, f->n, six, kernel->nibbles_max > 0);
+    if (form == HG_RULES_SCAN || is_short ||
+        nibbles_cost(scan->nibbles) <= kernel->nibbles_max)
+        return scan;
+    forest_destroy(scan);
+    return NULL;
+}
+
 static void
 build_family(struct family *f, const struct box *boxes, bool six,
-             enum hg_rules_form form, uint32_t scan_max)
+             enum hg_rules_form form, const struct kernel *kernel)
 {
-    if (form == HG_RULES_SCAN ||
-        (form == HG_RULES_AUTO &&
-         f->n * forest_n_rows(boxes, f->n, six) <= scan_max))
-        f->forest = forest_scan(boxes, f->index, f->n, six);
-    else if (form != HG_RULES_BITS)
-        f->forest = choose_trees(f, boxes, six, form);
+    if (form == HG_RULES_SCAN || form == HG_RULES_AUTO)
+        f->forest = choose_scan(f, boxes, six, form, kernel);
+    if (!f->forest && form != HG_RULES_BITS)
+        f->forest = choose_trees(f, boxes, six, form, kernel);
     if (!f->forest) {
         build_bits(f, boxes, six);
         return;
@@ -423,7 +441,7 @@ hg_rules_create(const struct hg_rule *rules, size_t n, enum hg_rules_form form)
             for (n_boxes = make_boxes(&rules[i], six, &boxes[f->n]); n_boxes;
                  n_boxes--)
                 f->index[f->n++] = (uint32_t)i;
-        build_family(f, boxes, six, form, t->kernel->scan_max);
+        build_family(f, boxes, six, form, t->kernel);
     }
     free(boxes);
     return t;

@@ -22,7 +22,7 @@ struct builder {
     const uint32_t *index;
     size_t limit;
     uint64_t work, work_max; /* See cut_choose(). */
-    bool failed;
+    bool nibbles, failed;
     uint32_t node_room, block_room;
     uint32_t *rest; /* For the next tree. */
     uint32_t n_rest;
@@ -118,6 +118,15 @@ make_large_leaf(struct builder *b, uint32_t at, const uint32_t *list,
 
     fill_blocks(b, block, n_blocks, list, n);
     make_leaf(b, at, list, n, block);
+}
+
+/* A tree without cuts; there is at most one. */
+static void
+make_scan(struct builder *b, uint32_t at, const uint32_t *list, uint32_t n)
+{
+    make_large_leaf(b, at, list, n);
+    if (b->nibbles)
+        b->f->nibbles = nibbles_create(b->f, b->box, b->index, list, n);
 }
 
 /* ---- Packs ------------------------------------------------------------ */
@@ -248,13 +257,17 @@ static void
 grow(struct builder *b, uint32_t at, uint32_t *list, uint32_t n,
      uint32_t depth, bool may_set_aside)
 {
+    const uint32_t few = b->nibbles ? NIBBLES_FEW : SCAN_FEW;
     struct cut w = {0, 0, 0};
     uint32_t child;
 
-    if (n <= (depth ? LANES : SCAN_FEW) || depth == DEPTH_MAX ||
+    if (n <= (depth ? LANES : few) || depth == DEPTH_MAX ||
         !cut_choose(b->box, list, n, b->f->six, may_set_aside, &w, &b->work)) {
         b->failed |= n > LEAF_BLOCKS * LANES;
-        make_large_leaf(b, at, list, n);
+        if (depth)
+            make_large_leaf(b, at, list, n);
+        else
+            make_scan(b, at, list, n);
         return;
     }
     if (may_set_aside)
@@ -315,10 +328,12 @@ shape_of(const struct box *boxes, uint32_t n, bool six)
 
 static void
 builder_init(struct builder *b, const struct box *boxes, const uint32_t *index,
-             uint32_t n, bool six)
+             uint32_t n, bool six, bool nibbles)
 {
-    *b = (struct builder){
-        .f = xcalloc(1, sizeof *b->f), .box = boxes, .index = index};
+    *b = (struct builder){.f = xcalloc(1, sizeof *b->f),
+                          .box = boxes,
+                          .index = index,
+                          .nibbles = nibbles};
     b->f->six = six;
     b->f->shape = shape_of(boxes, n, six);
     b->f->side =
@@ -333,17 +348,17 @@ forest_n_rows(const struct box *boxes, uint32_t n, bool six)
 
 struct forest *
 forest_scan(const struct box *boxes, const uint32_t *index, uint32_t n,
-            bool six)
+            bool six, bool nibbles)
 {
     uint32_t *list = xcalloc(n + 1, sizeof *list), i;
     struct builder b;
 
-    builder_init(&b, boxes, index, n, six);
+    builder_init(&b, boxes, index, n, six, nibbles);
     for (i = 0; i < n; i++)
         list[i] = i;
     if (n) {
         b.f->root[b.f->n_trees++] = add_nodes(&b, 1);
-        make_large_leaf(&b, 0, list, n);
+        make_scan(&b, 0, list, n);
     }
     free(list);
     return b.f;
@@ -351,13 +366,13 @@ forest_scan(const struct box *boxes, const uint32_t *index, uint32_t n,
 
 struct forest *
 forest_create(const struct box *boxes, const uint32_t *index, uint32_t n,
-              bool six, size_t limit)
+              bool six, bool nibbles, size_t limit)
 {
     uint32_t *list = xcalloc(n + 1, sizeof *list), i;
     uint32_t *rest = xcalloc(n + 1, sizeof *rest), *swap;
     struct builder b;
 
-    builder_init(&b, boxes, index, n, six);
+    builder_init(&b, boxes, index, n, six, nibbles);
     b.limit = limit;
     b.work_max = WORK_FEW + n * (uint64_t)WORK_MAX;
     for (i = 0; i < n; i++)
@@ -390,6 +405,10 @@ forest_ns(const struct forest *f, const struct box *boxes, uint32_t n)
             const struct node *node = &f->node[f->root[i]];
 
             ns += 3;
+            if (!node->mask && f->nibbles) {
+                ns += nibbles_cost(f->nibbles) / 400.0;
+                continue;
+            }
             for (; node->mask; ns += 3)
                 node = &f->node[node->child +
                                 (boxes[k].low[node->word] >> node->shift &
@@ -404,6 +423,7 @@ forest_destroy(struct forest *f)
 {
     if (!f)
         return;
+    nibbles_destroy(f->nibbles);
     free(f->node);
     free(f->block);
     free(f);
@@ -413,5 +433,6 @@ size_t
 forest_bytes(const struct forest *f)
 {
     return sizeof *f + f->n_nodes * sizeof *f->node +
+           (f->nibbles ? nibbles_bytes(f->nibbles) : 0) +
            f->n_blocks * (size_t)block_size(f->shape) * sizeof *f->block;
 }

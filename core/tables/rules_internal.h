@@ -3,6 +3,7 @@
  *   rules.c         rules, keys, and which form a table takes
  *   rules_forest.c  builds scans and trees
  *   rules_cut.c     by which bits trees cut
+ *   rules_nibbles.c a scan of eight rules at once
  *   rules_bits.c    builds bit vectors
  *   rules_kernel.c  looks up in all of them, for each kind of processor
  *
@@ -19,7 +20,8 @@ enum {
     WORDS4 = 4, /* Of them IPv4 uses these many. */
     LANES = 16,
     TREES_MAX = 4,
-    SCAN_FEW = 64, /* So few rules are no tree of their own. */
+    SCAN_FEW = 64,     /* So few rules are no tree of their own, */
+    NIBBLES_FEW = 128, /* or so few if there are nibbles. */
     CUT_BITS_MAX = 10
 };
 
@@ -105,6 +107,7 @@ struct forest {
      * equal to the span above the low end.  Then the rules' indices. */
     uint32_t *block;
     uint32_t n_blocks;
+    struct nibbles *nibbles; /* What many keys use of a tree without cuts. */
 };
 
 static inline bool
@@ -127,11 +130,12 @@ block_index(const uint32_t *block, enum shape shape)
 }
 
 /* A forest of n boxes, whose rules are index[]: as a scan; as trees, or NULL
- * if they would need more than 'limit' bytes, or too much work. */
+ * if they would need more than 'limit' bytes, or too much work.  With nibbles,
+ * if there is a use for them. */
 struct forest *forest_scan(const struct box *, const uint32_t *index,
-                           uint32_t n, bool six);
+                           uint32_t n, bool six, bool nibbles);
 struct forest *forest_create(const struct box *, const uint32_t *index,
-                             uint32_t n, bool six, size_t limit);
+                             uint32_t n, bool six, bool nibbles, size_t limit);
 /* What n_rows() would be of their forest. */
 unsigned forest_n_rows(const struct box *, uint32_t n, bool six);
 void forest_destroy(struct forest *);
@@ -159,6 +163,27 @@ bool cut_is_wide(const struct box *, const struct cut *);
 bool cut_choose(const struct box *, const uint32_t *list, uint32_t n, bool six,
                 bool may_set_aside, struct cut *, uint64_t *work);
 
+/* ---- Nibbles ---------------------------------------------------------- */
+
+struct nibbles;
+
+enum { NIBBLES_RULES = 248 };
+
+/* Of those n of a forest's boxes whose numbers are in a list, ascending; NULL
+ * if they are too many. */
+struct nibbles *nibbles_create(const struct forest *, const struct box *,
+                               const uint32_t *index, const uint32_t *list,
+                               uint32_t n);
+void nibbles_destroy(struct nibbles *);
+size_t nibbles_bytes(const struct nibbles *);
+
+/* How many instructions HG_RULE_KEYS keys take, roughly. */
+uint32_t nibbles_cost(const struct nibbles *);
+
+/* The least index that each of n keys has, or 'none'. */
+void nibbles_find_avx2(const struct nibbles *, const struct hg_rule_keys *,
+                       unsigned n, uint32_t none, uint32_t *found);
+
 /* ---- Bit vectors ------------------------------------------------------ */
 
 struct bit_group;
@@ -182,7 +207,8 @@ uint32_t bit_group_words(const struct bit_group *);
 struct kernel {
     const char *name;
     unsigned wide;     /* Keys that meet a rule at once. */
-    uint32_t scan_max; /* Up to so many rules times rows a scan is faster. */
+    uint32_t scan_max; /* Up to so many rules times rows a scan is faster, */
+    uint32_t nibbles_max; /* and up to this cost by nibbles. */
     /* For the n keys whose numbers are in 'which', the least index that a
      * forest has, in the same place of 'found', unless that is less
      * already. */

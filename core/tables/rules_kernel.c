@@ -47,6 +47,7 @@ walk(const uint64_t *const *vector, unsigned n, uint32_t words, uint32_t from)
 #define STEP 8
 #define WIDE 4
 #define SCAN_MAX 128
+#define NIBBLES_MAX 0
 
 /* Four lanes, in whatever way the compiler has for them. */
 typedef uint32_t vector_plain __attribute__((vector_size(16)));
@@ -116,6 +117,7 @@ meet_plain(const uint64_t *const *vector, unsigned n, uint32_t at)
 #undef STEP
 #undef WIDE
 #undef SCAN_MAX
+#undef NIBBLES_MAX
 
 #if defined __x86_64__
 
@@ -127,6 +129,7 @@ meet_plain(const uint64_t *const *vector, unsigned n, uint32_t at)
 #define STEP 4
 #define WIDE 8
 #define SCAN_MAX 160
+#define NIBBLES_MAX 8000
 
 typedef __m256i vector_avx2;
 typedef __m256i hits_avx2;
@@ -194,6 +197,7 @@ meet_avx2(const uint64_t *const *vector, unsigned n, uint32_t at)
 #undef STEP
 #undef WIDE
 #undef SCAN_MAX
+#undef NIBBLES_MAX
 
 /* ---- AVX-512 ---------------------------------------------------------- */
 
@@ -203,6 +207,7 @@ meet_avx2(const uint64_t *const *vector, unsigned n, uint32_t at)
 #define STEP 8
 #define WIDE 16
 #define SCAN_MAX 384
+#define NIBBLES_MAX 8000
 
 typedef __m512i vector_avx512;
 typedef __mmask16 hits_avx512;
@@ -268,6 +273,7 @@ meet_avx512(const uint64_t *const *vector, unsigned n, uint32_t at)
 #undef STEP
 #undef WIDE
 #undef SCAN_MAX
+#undef NIBBLES_MAX
 
 #endif
 
@@ -282,6 +288,7 @@ usable(unsigned i)
 #if defined __x86_64__
     case HG_RULES_AVX512:
         return __builtin_cpu_supports("avx512f") &&
+                       __builtin_cpu_supports("avx2") &&
                        __builtin_cpu_supports("bmi")
                    ? &kernel_avx512
                    : NULL;

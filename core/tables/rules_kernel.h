@@ -2,7 +2,8 @@
  *
  * rules_kernel.c includes this several times.  Before, it defines KERNEL(),
  * which makes a name of the kind's own, TARGET, the attribute that lets its
- * instructions be used, SCAN_MAX (rules_internal.h), and what they can do:
+ * instructions be used, SCAN_MAX and NIBBLES_MAX (rules_internal.h), and what
+ * they can do:
  *
  *   KERNEL(vector), KERNEL(hits)  WIDE numbers; yes or no for each
  *   KERNEL(load)                  WIDE numbers that are there, aligned
@@ -121,6 +122,12 @@ KERNEL(scan)(const struct forest *f, const struct node *leaf, enum shape shape,
 {
     unsigned i;
 
+#if NIBBLES_MAX
+    if (f->nibbles) {
+        nibbles_find_avx2(f->nibbles, keys, n, none, first);
+        return;
+    }
+#endif
     for (i = 0; i + WIDE < n; i += AT_ONCE * WIDE)
         KERNEL(meet_rules)(f, leaf, shape, AT_ONCE, keys, i, none, first);
     if (i < n)
@@ -352,6 +359,7 @@ static const struct kernel KERNEL(kernel) = {
     .name = KERNEL_NAME,
     .wide = WIDE,
     .scan_max = SCAN_MAX,
+    .nibbles_max = NIBBLES_MAX,
     .find = KERNEL(find),
     .scan = KERNEL(scan_all),
     .next = KERNEL(next),

@@ -13,8 +13,10 @@
  *
  * Three forms, chosen by number of rules and by what the machine has:
  *
- *   scan   One rule after the other, each for up to 32 keys at once; for a
- *          single key, sixteen rules at once.
+ *   scan   With AVX2 eight rules at once for 32 keys: each half byte of a key
+ *          is looked up in a table of which rules allow it, as Teddy does for
+ *          strings (Hyperscan: Wang et al., NSDI 2019).  Else one rule after
+ *          the other, each for up to 32 keys.  For a single key sixteen rules.
  *   trees  Each node chooses a child by a few bits of one field of the key, as
  *          in HyperCuts (Singh et al., SIGCOMM 2003) and ByteCuts (Daly and
  *          Torng, INFOCOM 2018); leaves are scans of sixteen rules.  A rule
