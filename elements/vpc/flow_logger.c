@@ -495,6 +495,8 @@ logger_start(void *self_, struct hg_error *error)
     self->table = hg_flow_records_create(
         (self->max_records - 1) / hg_n_workers(self) + 1, hg_seed(self),
         log->log_reserved ? NULL : is_reserved, log);
+    hg_flow_verdict_leads_to(self, hg_flow_records_at(self->table, 0),
+                             sizeof(struct hg_flow_record));
     log->shared[log->n_shared++] = self;
     if (log->n_shared == 1 && !begin_windows(log))
         return hg_error_set(error, "out of memory");

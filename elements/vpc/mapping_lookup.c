@@ -630,8 +630,10 @@ mapping_lookup_configure(void *self_)
 
     self->remembers = self->on_miss == MISS_DROP && inventory &&
                       hg_inventory_n_enis(inventory) >= MANY_ENIS;
-    if (self->remembers)
+    if (self->remembers) {
         hg_flow_declare_verdict(self, sizeof(struct remembered), false);
+        hg_flow_verdict_leads_to(self, NULL, 0);
+    }
     if (self->on_miss != MISS_DROP) /* The cache is for everybody. */
         hg_one_worker(self);
     if (self->on_miss == MISS_QUERY)

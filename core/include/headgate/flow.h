@@ -279,6 +279,14 @@ HG_API void hg_flow_foreach(void *self, uint64_t now_ns,
  * these counts, and the verdict itself has to say for which packets it is. */
 HG_API void hg_flow_declare_verdict(void *self, size_t size, bool by_input);
 
+/* From configure on: verdicts of this element begin with the number, of 32
+ * bits, of one of the items of 'size' bytes that begin at 'item', or, with
+ * size 0, with an item's address.  What is so led to is fetched while an
+ * element before this one asks for its own verdicts: items to be written,
+ * what has an address to be read. */
+HG_API void hg_flow_verdict_leads_to(void *self, const void *item,
+                                     size_t size);
+
 /* What was remembered for packets like each of these since the tables changed,
  * or NULL; returns for how many there is something.  It belongs to the
  * service; it holds until the next other call of it. */
