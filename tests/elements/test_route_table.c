@@ -1,11 +1,14 @@
 /* test_route_table.c: packets where their routes say.  Tables that depend on
  * a mapping service: test_route_table_vpc.c. */
 #include "harness.h"
+#include "notation.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#define N(array) (sizeof(array) / sizeof *(array))
 
 #define SINKS "TestSource in {} TestSink up {} TestSink down {}\n"
 #define WIRES "connect(\"in -> dut[up] -> up; dut[down] -> down\")"
@@ -410,6 +413,52 @@ TEST(each_vpc_has_its_own_tables)
         if (vpc == 3)
             CHECK_EQ(bench_counter(b, "no_table"), 4);
     }
+    bench_destroy(b);
+}
+
+TEST(the_only_table_is_not_for_packets_of_other_vpcs)
+{
+    struct bench *b = bench_load(ROUTER("table a { vpc = 1 main = true"
+                                        " route 0.0.0.0/0 { target = up } }"));
+    struct hg_error error;
+    struct hg_packet *p;
+    uint32_t vpc;
+
+    for (vpc = 1; vpc <= 2; vpc++) {
+        p = notation_parse(bench_pool(b), "udp 10.0.0.1:1 > 10.0.0.2:2",
+                           &error);
+        p->vpc = vpc;
+        bench_push_packet(b, "in", p, 0);
+        CHECK_EQ(bench_waiting(b, "up"), 1);
+        CHECK_EQ(bench_counter(b, "no_table"), vpc - 1);
+    }
+    bench_forget(b, NULL);
+    bench_destroy(b);
+}
+
+TEST(a_batch_of_all_kinds_meets_the_only_table_as_packets_alone_do)
+{
+    static const char *const kinds[] = {
+        "udp 10.0.0.1:1 > 10.0.0.2:2", "udp [2001:db8::1]:1 > [2001:db8::2]:2",
+        "arp who-has 10.0.0.1 tell 10.0.0.2"};
+    struct bench *b = bench_load(ROUTER("route 0.0.0.0/0 { target = up }"
+                                        "route ::/0 { target = down }"));
+    struct hg_graph *g = bench_graph(b);
+    struct hg_packet *p[9];
+    struct hg_error error;
+    unsigned first, i;
+
+    for (first = 1; first <= 3; first++) { /* Of each kind. */
+        for (i = 0; i < N(p); i++)
+            p[i] =
+                notation_parse(bench_pool(b), kinds[(first + i) % 3], &error);
+        hg_graph_inject(g, hg_graph_find(g, "in"), 0, p, N(p));
+        hg_graph_dispatch(g);
+        CHECK_EQ(bench_waiting(b, "up"), 3 * first);
+        CHECK_EQ(bench_waiting(b, "down"), 3 * first);
+        CHECK_EQ(bench_counter(b, "not_ip"), 3 * first);
+    }
+    bench_forget(b, NULL);
     bench_destroy(b);
 }
 
