@@ -53,9 +53,11 @@ static const uint8_t field_version[] = {FIELDS(X_VERSION)};
 /* Room for a value of any field but a string, with the space behind it. */
 enum { VALUE_MAX = 64 };
 
+/* A number below 256 and what is behind it in an address: a dot, which a
+ * number alone has overwritten. */
 struct octet {
-    char text[3];
-    uint8_t len;
+    char text[4];
+    size_t len; /* Of the number. */
 };
 
 /* The text of a Unix time; those of a window are few. */
@@ -72,6 +74,8 @@ struct hg_flow_format {
     unsigned version;
     size_t n;
     uint8_t *field; /* enum field */
+    uint8_t *bare;  /* The same of a line without a record: N_FIELDS stands for
+                     * what that says. */
     struct octet octet[256];
     char pair[100][2];               /* "00" to "99" */
     struct second second[N_SECONDS]; /* By the lowest bits. */
@@ -95,6 +99,30 @@ no_field(const char *name, unsigned n, struct hg_error *error)
                         n, name);
 }
 
+/* Whether the field says something about packets. */
+static bool
+is_of_record(enum field field)
+{
+    switch (field) {
+    case FIELD_VERSION:
+    case FIELD_ACCOUNT_ID:
+    case FIELD_INTERFACE_ID:
+    case FIELD_START:
+    case FIELD_END:
+    case FIELD_LOG_STATUS:
+    case FIELD_VPC_ID:
+    case FIELD_SUBNET_ID:
+    case FIELD_INSTANCE_ID:
+    case FIELD_REGION:
+    case FIELD_AZ_ID:
+    case FIELD_SUBLOCATION_TYPE:
+    case FIELD_SUBLOCATION_ID:
+        return false;
+    default:
+        return true;
+    }
+}
+
 static bool
 add_token(struct hg_flow_format *f, const char *token, size_t len,
           struct hg_error *error)
@@ -114,7 +142,9 @@ add_token(struct hg_flow_format *f, const char *token, size_t len,
     if (i == N_FIELDS)
         return no_field(name, n, error);
     f->field = xrealloc(f->field, f->n + 1);
-    f->field[f->n++] = (uint8_t)i;
+    f->bare = xrealloc(f->bare, f->n + 1);
+    f->field[f->n] = (uint8_t)i;
+    f->bare[f->n++] = is_of_record((enum field)i) ? N_FIELDS : (uint8_t)i;
     if (field_version[i] > f->version)
         f->version = field_version[i];
     return true;
@@ -138,12 +168,12 @@ read_format(struct hg_flow_format *f, const char *text, struct hg_error *error)
 static void
 make_digits(struct hg_flow_format *f)
 {
-    char text[4];
+    char text[8];
     unsigned i;
 
     for (i = 0; i < 256; i++) {
-        f->octet[i].len = (uint8_t)snprintf(text, sizeof text, "%u", i);
-        memcpy(f->octet[i].text, text, 3);
+        f->octet[i].len = (size_t)snprintf(text, sizeof text, "%u.", i) - 1;
+        memcpy(f->octet[i].text, text, sizeof f->octet[i].text);
     }
     for (i = 0; i < 100; i++) {
         f->pair[i][0] = (char)('0' + i / 10);
@@ -174,6 +204,7 @@ hg_flow_format_destroy(struct hg_flow_format *f)
     if (!f)
         return;
     free(f->field);
+    free(f->bare);
     free(f);
 }
 
@@ -188,36 +219,41 @@ reserve(struct hg_flow_text *out, size_t room)
     out->s = xrealloc(out->s, out->size);
 }
 
-/* Every put_ function but this one relies on the line's room. */
-static void
-put_string(struct hg_flow_text *out, const char *s, size_t rest)
+/* Each put_ function writes at 'at' and returns where it ended.  They rely on
+ * the line's room, but for this one: a string may need more, and then the text
+ * moves.  'rest': room that the rest of the line needs. */
+static char *
+put_string(struct hg_flow_text *out, char *at, const char *s, size_t rest)
 {
     size_t len;
 
     if (!s)
         s = "-";
     len = strlen(s);
-    if (len >= VALUE_MAX)
+    if (len >= VALUE_MAX) {
+        out->len = (size_t)(at - out->s);
         reserve(out, len + rest);
-    memcpy(out->s + out->len, s, len);
-    out->len += len;
+        at = out->s + out->len;
+    }
+    memcpy(at, s, len);
+    return at + len;
 }
 
-static void
-put_word(struct hg_flow_text *out, const char *word, size_t len)
+static inline char *
+put_word(char *at, const char *word, size_t len)
 {
-    memcpy(out->s + out->len, word, len);
-    out->len += len;
+    memcpy(at, word, len);
+    return at + len;
 }
 
-#define PUT_WORD(out, word) put_word(out, word, sizeof(word) - 1)
+#define PUT_WORD(at, word) put_word(at, word, sizeof(word) - 1)
 
 /* Decimal digits of 'v': the logarithm to base 2 times log10(2), which is
  * 1233 / 4096, is right or one too few. */
 static unsigned
 count_digits(uint64_t v)
 {
-    static const uint64_t power[] = {1,
+    static const uint64_t power[] = {0,
                                      10,
                                      100,
                                      1000,
@@ -239,73 +275,76 @@ count_digits(uint64_t v)
                                      10000000000000000000U};
     unsigned n = (64 - (unsigned)__builtin_clzll(v | 1)) * 1233 >> 12;
 
-    return n + (v >= power[n] || !v);
+    return n + (v >= power[n]);
 }
 
-static void
-put_number(const struct hg_flow_format *f, struct hg_flow_text *out,
-           uint64_t v)
+static char *
+put_large_number(const struct hg_flow_format *f, char *at, uint64_t v)
 {
-    char *at;
+    char *end = at + count_digits(v);
 
-    out->len += count_digits(v);
-    at = out->s + out->len;
-    for (; v >= 100; v /= 100) {
+    for (at = end; v >= 100; v /= 100) {
         at -= 2;
         memcpy(at, f->pair[v % 100], 2);
     }
     if (v >= 10)
-        memcpy(at - 2, f->pair[v % 100], 2);
+        memcpy(at - 2, f->pair[v], 2);
     else
         at[-1] = (char)('0' + v);
+    return end;
 }
 
-static void
-put_second(struct hg_flow_format *f, struct hg_flow_text *out, uint64_t s)
+static inline char *
+put_number(const struct hg_flow_format *f, char *at, uint64_t v)
+{
+    if (v > UINT8_MAX)
+        return put_large_number(f, at, v);
+    memcpy(at, f->octet[v].text, sizeof f->octet[v].text);
+    return at + f->octet[v].len;
+}
+
+static inline char *
+put_second(struct hg_flow_format *f, char *at, uint64_t s)
 {
     struct second *known = &f->second[s % N_SECONDS];
 
     if (known->s != s || !known->len) {
-        struct hg_flow_text text = {.s = known->text};
-
-        put_number(f, &text, s);
         known->s = s;
-        known->len = text.len;
+        known->len = (size_t)(put_number(f, known->text, s) - known->text);
     }
-    memcpy(out->s + out->len, known->text, sizeof known->text);
-    out->len += known->len;
+    memcpy(at, known->text, sizeof known->text);
+    return at + known->len;
 }
 
-static void
-put_ip4(const struct hg_flow_format *f, struct hg_flow_text *out,
-        const uint8_t *byte)
+static inline char *
+put_ip4(const struct hg_flow_format *f, char *at, const uint8_t *byte)
 {
-    char *at = out->s + out->len;
     unsigned i;
 
     for (i = 0; i < 4; i++) {
         const struct octet *octet = &f->octet[byte[i]];
 
-        memcpy(at, octet->text, 3);
-        at += octet->len;
-        *at++ = '.';
+        memcpy(at, octet->text, sizeof octet->text);
+        at += octet->len + 1;
     }
-    out->len = (size_t)(at - 1 - out->s);
+    return at - 1;
 }
 
-static void
-put_addr(const struct hg_flow_format *f, struct hg_flow_text *out,
-         const uint8_t *byte, bool is_ip6)
+static char *
+put_ip6(char *at, const uint8_t *byte)
 {
     struct hg_addr addr = {6, {0}};
 
-    if (!is_ip6) {
-        put_ip4(f, out, byte);
-        return;
-    }
     memcpy(addr.byte, byte, 16);
-    hg_addr_format(&addr, out->s + out->len);
-    out->len += strlen(out->s + out->len);
+    hg_addr_format(&addr, at);
+    return at + strlen(at);
+}
+
+static inline char *
+put_addr(const struct hg_flow_format *f, char *at, const uint8_t *byte,
+         bool is_ip6)
+{
+    return is_ip6 ? put_ip6(at, byte) : put_ip4(f, at, byte);
 }
 
 /* The address that a record shows for the interface's own side: the primary
@@ -330,8 +369,8 @@ interface_side(const struct hg_flow_interface *interface, const uint8_t *byte,
     return primary ? primary : byte;
 }
 
-static void
-put_side(const struct hg_flow_format *f, struct hg_flow_text *out,
+static inline char *
+put_side(const struct hg_flow_format *f, char *at,
          const struct hg_flow_line *line, const uint8_t *byte, uint8_t own)
 {
     uint8_t kind = line->record->key.kind;
@@ -339,7 +378,7 @@ put_side(const struct hg_flow_format *f, struct hg_flow_text *out,
 
     if (kind & own)
         byte = interface_side(line->interface, byte, is_ip6);
-    put_addr(f, out, byte, is_ip6);
+    return put_addr(f, at, byte, is_ip6);
 }
 
 static struct hg_addr
@@ -351,30 +390,27 @@ addr_of(const struct hg_record_key *key, const uint8_t *byte)
     return addr;
 }
 
-static void
-put_service(const struct hg_flow_format *f, struct hg_flow_text *out,
-            const struct hg_record_key *key, const uint8_t *byte, size_t rest)
+static const char *
+service_name(const struct hg_flow_format *f, const struct hg_record_key *key,
+             const uint8_t *byte)
 {
     const struct hg_addr addr = addr_of(key, byte);
 
-    put_string(out,
-               f->config.services
-                   ? hg_service_ranges_lookup(f->config.services, &addr)
-                   : NULL,
-               rest);
+    return f->config.services
+               ? hg_service_ranges_lookup(f->config.services, &addr)
+               : NULL;
 }
 
-static void
-put_tcp_flags(const struct hg_flow_format *f, struct hg_flow_text *out,
+static char *
+put_tcp_flags(const struct hg_flow_format *f, char *at,
               const struct hg_record_key *key)
 {
     uint8_t flags = key->tcp_flags;
 
     if ((key->protocol != HG_PROTO_TCP && f->config.dash_for_non_tcp) ||
         (flags & HG_RECORD_IMPOSSIBLE && f->config.dash_for_impossible))
-        PUT_WORD(out, "-");
-    else
-        put_number(f, out, flags & (HG_RECORD_IMPOSSIBLE - 1));
+        return PUT_WORD(at, "-");
+    return put_number(f, at, flags & (HG_RECORD_IMPOSSIBLE - 1));
 }
 
 static uint8_t
@@ -392,81 +428,13 @@ traffic_path(const struct hg_flow_format *f, const struct hg_flow_line *line)
     return f->config.traffic_path;
 }
 
-static void
-put_traffic_path(const struct hg_flow_format *f, struct hg_flow_text *out,
+static char *
+put_traffic_path(const struct hg_flow_format *f, char *at,
                  const struct hg_flow_line *line)
 {
     uint8_t path = traffic_path(f, line);
 
-    if (path)
-        put_number(f, out, path);
-    else
-        PUT_WORD(out, "-");
-}
-
-/* Fields that say something about packets. */
-static void
-put_record_field(const struct hg_flow_format *f, struct hg_flow_text *out,
-                 const struct hg_flow_line *line, enum field field,
-                 size_t rest)
-{
-    const struct hg_flow_record *r = line->record;
-    const struct hg_record_key *key = &r->key;
-
-    switch (field) {
-    case FIELD_SRCADDR:
-        put_side(f, out, line, hg_record_src(key), HG_RECORD_EGRESS);
-        break;
-    case FIELD_DSTADDR:
-        put_side(f, out, line, hg_record_dst(key), HG_RECORD_INGRESS);
-        break;
-    case FIELD_SRCPORT:
-        put_number(f, out, key->sport);
-        break;
-    case FIELD_DSTPORT:
-        put_number(f, out, key->dport);
-        break;
-    case FIELD_PROTOCOL:
-        put_number(f, out, key->protocol);
-        break;
-    case FIELD_PACKETS:
-        put_number(f, out, r->packets);
-        break;
-    case FIELD_BYTES:
-        put_number(f, out, r->bytes);
-        break;
-    case FIELD_ACTION:
-        put_word(out, key->kind & HG_RECORD_REJECT ? "REJECT" : "ACCEPT", 6);
-        break;
-    case FIELD_TCP_FLAGS:
-        put_tcp_flags(f, out, key);
-        break;
-    case FIELD_TYPE:
-        put_word(out, key->kind & HG_RECORD_IP6 ? "IPv6" : "IPv4", 4);
-        break;
-    case FIELD_PKT_SRCADDR:
-        put_addr(f, out, hg_record_src(key), key->kind & HG_RECORD_IP6);
-        break;
-    case FIELD_PKT_DSTADDR:
-        put_addr(f, out, hg_record_dst(key), key->kind & HG_RECORD_IP6);
-        break;
-    case FIELD_PKT_SRC_AWS_SERVICE:
-        put_service(f, out, key, hg_record_src(key), rest);
-        break;
-    case FIELD_PKT_DST_AWS_SERVICE:
-        put_service(f, out, key, hg_record_dst(key), rest);
-        break;
-    case FIELD_FLOW_DIRECTION:
-        put_string(out,
-                   key->kind & HG_RECORD_EGRESS    ? "egress"
-                   : key->kind & HG_RECORD_INGRESS ? "ingress"
-                                                   : "-",
-                   rest);
-        break;
-    default:
-        put_traffic_path(f, out, line);
-        break;
-    }
+    return path ? put_number(f, at, path) : PUT_WORD(at, "-");
 }
 
 static const char *
@@ -477,60 +445,89 @@ status_name(enum hg_flow_status status)
                                       : "SKIPDATA";
 }
 
-/* 'rest': room that the rest of the line needs. */
-static void
-put_field(struct hg_flow_format *f, struct hg_flow_text *out,
-          const struct hg_flow_line *line, enum field field, size_t rest)
+static const char *
+direction_name(const struct hg_record_key *key)
+{
+    return key->kind & HG_RECORD_EGRESS    ? "egress"
+           : key->kind & HG_RECORD_INGRESS ? "ingress"
+                                           : "-";
+}
+
+/* 'key' is the record's; without one 'field' is none that is of one. */
+static inline char *
+put_field(struct hg_flow_format *f, struct hg_flow_text *out, char *at,
+          const struct hg_flow_line *line, const struct hg_record_key *key,
+          enum field field, size_t rest)
 {
     const struct hg_flow_interface *interface = line->interface;
 
     switch (field) {
     case FIELD_VERSION:
-        put_number(f, out, f->version);
-        break;
+        return put_number(f, at, f->version);
     case FIELD_ACCOUNT_ID:
-        put_string(out, interface->account ? interface->account : "unknown",
-                   rest);
-        break;
+        return put_string(out, at,
+                          interface->account ? interface->account : "unknown",
+                          rest);
     case FIELD_INTERFACE_ID:
-        put_string(out, interface->interface, rest);
-        break;
+        return put_string(out, at, interface->interface, rest);
+    case FIELD_SRCADDR:
+        return put_side(f, at, line, hg_record_src(key), HG_RECORD_EGRESS);
+    case FIELD_DSTADDR:
+        return put_side(f, at, line, hg_record_dst(key), HG_RECORD_INGRESS);
+    case FIELD_SRCPORT:
+        return put_number(f, at, key->sport);
+    case FIELD_DSTPORT:
+        return put_number(f, at, key->dport);
+    case FIELD_PROTOCOL:
+        return put_number(f, at, key->protocol);
+    case FIELD_PACKETS:
+        return put_number(f, at, line->record->packets);
+    case FIELD_BYTES:
+        return put_number(f, at, line->record->bytes);
     case FIELD_START:
-        put_second(f, out, line->start_s);
-        break;
+        return put_second(f, at, line->start_s);
     case FIELD_END:
-        put_second(f, out, line->end_s);
-        break;
+        return put_second(f, at, line->end_s);
+    case FIELD_ACTION:
+        return put_word(at, key->kind & HG_RECORD_REJECT ? "REJECT" : "ACCEPT",
+                        6);
     case FIELD_LOG_STATUS:
-        put_string(out, status_name(line->status), rest);
-        break;
+        return put_string(out, at, status_name(line->status), rest);
     case FIELD_VPC_ID:
-        put_string(out, interface->vpc, rest);
-        break;
+        return put_string(out, at, interface->vpc, rest);
     case FIELD_SUBNET_ID:
-        put_string(out, interface->subnet, rest);
-        break;
+        return put_string(out, at, interface->subnet, rest);
     case FIELD_INSTANCE_ID:
-        put_string(out, interface->instance, rest);
-        break;
+        return put_string(out, at, interface->instance, rest);
+    case FIELD_TCP_FLAGS:
+        return put_tcp_flags(f, at, key);
+    case FIELD_TYPE:
+        return put_word(at, key->kind & HG_RECORD_IP6 ? "IPv6" : "IPv4", 4);
+    case FIELD_PKT_SRCADDR:
+        return put_addr(f, at, hg_record_src(key), key->kind & HG_RECORD_IP6);
+    case FIELD_PKT_DSTADDR:
+        return put_addr(f, at, hg_record_dst(key), key->kind & HG_RECORD_IP6);
     case FIELD_REGION:
-        put_string(out, f->config.region, rest);
-        break;
+        return put_string(out, at, f->config.region, rest);
     case FIELD_AZ_ID:
-        put_string(out, interface->az, rest);
-        break;
+        return put_string(out, at, interface->az, rest);
     case FIELD_SUBLOCATION_TYPE:
-        put_string(out, f->config.sublocation_type, rest);
-        break;
+        return put_string(out, at, f->config.sublocation_type, rest);
     case FIELD_SUBLOCATION_ID:
-        put_string(out, f->config.sublocation_id, rest);
-        break;
+        return put_string(out, at, f->config.sublocation_id, rest);
+    case FIELD_PKT_SRC_AWS_SERVICE:
+        return put_string(out, at, service_name(f, key, hg_record_src(key)),
+                          rest);
+    case FIELD_PKT_DST_AWS_SERVICE:
+        return put_string(out, at, service_name(f, key, hg_record_dst(key)),
+                          rest);
+    case FIELD_FLOW_DIRECTION:
+        return put_string(out, at, direction_name(key), rest);
+    case FIELD_TRAFFIC_PATH:
+        return put_traffic_path(f, at, line);
+    case N_FIELDS:
     default:
-        if (line->record)
-            put_record_field(f, out, line, field, rest);
-        else
-            PUT_WORD(out, "-");
-        break;
+        return PUT_WORD(at, "-");
     }
 }
 
@@ -538,25 +535,35 @@ void
 hg_flow_format_line(struct hg_flow_format *f, const struct hg_flow_line *line,
                     struct hg_flow_text *out)
 {
-    size_t room = (f->n + 1) * VALUE_MAX, i;
+    const struct hg_flow_record *r = line->record;
+    const struct hg_record_key *key = r ? &r->key : NULL;
+    const uint8_t *field = r ? f->field : f->bare;
+    const size_t room = (f->n + 1) * VALUE_MAX;
+    char *at;
+    size_t i;
 
     reserve(out, room);
+    at = out->s + out->len;
     for (i = 0; i < f->n; i++) {
-        put_field(f, out, line, (enum field)f->field[i], room);
-        out->s[out->len++] = ' ';
+        at = put_field(f, out, at, line, key, (enum field)field[i], room);
+        *at++ = ' ';
     }
-    out->s[out->len - 1] = '\n';
+    at[-1] = '\n';
+    out->len = (size_t)(at - out->s);
 }
 
 void
 hg_flow_format_header(const struct hg_flow_format *f, struct hg_flow_text *out)
 {
+    char *at;
     size_t i;
 
     reserve(out, (f->n + 1) * VALUE_MAX);
+    at = out->s + out->len;
     for (i = 0; i < f->n; i++) {
-        put_string(out, field_name[f->field[i]], 0);
-        out->s[out->len++] = ' ';
+        at = put_string(out, at, field_name[f->field[i]], 0);
+        *at++ = ' ';
     }
-    out->s[out->len - 1] = '\n';
+    at[-1] = '\n';
+    out->len = (size_t)(at - out->s);
 }

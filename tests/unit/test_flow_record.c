@@ -336,6 +336,17 @@ TEST(the_default_format_has_the_fourteen_fields_of_version_2)
 
 #define SIDES "${srcaddr} ${dstaddr} ${pkt-srcaddr} ${pkt-dstaddr}"
 
+TEST(what_is_said_of_packets_is_a_dash_without_a_record)
+{
+    CHECK_STR(line_of("${vpc-id} ${subnet-id} ${instance-id} ${tcp-flags} "
+                      "${type} ${pkt-srcaddr} ${pkt-dstaddr} ${region} "
+                      "${az-id} ${sublocation-type} ${sublocation-id} "
+                      "${pkt-src-aws-service} ${pkt-dst-aws-service} "
+                      "${flow-direction} ${traffic-path} ${version}",
+                      &plain, NULL, HG_FLOW_NODATA),
+              "vpc-1 subnet-1 - - - - - us-east-1 use1-az1 - - - - - - 5");
+}
+
 TEST(fields_come_out_as_the_table_says)
 {
     static const struct {
