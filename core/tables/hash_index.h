@@ -83,13 +83,12 @@ hash_index_candidate(const struct hash_index *x, uint32_t hash, size_t *at)
 
 /* The first candidate of 'hash', or HASH_INDEX_END.  How far a search goes
  * nobody can predict, so some slots are looked at without branches, which take
- * sums of truth values, not conditions: of those gcc makes branches.  One of
- * this hash cannot be behind a free slot. */
+ * sums of truth values, not conditions: of those gcc makes branches. */
 static inline uint32_t
 hash_index_first(const struct hash_index *x, uint32_t hash)
 {
     enum { WINDOW = 4 };
-    uint32_t value = 0, n_free = 0;
+    uint32_t value = 0;
     size_t at;
     int i;
 
@@ -101,12 +100,11 @@ hash_index_first(const struct hash_index *x, uint32_t hash)
             &x->slots[(hash + (unsigned)i) & (x->n_slots - 1)];
         uint32_t others = (uint32_t)(slot->hash == hash) - 1;
 
-        n_free += !slot->value;
         value = (value & others) | (slot->value & ~others);
     }
-    if (value || n_free)
+    if (value)
         return value - 1;
-    at = (hash + WINDOW) & (x->n_slots - 1);
+    at = hash_index_start(x, hash);
     return hash_index_candidate(x, hash, &at);
 }
 

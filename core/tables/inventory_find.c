@@ -281,7 +281,7 @@ static void
 find_some_macs(const struct hg_inventory *inventory, uint32_t vpc, unsigned n,
                const struct hg_mac *mac, const struct hg_eni **out)
 {
-    const struct hash_index *x = &inventory->by_mac;
+    const struct hash_index x = inventory->by_mac;
     uint64_t word[HG_BATCH_MAX];
     uint32_t hash[HG_BATCH_MAX];
     unsigned i;
@@ -289,10 +289,10 @@ find_some_macs(const struct hg_inventory *inventory, uint32_t vpc, unsigned n,
     for (i = 0; i < n; i++) {
         word[i] = inventory_mac_word(&mac[i]);
         hash[i] = inventory_hash_mac_word(vpc, word[i]);
-        hash_index_prefetch(x, hash[i]);
+        hash_index_prefetch(&x, hash[i]);
     }
     for (i = 0; i < n; i++) {
-        uint32_t place = hash_index_first(x, hash[i]);
+        uint32_t place = hash_index_first(&x, hash[i]);
 
         /* HASH_INDEX_END is no place either. */
         out[i] = inventory_eni(inventory, place + 1 ? place : 0);
