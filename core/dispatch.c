@@ -140,6 +140,7 @@ drop_unwired(struct hg_element *e, struct hg_batch *b)
 static void
 leave(struct hg_element *e, struct output *o, struct hg_batch *b)
 {
+    const uint16_t port = o->peer_port;
     unsigned i;
 
     if (o->back) {
@@ -157,8 +158,9 @@ leave(struct hg_element *e, struct output *o, struct hg_batch *b)
         return;
     }
     if (o->tags)
+#pragma GCC unroll 4
         for (i = 0; i < b->n; i++)
-            b->p[i]->in_port = o->peer_port;
+            b->p[i]->in_port = port;
     enqueue(o->peer, b);
 }
 
