@@ -437,12 +437,13 @@ put_traffic_path(const struct hg_flow_format *f, char *at,
     return path ? put_number(f, at, path) : PUT_WORD(at, "-");
 }
 
-static const char *
-status_name(enum hg_flow_status status)
+static inline char *
+put_status(char *at, enum hg_flow_status status)
 {
-    return status == HG_FLOW_OK       ? "OK"
-           : status == HG_FLOW_NODATA ? "NODATA"
-                                      : "SKIPDATA";
+    if (status == HG_FLOW_OK)
+        return PUT_WORD(at, "OK");
+    return status == HG_FLOW_NODATA ? PUT_WORD(at, "NODATA")
+                                    : PUT_WORD(at, "SKIPDATA");
 }
 
 static const char *
@@ -492,7 +493,7 @@ put_field(struct hg_flow_format *f, struct hg_flow_text *out, char *at,
         return put_word(at, key->kind & HG_RECORD_REJECT ? "REJECT" : "ACCEPT",
                         6);
     case FIELD_LOG_STATUS:
-        return put_string(out, at, status_name(line->status), rest);
+        return put_status(at, line->status);
     case FIELD_VPC_ID:
         return put_string(out, at, interface->vpc, rest);
     case FIELD_SUBNET_ID:
