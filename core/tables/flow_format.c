@@ -288,7 +288,7 @@ put_large_number(const struct hg_flow_format *f, char *at, uint64_t v)
         memcpy(at, f->pair[v % 100], 2);
     }
     if (v >= 10)
-        memcpy(at - 2, f->pair[v], 2);
+        memcpy(at - 2, f->pair[v % 100], 2);
     else
         at[-1] = (char)('0' + v);
     return end;
