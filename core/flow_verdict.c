@@ -196,7 +196,8 @@ fetch_items(const struct flow_verdict *v, ptrdiff_t distance, unsigned n,
         if (!verdict[i])
             continue;
         if (size) {
-            memcpy(&number, (const uint8_t *)verdict[i] + distance, 4);
+            memcpy(&number, (const uint8_t *)verdict[i] + distance,
+                   sizeof number);
             address = (uintptr_t)v->item + number * size;
             __builtin_prefetch((const void *)address, 1);
         } else {

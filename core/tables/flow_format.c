@@ -248,12 +248,12 @@ put_word(char *at, const char *word, size_t len)
 
 #define PUT_WORD(at, word) put_word(at, word, sizeof(word) - 1)
 
-/* Decimal digits of 'v': the logarithm to base 2 times log10(2), which is
+/* Decimal digits of 'v' > 0: the logarithm to base 2 times log10(2), which is
  * 1233 / 4096, is right or one too few. */
 static unsigned
 count_digits(uint64_t v)
 {
-    static const uint64_t power[] = {0,
+    static const uint64_t power[] = {1,
                                      10,
                                      100,
                                      1000,
@@ -273,11 +273,12 @@ count_digits(uint64_t v)
                                      100000000000000000,
                                      1000000000000000000,
                                      10000000000000000000U};
-    unsigned n = (64 - (unsigned)__builtin_clzll(v | 1)) * 1233 >> 12;
+    unsigned n = (64 - (unsigned)__builtin_clzll(v)) * 1233 >> 12;
 
     return n + (v >= power[n]);
 }
 
+/* One that is no octet. */
 static char *
 put_large_number(const struct hg_flow_format *f, char *at, uint64_t v)
 {

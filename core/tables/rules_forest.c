@@ -406,7 +406,7 @@ forest_ns(const struct forest *f, const struct box *boxes, uint32_t n)
 
             ns += 3;
             if (!node->mask && f->nibbles) {
-                ns += nibbles_cost(f->nibbles) / 400.0;
+                ns += nibbles_cost(f->nibbles) / (HG_RULE_KEYS * 6.0);
                 continue;
             }
             for (; node->mask; ns += 3)

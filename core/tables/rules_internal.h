@@ -177,7 +177,8 @@ struct nibbles *nibbles_create(const struct forest *, const struct box *,
 void nibbles_destroy(struct nibbles *);
 size_t nibbles_bytes(const struct nibbles *);
 
-/* How many instructions HG_RULE_KEYS keys take, roughly. */
+/* How many instructions HG_RULE_KEYS keys take, roughly; of these six or more
+ * take a nanosecond. */
 uint32_t nibbles_cost(const struct nibbles *);
 
 /* The least index that each of n keys has, or 'none'. */

@@ -262,7 +262,8 @@ HG_API void hg_flow_foreach(void *self, uint64_t now_ns,
  * VPC, five-tuple, input port and its own tables may let the flow remember it,
  * where a stateful element before it has made the packet's flow known:
  *
- *     configure:  hg_flow_declare_verdict(self, sizeof(struct my_verdict))
+ *     configure:  hg_flow_declare_verdict(self, sizeof(struct my_verdict),
+ *                                         by_input)
  *     batch:      hg_flow_verdicts(self, p, n, v)   NULL: decide yourself
  *                 hg_flow_remember(self, p, &my_verdict)
  *     a change:   hg_tables_changed(self)
@@ -283,7 +284,8 @@ HG_API void hg_flow_declare_verdict(void *self, size_t size, bool by_input);
  * bits, of one of the items of 'size' bytes that begin at 'item', or, with
  * size 0, with an item's address.  What is so led to is fetched while an
  * element before this one asks for its own verdicts: items to be written,
- * what has an address to be read. */
+ * what has an address to be read.  Nothing is read there, so what is led to
+ * may be gone. */
 HG_API void hg_flow_verdict_leads_to(void *self, const void *item,
                                      size_t size);
 
