@@ -172,10 +172,10 @@ void cycles_judge(struct hg_graph *);
 unsigned owner_deal(const struct hg_graph *, struct hg_packet *, unsigned n,
                     struct hg_fragment_table *firsts);
 
-/* The same from the addresses of Ethernet frames alone, or -1. */
-void owner_glance(const struct hg_graph *, const uint8_t *const *frame,
-                  const uint32_t *len, int *worker, unsigned n_frames,
-                  unsigned n);
+/* The same from the addresses of Ethernet frames alone: hg_spread_glance(). */
+uint64_t owner_glance(const struct hg_graph *, const struct hg_frame *frame,
+                      unsigned n_frames, unsigned n, unsigned mine,
+                      uint64_t *unsaid);
 
 /* flow_table.c */
 /* Whether 'n' new flows might be more than there is room for. */

@@ -186,34 +186,50 @@ owner_of_packet(const struct externals *x, struct hg_packet *p, unsigned n)
     return owner_of_ip4(src, dst, n);
 }
 
-static inline int
-glance(const struct externals *x, const uint8_t *frame, uint32_t len,
-       unsigned n)
+/* Whether the addresses of a frame are to be taken at a glance: IPv4 without
+ * options, not ICMP. */
+static inline bool
+is_plain(const struct hg_frame *f)
 {
-    enum { NO_OPTIONS = 0x45 };
-    const struct hg_eth *eth = (const struct hg_eth *)frame;
+    enum { TYPE_VERSION_IHL = HG_ETH_IP4 << 8 | 0x45 };
+    const struct hg_eth *eth = (const struct hg_eth *)f->data;
     const struct hg_ipv4 *ip = (const struct hg_ipv4 *)(eth + 1);
-    uint32_t src, dst;
 
-    if (len < sizeof *eth + sizeof *ip || hg_get16(eth->type) != HG_ETH_IP4 ||
-        ip->version_ihl != NO_OPTIONS || ip->protocol == HG_PROTO_ICMP)
-        return -1;
-    src = hg_get32(ip->src);
-    dst = hg_get32(ip->dst);
-    if (x->n && x->slot[slot_of(x, src)] | x->slot[slot_of(x, dst)])
-        return -1;
-    return (int)owner_of_ip4(src, dst, n);
+    return f->len >= sizeof *eth + sizeof *ip &&
+           hg_load32(&eth->type) >> 8 == TYPE_VERSION_IHL &&
+           ip->protocol != HG_PROTO_ICMP;
 }
 
-void
-owner_glance(const struct hg_graph *g, const uint8_t *const *frame,
-             const uint32_t *len, int *worker, unsigned n_frames, unsigned n)
+uint64_t
+owner_glance(const struct hg_graph *g, const struct hg_frame *frame,
+             unsigned n_frames, unsigned n, unsigned mine, uint64_t *unsaid)
 {
-    const struct externals x = g->externals;
+    static uint32_t nobody = 0;
+    const struct externals none = {.slot = &nobody};
+    const struct externals x = g->externals.n ? g->externals : none;
+    uint64_t own = 0, left = 0;
     unsigned i;
 
-    for (i = 0; i < n_frames; i++)
-        worker[i] = glance(&x, frame[i], len[i], n);
+    for (i = 0; i < n_frames; i++) {
+        const struct hg_eth *eth = (const struct hg_eth *)frame[i].data;
+        const struct hg_ipv4 *ip = (const struct hg_ipv4 *)(eth + 1);
+        uint64_t src_dst, is_mine;
+        uint32_t src, dst;
+
+        if (!is_plain(&frame[i])) {
+            left |= UINT64_C(1) << i;
+            continue;
+        }
+        src_dst = hg_load64(&ip->src);
+        src = (uint32_t)(src_dst >> 32);
+        dst = (uint32_t)src_dst;
+        if (x.slot[slot_of(&x, src)] | x.slot[slot_of(&x, dst)])
+            left |= UINT64_C(1) << i;
+        is_mine = owner_of_ip4(src, dst, n) == mine;
+        own |= is_mine << i;
+    }
+    *unsaid = left;
+    return own & ~left;
 }
 
 /* ---- Fragments -------------------------------------------------------- */

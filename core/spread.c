@@ -567,19 +567,17 @@ hg_spread_worker(const struct hg_spread *plan, const struct hg_element *e,
         owner == e ? port : ask->port, n);
 }
 
-void
+uint64_t
 hg_spread_glance(const struct hg_spread *plan, const struct hg_element *e,
-                 const uint8_t *const *frame, const uint32_t *len, int *worker,
-                 unsigned n_frames, unsigned n)
+                 const struct hg_frame *frame, unsigned n_frames, unsigned n,
+                 unsigned mine, uint64_t *unsaid)
 {
     const struct hg_element *owner = plan->ask[e->index].element;
-    unsigned i;
 
     if (owner && asks_for_flow(owner))
-        owner_glance(owner->graph, frame, len, worker, n_frames, n);
-    else
-        for (i = 0; i < n_frames; i++)
-            worker[i] = -1;
+        return owner_glance(owner->graph, frame, n_frames, n, mine, unsaid);
+    *unsaid = UINT64_MAX;
+    return 0;
 }
 
 size_t

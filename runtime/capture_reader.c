@@ -51,7 +51,7 @@ nanoseconds(const struct timeval *ts)
 }
 
 static bool
-convert(struct capture_reader *r, struct capture_frame *f)
+convert(struct capture_reader *r, struct hg_frame *f)
 {
     struct hg_eth eth;
 
@@ -86,7 +86,7 @@ broken(struct capture_reader *r, bool cut, uint64_t byte, const char *why,
 
 /* The converted frames share one buffer. */
 static enum capture_result
-next_records(struct capture_reader *r, struct capture_frame *f, unsigned max,
+next_records(struct capture_reader *r, struct hg_frame *f, unsigned max,
              unsigned *n, struct hg_error *error)
 {
     struct hg_error why;
@@ -107,7 +107,7 @@ next_records(struct capture_reader *r, struct capture_frame *f, unsigned max,
 }
 
 static enum capture_result
-next_of_libpcap(struct capture_reader *r, struct capture_frame *f, unsigned *n,
+next_of_libpcap(struct capture_reader *r, struct hg_frame *f, unsigned *n,
                 struct hg_error *error)
 {
     struct pcap_pkthdr *header;
@@ -126,8 +126,8 @@ next_of_libpcap(struct capture_reader *r, struct capture_frame *f, unsigned *n,
 }
 
 enum capture_result
-capture_reader_next(struct capture_reader *r, struct capture_frame *f,
-                    unsigned max, unsigned *n, struct hg_error *error)
+capture_reader_next(struct capture_reader *r, struct hg_frame *f, unsigned max,
+                    unsigned *n, struct hg_error *error)
 {
     enum capture_result result = r->records ? next_records(r, f, max, n, error)
                                             : next_of_libpcap(r, f, n, error);

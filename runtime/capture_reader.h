@@ -25,7 +25,7 @@ void capture_reader_close(struct capture_reader *);
 /* The next frames, wire_len >= len: one, or as many as are at hand up to
  * 'max' > 0; sets '*n'.  On CAPTURE_BROKEN 'error' says where and why. */
 enum capture_result capture_reader_next(struct capture_reader *,
-                                        struct capture_frame *, unsigned max,
+                                        struct hg_frame *, unsigned max,
                                         unsigned *n, struct hg_error *error);
 
 /* The file below it. */

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include <headgate/memory.h>
-#include <headgate/packet.h>
 
 /* What is read at once fits the second-level cache: a record is hot when its
  * packet is made.  (Mapping the file instead costs far more where page faults
@@ -143,8 +142,7 @@ complete(struct record_reader *r, size_t got, struct hg_error *error)
 /* Hands out up to 'max' of the records that are here as a whole, until one
  * is longer than any may be; returns how many. */
 static inline unsigned
-take(struct record_reader *r, struct capture_frame *f, unsigned max,
-     bool swapped)
+take(struct record_reader *r, struct hg_frame *f, unsigned max, bool swapped)
 {
     const struct record_format format = r->format;
     size_t at = r->at, n = r->n;
@@ -168,8 +166,8 @@ take(struct record_reader *r, struct capture_frame *f, unsigned max,
 }
 
 int
-record_reader_next(struct record_reader *r, struct capture_frame *out,
-                   unsigned max, struct hg_error *error)
+record_reader_next(struct record_reader *r, struct hg_frame *out, unsigned max,
+                   struct hg_error *error)
 {
     size_t got = have(r, HEADER);
 

@@ -7,16 +7,11 @@
 #ifndef RUNTIME_CAPTURE_RECORDS_H
 #define RUNTIME_CAPTURE_RECORDS_H 1
 
+#include <headgate/packet.h>
+
 #include "stream.h"
 
 struct record_reader;
-
-struct capture_frame {
-    const uint8_t *data; /* Good until the next read. */
-    uint32_t len;
-    uint32_t wire_len; /* See capture_wire_len(). */
-    uint64_t time_ns;
-};
 
 /* The length on the wire of a frame of which 'len' bytes are there and that
  * is said to have had 'said': no less than there are, and far from 2^32, so
@@ -48,10 +43,11 @@ bool record_reader_is_cut(const struct record_reader *);
 /* Bytes of records read so far, that of a record that is cut included. */
 uint64_t record_reader_done(const struct record_reader *);
 
-/* The next records, up to 'max' > 0, as many as need no reading behind the
+/* The frames of the next records, which are good until the next call: up to
+ * 'max' > 0, as many as need no reading behind the
  * first one; 0 at the end, or -1, and why, if the file is cut or damaged from
  * here on. */
-int record_reader_next(struct record_reader *, struct capture_frame *,
-                       unsigned max, struct hg_error *);
+int record_reader_next(struct record_reader *, struct hg_frame *, unsigned max,
+                       struct hg_error *);
 
 #endif

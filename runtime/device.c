@@ -266,20 +266,9 @@ device_fail(struct hg_device *dev, const char *format, ...)
     va_end(args);
 }
 
-unsigned
-device_owner(const struct hg_share *share, const uint8_t *data, uint32_t len,
-             uint32_t wire_len)
-{
-    int worker;
-
-    share->glance(share->aux, &data, &len, &worker, 1);
-    return worker >= 0 ? (unsigned)worker
-                       : device_owner_parsed(share, data, len, wire_len);
-}
-
-unsigned
-device_owner_parsed(const struct hg_share *share, const uint8_t *data,
-                    uint32_t len, uint32_t wire_len)
+/* Whose a frame is that has to be parsed for that. */
+static unsigned
+owner_parsed(const struct hg_share *share, const struct hg_frame *f)
 {
     enum { HALF = offsetof(struct hg_packet, src_eni) };
     struct hg_packet view;
@@ -288,11 +277,26 @@ device_owner_parsed(const struct hg_share *share, const uint8_t *data,
     memset(&view, 0, HALF);
     memset((uint8_t *)&view + HALF, 0,
            offsetof(struct hg_packet, meta) - HALF);
-    view.data = (uint8_t *)(uintptr_t)data;
-    view.len = len;
-    view.wire_len = wire_len;
+    view.data = (uint8_t *)(uintptr_t)f->data;
+    view.len = f->len;
+    view.wire_len = f->wire_len;
     hg_packet_parse(&view);
     return share->owner(share->aux, &view);
+}
+
+uint64_t
+device_own(const struct hg_share *share, const struct hg_frame *frame,
+           unsigned n)
+{
+    uint64_t left, own = share->glance(share->aux, frame, n, &left);
+
+    for (left &= UINT64_MAX >> (DEVICE_OWN_MAX - n); left; left &= left - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(left);
+        uint64_t is_mine = owner_parsed(share, &frame[i]) == share->mine;
+
+        own |= is_mine << i;
+    }
+    return own;
 }
 
 unsigned

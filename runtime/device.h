@@ -90,12 +90,11 @@ device_counts(const struct hg_device *dev)
     return !dev->share || dev->share->mine == 0;
 }
 
-unsigned device_owner(const struct hg_share *, const uint8_t *data,
-                      uint32_t len, uint32_t wire_len);
-
-/* The same by parsing, for what hg_share.glance does not say. */
-unsigned device_owner_parsed(const struct hg_share *, const uint8_t *data,
-                             uint32_t len, uint32_t wire_len);
+/* Bit i says whether frame[i] is for the device that has this share; there are
+ * 0 < 'n' <= DEVICE_OWN_MAX of them. */
+enum { DEVICE_OWN_MAX = 64 };
+uint64_t device_own(const struct hg_share *, const struct hg_frame *frame,
+                    unsigned n);
 
 /* The timestamp a packet gets: never before that of its predecessor, whose
  * is kept in '*last_ns'.  Counts rx_backwards. */

@@ -412,6 +412,16 @@ may_pass_over(const struct gen *g)
     return !g->filter.active && g->options.rate.unit == HG_RATE_PACKETS;
 }
 
+/* Whether the frame just made is for this device. */
+static bool
+is_own(const struct gen *g)
+{
+    const struct hg_frame f = {
+        .data = g->frame, .len = g->frame_len, .wire_len = g->frame_len};
+
+    return device_own(g->dev.share, &f, 1) & 1;
+}
+
 /* Makes the next frame, of 'size' bytes, or passes over it; then there may be
  * no need to look at the flow at all. */
 static void
@@ -432,8 +442,7 @@ next_frame(struct gen *g, uint64_t flow, uint32_t size)
     go_on(f, len);
     if (g->others && !f->is_asked) {
         f->is_asked = true;
-        g->is_other = device_owner(g->dev.share, g->frame, g->frame_len,
-                                   g->frame_len) != g->dev.share->mine;
+        g->is_other = !is_own(g);
         g->others[flow / 8] |= (uint8_t)(g->is_other << flow % 8);
     }
 }

@@ -13,7 +13,7 @@
 #include "capture_reader.h"
 #include "capture_writer.h"
 
-enum { WINDOW = 64 }; /* Frames that are looked at ahead: bits of 'own'. */
+enum { WINDOW = DEVICE_OWN_MAX }; /* Frames that are looked at ahead. */
 
 struct pcap_device {
     struct hg_device dev;
@@ -25,7 +25,7 @@ struct pcap_device {
     bool ended;
     unsigned n; /* Frames read, of which 'at' have been received. */
     unsigned at;
-    struct capture_frame frame[WINDOW];
+    struct hg_frame frame[WINDOW];
     uint64_t own; /* With a share: bit i says that frame i is the device's. */
     uint64_t last_ns;
 };
@@ -37,7 +37,7 @@ filter(struct pcap_device *d, unsigned n)
     unsigned i, passed = 0;
 
     for (i = 0; i < n; i++) {
-        const struct capture_frame *f = &d->frame[i];
+        const struct hg_frame *f = &d->frame[i];
 
         if (device_filter_pass(&d->filter, f->data, f->len, f->wire_len))
             d->frame[passed++] = *f;
@@ -45,31 +45,6 @@ filter(struct pcap_device *d, unsigned n)
     if (device_counts(&d->dev))
         d->dev.rx_filtered += n - passed;
     return passed;
-}
-
-/* Which of the new frames are the device's own, by the share. */
-static uint64_t
-find_own(const struct pcap_device *d)
-{
-    const struct hg_share *share = d->dev.share;
-    const uint8_t *data[WINDOW];
-    uint32_t len[WINDOW];
-    int worker[WINDOW];
-    uint64_t own = 0;
-    unsigned i;
-
-    for (i = 0; i < d->n; i++) {
-        data[i] = d->frame[i].data;
-        len[i] = d->frame[i].len;
-    }
-    share->glance(share->aux, data, len, worker, d->n);
-    for (i = 0; i < d->n; i++) {
-        if (worker[i] < 0)
-            worker[i] = (int)device_owner_parsed(share, data[i], len[i],
-                                                 d->frame[i].wire_len);
-        own |= (uint64_t)(worker[i] == (int)share->mine) << i;
-    }
-    return own;
 }
 
 /* Makes 'n' new frames the next ones. */
@@ -81,13 +56,13 @@ admit(struct pcap_device *d, unsigned n)
     d->n = d->filter.active ? filter(d, n) : n;
     d->at = 0;
     for (i = 0; i < d->n; i++) {
-        struct capture_frame *f = &d->frame[i];
+        struct hg_frame *f = &d->frame[i];
 
         f->time_ns = device_clock(&d->dev, &d->last_ns, f->time_ns);
         f->len = f->len < d->snaplen ? f->len : d->snaplen;
     }
-    if (d->dev.share)
-        d->own = find_own(d);
+    if (d->dev.share && d->n)
+        d->own = device_own(d->dev.share, d->frame, d->n);
 }
 
 /* Whether there is a frame to be received; reads on if need be. */
@@ -129,7 +104,7 @@ pcap_device_next_ns(struct hg_device *dev)
 static unsigned
 count_due(const struct pcap_device *d, unsigned max, uint64_t until_ns)
 {
-    const struct capture_frame *f = &d->frame[d->at];
+    const struct hg_frame *f = &d->frame[d->at];
     unsigned n = d->n - d->at;
 
     if (n > max)
@@ -142,7 +117,7 @@ count_due(const struct pcap_device *d, unsigned max, uint64_t until_ns)
 /* Makes packets of 'n' frames; returns of how many. */
 static unsigned
 take_frames(struct pcap_device *d, struct hg_pool *pool,
-            struct hg_packet **out, const struct capture_frame *f, unsigned n)
+            struct hg_packet **out, const struct hg_frame *f, unsigned n)
 {
     uint32_t len[WINDOW];
     unsigned i, made;
@@ -181,7 +156,7 @@ take_own(struct pcap_device *d, struct hg_pool *pool, struct hg_packet **out,
          unsigned n, unsigned max)
 {
     const uint64_t own = d->own >> d->at & UINT64_MAX >> (WINDOW - n);
-    struct capture_frame *f = &d->frame[d->at];
+    struct hg_frame *f = &d->frame[d->at];
     unsigned n_own = 0, made, i, which = 0;
     uint64_t left;
 

@@ -166,18 +166,18 @@ owner_behind(void *aux, struct hg_packet *p)
                             door->firsts);
 }
 
-static void
-glance_behind(void *aux, const uint8_t *const *frame, const uint32_t *len,
-              int *worker, unsigned n)
+static uint64_t
+glance_behind(void *aux, const struct hg_frame *frame, unsigned n,
+              uint64_t *unsaid)
 {
     const struct door *door = aux;
     const struct team *team = door->team;
 
     if (door->element)
-        hg_spread_glance(&team->plan, door->element, frame, len, worker, n,
-                         team->n);
-    else
-        memset(worker, 0, n * sizeof *worker);
+        return hg_spread_glance(&team->plan, door->element, frame, n, team->n,
+                                door->share.mine, unsaid);
+    *unsaid = 0;
+    return door->share.mine == 0 ? UINT64_MAX : 0;
 }
 
 /* What whoever deals remembers of fragments. */

@@ -20,7 +20,7 @@ try_capture(const uint8_t *data, size_t size)
     int fd = memfd_create("capture", 0);
     struct capture_reader *r;
     enum { AT_ONCE = 7 };
-    struct capture_frame f[AT_ONCE];
+    struct hg_frame f[AT_ONCE];
     struct hg_error error = {""};
     enum capture_result result;
     char path[64];

@@ -24,10 +24,11 @@ struct hg_share {
     /* Whose a packet is that was parsed; packets of one flow have one owner.
      * 'aux' is that below. */
     unsigned (*owner)(void *aux, struct hg_packet *);
-    /* The same for 'n' frames that were not: worker[i] is the owner of
-     * frame[i], which has len[i] bytes, or -1 if it has to be parsed. */
-    void (*glance)(void *aux, const uint8_t *const *frame, const uint32_t *len,
-                   int *worker, unsigned n);
+    /* Of 'n' Ethernet frames, at most 64: bit i says that frame[i] is mine,
+     * as its addresses tell; bit i of '*unsaid' that they do not, and it has
+     * to be parsed. */
+    uint64_t (*glance)(void *aux, const struct hg_frame *frame, unsigned n,
+                       uint64_t *unsaid);
     void *aux;
     unsigned mine;
 };

@@ -87,6 +87,14 @@ struct hg_packet {
     uint8_t meta[HG_PACKET_META]; /* hg_metadata(); zero when it enters. */
 };
 
+/* A frame that is no packet yet, where a device found it. */
+struct hg_frame {
+    const uint8_t *data;
+    uint32_t len;      /* Bytes of it that are there. */
+    uint32_t wire_len; /* Bytes it had on the wire, >= len. */
+    uint64_t time_ns;  /* When it arrived, Unix time. */
+};
+
 /* Creates a pool that grows on demand up to 'max_packets' packets in flight
  * (0: no limit).  NULL without memory.  hg_pool_destroy(NULL) does nothing;
  * every packet must have come back. */

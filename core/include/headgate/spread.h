@@ -73,13 +73,14 @@ HG_API unsigned hg_spread_worker(const struct hg_spread *,
                                  struct hg_packet *, unsigned n,
                                  struct hg_fragment_table *firsts);
 
-/* The same for 'n_frames' Ethernet frames that nobody has parsed, of len[i]
- * bytes: worker[i] is what frame[i]'s addresses say, or -1 where
- * hg_spread_worker() has to be asked. */
-HG_API void hg_spread_glance(const struct hg_spread *,
-                             const struct hg_element *,
-                             const uint8_t *const *frame, const uint32_t *len,
-                             int *worker, unsigned n_frames, unsigned n);
+/* What a glance at the addresses of 'n_frames' Ethernet frames, at most 64,
+ * says: bit i of the result, that frame[i] is of worker 'mine' of 'n'; bit i
+ * of '*unsaid', that hg_spread_worker() has to be asked. */
+HG_API uint64_t hg_spread_glance(const struct hg_spread *,
+                                 const struct hg_element *,
+                                 const struct hg_frame *frame,
+                                 unsigned n_frames, unsigned n, unsigned mine,
+                                 uint64_t *unsaid);
 
 /* Number of an element, as hg_graph_element() takes it. */
 HG_API size_t hg_element_index(const struct hg_element *);
