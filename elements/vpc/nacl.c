@@ -134,37 +134,6 @@ judge_list(struct nacl *self, struct hg_packet *const *p,
     judge(self, p, list, n, which, found, verdict);
 }
 
-/* Judges packets of one family, direction and subnet; false if they are of
- * several. */
-static bool
-judge_alike(struct nacl *self, struct hg_packet *const *p,
-            const struct hg_rule_keys *keys, unsigned n, const uint8_t *which,
-            int16_t *verdict)
-{
-    const unsigned port = p[which[0]]->in_port;
-    const bool six = keys->family[which[0]] == 6;
-    const struct guard *g;
-    uint32_t ask[HG_RULE_KEYS];
-    uint8_t left[HG_RULE_KEYS];
-
-    if (n < HG_RULE_KEYS)
-        memset(ask, 0, sizeof ask);
-    g = port == HG_ACL_INBOUND
-            ? common_guard(self, HG_ACL_INBOUND, p, n, which, ask)
-            : common_guard(self, HG_ACL_OUTBOUND, p, n, which, ask);
-    if (!g)
-        return false;
-    if (look(&g->far[six], &self->set.looks[six],
-             keys->at[port == HG_ACL_INBOUND ? HG_RULE_SRC : HG_RULE_DST],
-             keys, ask)) {
-        n = choose_some(self, p, keys, n, which, ask, left, verdict);
-        which = left;
-    }
-    if (n)
-        judge_list(self, p, keys, 2 * g->acl + port, n, which, verdict);
-    return true;
-}
-
 /* Moves those of which the same is said as of the first from 'left' to 'same';
  * returns how many. */
 static unsigned
@@ -185,28 +154,71 @@ take_alike(const uint32_t *said, uint8_t *left, unsigned *n_left,
     return n_same;
 }
 
+/* Judges packets of several lists; 'left' is used up. */
 static void
-judge_each(struct nacl *self, struct hg_packet *const *p,
-           const struct hg_rule_keys *keys, unsigned n, const uint8_t *which,
-           int16_t *verdict)
+judge_lists(struct nacl *self, struct hg_packet *const *p,
+            const struct hg_rule_keys *keys, const uint32_t *list, unsigned n,
+            uint8_t *left, int16_t *verdict)
 {
-    uint32_t list[HG_RULE_KEYS];
-    uint8_t left[HG_RULE_KEYS], same[HG_RULE_KEYS];
-    unsigned n_left = 0, n_same, k;
+    uint8_t same[HG_RULE_KEYS];
+    unsigned n_same;
+
+    while (n) {
+        n_same = take_alike(list, left, &n, same);
+        judge_list(self, p, keys, list[same[0]], n_same, same, verdict);
+    }
+}
+
+/* Judges packets of one family and direction; false if they are of both
+ * directions. */
+static bool
+judge_alike(struct nacl *self, struct hg_packet *const *p,
+            const struct hg_rule_keys *keys, unsigned n, const uint8_t *which,
+            int16_t *verdict)
+{
+    static const struct far nowhere = {HG_RULE_COVER_NONE, HG_RULE_COVER_NONE};
+    const unsigned port = p[which[0]]->in_port;
+    const bool six = keys->family[which[0]] == 6, in = port == HG_ACL_INBOUND;
+    const uint32_t *address = keys->at[in ? HG_RULE_SRC : HG_RULE_DST];
+    const struct guard *g;
+    uint32_t ask[HG_RULE_KEYS], list[HG_RULE_KEYS];
+    uint8_t left[HG_RULE_KEYS];
+    unsigned i;
+
+    if (n < HG_RULE_KEYS)
+        memset(ask, 0, sizeof ask);
+    g = in ? common_guard(self, HG_ACL_INBOUND, p, n, which, ask)
+           : common_guard(self, HG_ACL_OUTBOUND, p, n, which, ask);
+    if (!g && !(in ? ask_each(self, HG_ACL_INBOUND, six, p, address, n, which,
+                              ask, list)
+                   : ask_each(self, HG_ACL_OUTBOUND, six, p, address, n, which,
+                              ask, list)))
+        return false;
+    if (look(g ? &g->far[six] : &nowhere, &self->set.looks[six], address, keys,
+             ask)) {
+        for (i = 0; g && i < HG_RULE_KEYS; i++)
+            list[i] = 2 * g->acl + port;
+        n = choose_some(self, p, keys, n, which, ask, list, left, verdict);
+    } else if (g) {
+        judge_list(self, p, keys, 2 * g->acl + port, n, which, verdict);
+        return true;
+    } else {
+        memcpy(left, which, n);
+    }
+    judge_lists(self, p, keys, list, n, left, verdict);
+    return true;
+}
+
+/* What is no IP is not filtered. */
+static void
+pass_others(struct nacl *self, struct hg_packet *const *p, unsigned n,
+            const uint8_t *which, int16_t *verdict)
+{
+    unsigned k;
 
     for (k = 0; k < n; k++) {
-        uint8_t i = which[k];
-        struct hg_rule_key key = hg_rule_keys_get(keys, i);
-
-        list[i] = choose(self, p[i], &key, &verdict[i]);
-        if (list[i] == NO_LIST)
-            note_rule(p[i], self->metadata, 0);
-        else
-            left[n_left++] = i;
-    }
-    while (n_left) {
-        n_same = take_alike(list, left, &n_left, same);
-        judge_list(self, p, keys, list[same[0]], n_same, same, verdict);
+        verdict[which[k]] = (int16_t)pass_by(p[which[k]], &self->not_filtered);
+        note_rule(p[which[k]], self->metadata, 0);
     }
 }
 
@@ -225,9 +237,10 @@ judge_mixed(struct nacl *self, struct hg_packet *const *p,
     }
     while (n) {
         n_same = take_alike(kind, left, &n, same);
-        if (!keys->family[same[0]] ||
-            !judge_alike(self, p, keys, n_same, same, verdict))
-            judge_each(self, p, keys, n_same, same, verdict);
+        if (keys->family[same[0]])
+            judge_alike(self, p, keys, n_same, same, verdict);
+        else
+            pass_others(self, p, n_same, same, verdict);
     }
 }
 

@@ -51,8 +51,6 @@ choose(struct nacl *self, struct hg_packet *p, const struct hg_rule_key *key,
     uint32_t acl = self->default_acl;
     const struct hg_subnet *own;
 
-    if (!key->family)
-        return decided(verdict, pass_by(p, &self->not_filtered));
     own = subnet_of(self, p, !inbound);
     if (stays(self, p, key, own, !inbound))
         return decided(verdict, pass_by(p, &self->same_subnet));
@@ -117,6 +115,37 @@ common_guard(struct nacl *self, enum hg_acl_direction direction,
     return g;
 }
 
+/* The same of packets of several subnets, each of which its own guard is asked
+ * about: also which list it is judged by.  False if they are not of this
+ * direction.  'address' is the first word of the other end. */
+static inline __attribute__((always_inline)) bool
+ask_each(struct nacl *self, enum hg_acl_direction direction, bool six,
+         struct hg_packet *const *p, const uint32_t *address, unsigned n,
+         const uint8_t *which, uint32_t *ask, uint32_t *list)
+{
+    const uint32_t later =
+        self->fragments == FRAGMENTS_RULES ? 0 : HG_PACKET_FRAGMENT_LATER;
+    unsigned k;
+
+    for (k = 0; k < n; k++) {
+        const unsigned i = which[k];
+        const struct hg_packet *q = p[i];
+        const struct hg_subnet *own = own_subnet(q, direction);
+        const struct guard *g = own ? guard_of(self, own) : &self->nobody;
+        const struct hg_eni *other =
+            direction == HG_ACL_INBOUND ? q->src_eni : q->dst_eni;
+        bool stays = other && other->subnet == own;
+
+        if (q->in_port != direction)
+            return false;
+        ask[i] = (q->flags & later) | stays |
+                 hg_rule_cover_has(&g->far[six].inside, address[i]) |
+                 hg_rule_cover_has(&g->far[six].resolver, address[i]);
+        list[i] = 2 * g->acl + direction;
+    }
+    return true;
+}
+
 /* What to ask about packets of a family; whether there is anything. */
 static inline bool
 look(const struct far *far_, const struct hg_acl_exempt *exempt_,
@@ -144,11 +173,12 @@ look(const struct far *far_, const struct hg_acl_exempt *exempt_,
 }
 
 /* Decides about those packets that are exempt, and returns how many are left
- * to be judged. */
+ * to be judged by their lists. */
 static unsigned
 choose_some(struct nacl *self, struct hg_packet *const *p,
             const struct hg_rule_keys *keys, unsigned n, const uint8_t *which,
-            const uint32_t *ask, uint8_t *left, int16_t *verdict)
+            const uint32_t *ask, uint32_t *list, uint8_t *left,
+            int16_t *verdict)
 {
     const size_t n_rules = hg_rules_count(self->set.exempt_table);
     uint32_t exempt[HG_RULE_KEYS];
@@ -163,19 +193,18 @@ choose_some(struct nacl *self, struct hg_packet *const *p,
                          exempt);
     for (k = 0; k < n; k++) {
         unsigned i = which[k];
-        uint32_t list = 0;
 
         if (ask[i] & CHOOSE) {
             struct hg_rule_key key = hg_rule_keys_get(keys, i);
 
-            list = choose(self, p[i], &key, &verdict[i]);
+            list[i] = choose(self, p[i], &key, &verdict[i]);
         } else if (ask[i] && exempt[i] < n_rules) {
-            list = decided(&verdict[i], pass_by(p[i], &self->not_filtered));
+            list[i] = decided(&verdict[i], pass_by(p[i], &self->not_filtered));
         }
-        if (list == NO_LIST)
+        if (list[i] == NO_LIST)
             note_rule(p[i], self->metadata, 0);
         left[n_left] = (uint8_t)i;
-        n_left += list != NO_LIST;
+        n_left += list[i] != NO_LIST;
     }
     return n_left;
 }

@@ -571,6 +571,35 @@ TEST(router_and_resolver_of_a_subnet_are_never_filtered)
     hg_inventory_destroy(net.inventory);
 }
 
+/* Where a MappingService knows the subnets. */
+TEST(an_address_without_an_interface_gets_the_acl_of_its_subnet)
+{
+    struct bench *b = bench_load(
+        "MappingService map { vpc vpc-a { vni = 1  cidr = 10.0.0.0/16 }\n"
+        "  subnet a1 { vpc = vpc-a  cidr = 10.0.1.0/24  nacl = web }\n"
+        "  subnet a2 { vpc = vpc-a  cidr = 10.0.2.0/24 } }\n" GRAPH(
+            "acl web { inbound 100 { cidr = 8.0.0.0/8  action = allow } }\n"
+            "acl open { is-default = yes\n"
+            "  inbound 100 { cidr = 0.0.0.0/0  action = allow } }\n"));
+    static const struct {
+        const char *packet, *way;
+    } row[] = {{"udp 8.8.8.8:1 > 10.0.1.77:2", "ok-in"},
+               {"udp 9.9.9.9:1 > 10.0.1.77:2", "no"},
+               {"udp 9.9.9.9:1 > 10.0.2.77:2", "ok-in"}};
+    unsigned i;
+
+    for (i = 0; i < 3; i++) {
+        struct hg_packet *p =
+            notation_parse(bench_pool(b), row[i].packet, NULL);
+
+        p->vpc = 1;
+        bench_push_packet(b, "in", p, 0);
+        CHECK_EQ(bench_waiting(b, row[i].way), 1);
+        bench_forget(b, NULL);
+    }
+    bench_destroy(b);
+}
+
 TEST(a_subnet_whose_acl_is_not_here_gets_no_packets)
 {
     struct net net = make_net();
