@@ -44,11 +44,13 @@ enum {
     RULES_100 = 1 << 3,
     RULES_1K = 1 << 4,
     RULES_10K = 1 << 5,
-    ENIS = 1 << 6,   /* A million ENIs all over the address space. */
-    SENDERS = 1 << 7 /* A thousand ENIs of 10.0.0.0/8. */
+    ENIS = 1 << 6,    /* A million ENIs all over the address space. */
+    SENDERS = 1 << 7, /* A thousand ENIs of 10.0.0.0/8, */
+    SUBNETS = 1 << 8, /* ... and of eight subnets in there. */
+    N_TABLES = 9
 };
 
-enum { N_SENDERS = 1000, N_ENIS = 1000000 };
+enum { N_SENDERS = 1000, SUBNET_SENDERS = 128, N_ENIS = 1000000 };
 
 /* Makes those files that are not there yet, and sets the variables. */
 void tables_make(unsigned which);
@@ -64,6 +66,7 @@ uint32_t table_route_address(uint32_t i);
 
 /* Address of ENI 'i' of N_ENIS; its host is in 192.0.2.0/24. */
 uint32_t table_eni_address(uint32_t i);
+uint32_t table_sender_address(uint32_t i);
 
 struct table_rule {
     uint32_t cidr;
@@ -91,7 +94,7 @@ struct flow_id {
 typedef void traffic_fn(struct flow_id *id, uint32_t i, uint32_t size);
 
 traffic_fn traffic_plain, traffic_routes, traffic_rules, traffic_clients,
-    traffic_senders, traffic_peers, traffic_mappings;
+    traffic_senders, traffic_peers, traffic_mappings, traffic_rules_senders;
 
 struct frames {
     size_t n;

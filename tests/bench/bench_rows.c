@@ -254,6 +254,19 @@ const struct row bench_rows[] = {
     ACL_ROW(RULES_100, 100, "NACL, 100 rules", 14),
     ACL_ROW(RULES_1K, 1000, "NACL, 1,000 rules", 30),
     ACL_ROW(RULES_10K, 10000, "NACL, 10,000 rules", 80),
+    {.group = "element",
+     .name = "NACL, 100 rules, from eight subnets",
+     .base = KNOWN,
+     .common = INVENTORY("SUBNETS"),
+     .declarations = ACL("RULES_100"),
+     .way = ACL_OUT,
+     .more = ACL_MORE,
+     .traffic = traffic_rules_senders,
+     .flows = 100000,
+     .tables = RULES_100 | SUBNETS,
+     .size = 100,
+     .sees = "acl.allowed",
+     .target = 14},
 
 #define GROUP_ROW_OF(table, name_, stage_, n, n_quick, goal, ...)             \
     {                                                                         \

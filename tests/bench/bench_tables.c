@@ -34,7 +34,7 @@ static uint32_t n_enis = N_ENIS;
 
 static char own_dir[] = "/tmp/headgate-bench-XXXXXX";
 static const char *dir; /* NULL: not made yet. */
-static char made[8][512];
+static char made[N_TABLES][512];
 static unsigned n_made;
 static pid_t owner;
 
@@ -60,8 +60,11 @@ static FILE *
 table_open(const char *variable)
 {
     FILE *file;
-    char *path = made[n_made++];
+    char *path;
 
+    if (n_made == N_TABLES)
+        fail("more tables than N_TABLES");
+    path = made[n_made++];
     if (!dir) {
         dir = mkdtemp(own_dir);
         if (!dir)
@@ -398,10 +401,21 @@ table_rule(uint32_t i)
 
 /* ---- ENIs ------------------------------------------------------------- */
 
-/* One VPC over the whole address space, a subnet for each /8. */
-static void
-write_networks(FILE *file)
+/* None is reserved in its /24. */
+uint32_t
+table_sender_address(uint32_t i)
 {
+    return 0x0a000110 + i / SUBNET_SENDERS * 256 + i % SUBNET_SENDERS;
+}
+
+/* One VPC over the whole address space, a subnet for each /8, but one for each
+ * /24 of senders if they are 'apart'. */
+static void
+write_networks(FILE *file, bool apart)
+{
+    const uint32_t n_apart =
+        apart ? (N_SENDERS + SUBNET_SENDERS - 1) / SUBNET_SENDERS : 0;
+    char buf[HG_ADDR_STRLEN];
     unsigned i;
 
     fputs("kind,id,vpc,vni,cidr,subnet,address,mac,host,"
@@ -409,12 +423,17 @@ write_networks(FILE *file)
           "vpc,vpc-1,,1,0.0.0.0/0,,,,,\n",
           file);
     for (i = 1; i < 224; i++)
-        fprintf(file, "subnet,net-%u,vpc-1,,%u.0.0.0/8,,,,,\n", i, i);
-    for (i = 0; i < N_SENDERS; i++)
-        fprintf(file,
-                "eni,eni-s%u,,,,net-10,10.0.%u.%u,"
-                "02:00:00:00:%02x:%02x,192.0.2.1,web\n",
-                i, 1 + (i >> 8), i & 255, i >> 8, i & 255);
+        if (i != 10 || !apart)
+            fprintf(file, "subnet,net-%u,vpc-1,,%u.0.0.0/8,,,,,\n", i, i);
+    for (i = 1; i <= n_apart; i++)
+        fprintf(file, "subnet,net-10-%u,vpc-1,,10.0.%u.0/24,,,,,\n", i, i);
+    for (i = 0; i < N_SENDERS; i++) {
+        fprintf(file, "eni,eni-s%u,,,,net-10", i);
+        if (apart)
+            fprintf(file, "-%u", 1 + i / SUBNET_SENDERS);
+        fprintf(file, ",%s,02:00:00:00:%02x:%02x,192.0.2.1,web\n",
+                ip4_text(table_sender_address(i), buf), i >> 8, i & 255);
+    }
 }
 
 /* Addresses that routes lead to, each once, none reserved in its subnet. */
@@ -442,16 +461,16 @@ choose_enis(void)
 }
 
 static void
-make_senders(void)
+make_senders(const char *name, bool apart)
 {
-    static bool done;
+    static bool done[2];
     FILE *file;
 
-    if (done)
+    if (done[apart])
         return;
-    done = true;
-    file = table_open("SENDERS");
-    write_networks(file);
+    done[apart] = true;
+    file = table_open(name);
+    write_networks(file, apart);
     table_close(file);
 }
 
@@ -470,7 +489,7 @@ make_enis(void)
     enis = must_alloc(n_enis * sizeof *enis);
     choose_enis();
     file = table_open("ENIS");
-    write_networks(file);
+    write_networks(file, false);
     for (i = 0; i < n_enis; i++)
         fprintf(file, "eni,eni-%u,,,,net-%u,%s,,192.0.2.%u,\n", i,
                 enis[i] >> 24, ip4_text(enis[i], buf), 1 + i % 250);
@@ -491,7 +510,9 @@ tables_make(unsigned which)
     if (which & (RULES_10 | RULES_32 | RULES_100 | RULES_1K | RULES_10K))
         make_rules();
     if (which & SENDERS)
-        make_senders();
+        make_senders("SENDERS", false);
+    if (which & SUBNETS)
+        make_senders("SUBNETS", true);
     if (which & ENIS)
         make_enis();
 }

@@ -52,7 +52,7 @@ from_sender(struct flow_id *id, uint32_t i)
 {
     uint32_t sender = i % N_SENDERS;
 
-    id->src = 0x0a000100 + sender;
+    id->src = table_sender_address(sender);
     id->src_mac = sender;
     id->sport = (uint16_t)(1024 + i / N_SENDERS % 60000);
 }
@@ -72,7 +72,7 @@ traffic_peers(struct flow_id *id, uint32_t i, uint32_t size)
 {
     (void)size;
     from_sender(id, i);
-    id->dst = 0x0a000100 + (i * 7 + 1) % N_SENDERS;
+    id->dst = table_sender_address((i * 7 + 1) % N_SENDERS);
 }
 
 /* Of the same to the ENIs of ENIS. */
@@ -81,6 +81,14 @@ traffic_mappings(struct flow_id *id, uint32_t i, uint32_t size)
 {
     from_sender(id, i);
     id->dst = table_eni_address(i % size);
+}
+
+/* Of the same, as traffic_rules. */
+void
+traffic_rules_senders(struct flow_id *id, uint32_t i, uint32_t size)
+{
+    traffic_rules(id, i, size);
+    from_sender(id, i);
 }
 
 /* ---- Frames ----------------------------------------------------------- */
