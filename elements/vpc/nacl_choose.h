@@ -134,7 +134,7 @@ ask_each(struct nacl *self, enum hg_acl_direction direction, bool six,
         const struct guard *g = own ? guard_of(self, own) : &self->nobody;
         const struct hg_eni *other =
             direction == HG_ACL_INBOUND ? q->src_eni : q->dst_eni;
-        bool stays = other && other->subnet == own;
+        bool stays = own && other && other->subnet->number == own->number;
 
         if (q->in_port != direction)
             return false;
