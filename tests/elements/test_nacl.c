@@ -664,7 +664,7 @@ mixed_packet(struct bench *b, const struct net *net, unsigned which)
         p->src_eni = hg_inventory_find(net->inventory, p->vpc, &src);
     if (which / N_MIXTURE % 5 < 3)
         p->dst_eni = hg_inventory_find(net->inventory, p->vpc, &dst);
-    if (which / N_MIXTURE % 16 == 15) /* As after a translation. */
+    if (which / N_MIXTURE % 16 == 12) /* As after a translation. */
         p->dst_eni = hg_inventory_eni(net->inventory, "eni-1");
     return p;
 }
