@@ -53,7 +53,7 @@ struct far {
 
 /* What is known of a subnet, by its number. */
 struct guard {
-    bool known;
+    const struct hg_subnet *subnet; /* As it is now; NULL: not known. */
     uint32_t acl;
     struct far far[2]; /* IPv4, IPv6. */
     unsigned n_reserved;

@@ -49,14 +49,12 @@ choose(struct nacl *self, struct hg_packet *p, const struct hg_rule_key *key,
 {
     bool inbound = p->in_port == HG_ACL_INBOUND;
     uint32_t acl = self->default_acl;
-    const struct hg_subnet *own;
+    const struct hg_subnet *own = subnet_of(self, p, !inbound);
+    const struct guard *g = own ? guard_of(self, own) : NULL;
 
-    own = subnet_of(self, p, !inbound);
-    if (stays(self, p, key, own, !inbound))
+    if (stays(self, p, key, g ? g->subnet : NULL, !inbound))
         return decided(verdict, pass_by(p, &self->same_subnet));
-    if (own) {
-        const struct guard *g = guard_of(self, own);
-
+    if (g) {
         if (is_reserved(g, key, inbound ? HG_RULE_SRC : HG_RULE_DST))
             return decided(verdict, pass_by(p, &self->not_filtered));
         acl = g->acl;

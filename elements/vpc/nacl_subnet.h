@@ -91,7 +91,7 @@ fill_guard(const struct nacl *self, const struct hg_subnet *subnet,
 {
     unsigned six;
 
-    *g = (struct guard){.known = true, .acl = acl_of(self, subnet)};
+    *g = (struct guard){.subnet = subnet, .acl = acl_of(self, subnet)};
     reserve_all(g, subnet);
     if (g->acl == HG_ACL_NONE || self->cidr.n || !g->n_reserved)
         return;
@@ -144,22 +144,28 @@ forget_guards(struct nacl *self)
         memset(self->guards, 0, self->n_guards * sizeof *self->guards);
 }
 
+/* Packets may carry a record of before the last change, which is not the one
+ * that counts. */
 __attribute__((noinline)) static void
 make_guard(struct nacl *self, const struct hg_subnet *subnet)
 {
+    const struct hg_subnet *now =
+        self->inventory ? hg_inventory_subnet(self->inventory, subnet->id)
+                        : NULL;
+
     while (subnet->number >= self->n_guards) {
         self->guards =
             grow(self->guards, self->n_guards, sizeof *self->guards);
         self->n_guards++;
     }
-    fill_guard(self, subnet, &self->guards[subnet->number]);
+    fill_guard(self, now ? now : subnet, &self->guards[subnet->number]);
 }
 
 static inline const struct guard *
 guard_of(struct nacl *self, const struct hg_subnet *subnet)
 {
     if (subnet->number >= self->n_guards ||
-        !self->guards[subnet->number].known)
+        !self->guards[subnet->number].subnet)
         make_guard(self, subnet);
     return &self->guards[subnet->number];
 }
