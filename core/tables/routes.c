@@ -158,7 +158,17 @@ first_in_force(const struct hg_routes *r, uint32_t i)
     return i == NONE ? NULL : record_at(r, i);
 }
 
-/* The target of the chain's best route and its equals. */
+/* Whether a route for the same prefix follows that is as good. */
+static bool
+has_peer(const struct hg_routes *r, const struct record *record,
+         const struct record *best)
+{
+    return record->next != NONE &&
+           !better(&best->route, &record_at(r, record->next)->route);
+}
+
+/* The target of the chain's best route and its equals; what may not share can
+ * stand between them. */
 static uint32_t
 chain_target(struct hg_routes *r, const struct record *best)
 {
@@ -167,11 +177,11 @@ chain_target(struct hg_routes *r, const struct record *best)
     unsigned n = 0, more;
     uint32_t target = best->route.target;
 
-    if (best->next == NONE ||
-        !equals(&best->route, &record_at(r, best->next)->route))
+    if (!equals(&best->route, &best->route) || !has_peer(r, best, best))
         return target;
     for (;;) {
-        if (!record->shaded && is_ports(record->route.target)) {
+        if (equals(&best->route, &record->route) && !record->shaded &&
+            is_ports(record->route.target)) {
             const uint16_t *from =
                 hg_routes_ports(r, record->route.target, &more);
 
@@ -179,8 +189,7 @@ chain_target(struct hg_routes *r, const struct record *best)
             memcpy(port + n, from, more * sizeof *port);
             n += more;
         }
-        if (record->next == NONE ||
-            !equals(&best->route, &record_at(r, record->next)->route))
+        if (!has_peer(r, record, best))
             break;
         record = record_at(r, record->next);
     }

@@ -175,6 +175,30 @@ TEST(equal_propagated_routes_share_where_they_may)
     hg_routes_destroy(r);
 }
 
+TEST(one_that_may_not_share_stands_between_equals_that_do)
+{
+    struct hg_routes *r = one_table();
+    struct hg_route route = {.prefix = prefix_of("10.0.0.0/8"),
+                             .type = HG_ROUTE_PROPAGATED};
+    const struct hg_route **list;
+    size_t n_list, i, in_force = 0;
+    unsigned n;
+
+    for (i = 1; i <= 3; i++) {
+        route.origin = route.target = (uint32_t)i;
+        route.shareable = i != 2;
+        hg_routes_add(r, &route);
+    }
+    hg_routes_ports(r, target_of(r, 0, "10.0.0.1"), &n);
+    CHECK_EQ(n, 2);
+    list = hg_routes_list(r, 0, &n_list);
+    for (i = 0; i < n_list; i++)
+        in_force += hg_routes_in_force(r, list[i]);
+    CHECK_EQ(in_force, 2);
+    free(list);
+    hg_routes_destroy(r);
+}
+
 TEST(sets_of_ports_are_one_target_in_any_order)
 {
     struct hg_routes *r = one_table();
