@@ -313,6 +313,7 @@ is_stale(const struct route_table *self)
 static bool
 refresh(struct route_table *self, struct hg_error *error)
 {
+    static const struct hg_prefix_list none;
     uint32_t n = 1, n_subnets = 1, t;
     struct associations old;
     bool ok;
@@ -333,10 +334,13 @@ refresh(struct route_table *self, struct hg_error *error)
 
         if (!table->row)
             continue;
-        if (!resolve_vpc(self, table, &vpc, error))
+        if (!resolve_vpc(self, table, &vpc, error)) {
+            tables_changed(self); /* Those before it are as now. */
             return false;
-        if (vpc && !table->row->cidr.n)
-            hg_routes_set_local(self->state, t, &vpc->cidr, LOCAL);
+        }
+        if (!table->row->cidr.n)
+            hg_routes_set_local(self->state, t, vpc ? &vpc->cidr : &none,
+                                LOCAL);
         n = table->vpc >= n ? table->vpc + 1 : n;
     }
     begin_associations(self, n, n_subnets, &old);

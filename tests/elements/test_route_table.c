@@ -8,6 +8,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <headgate/inventory.h>
+
 #define N(array) (sizeof(array) / sizeof *(array))
 
 #define SINKS "TestSource in {} TestSink up {} TestSink down {}\n"
@@ -23,14 +25,22 @@
     bench_refuses(ROUTER(options), "'dut': " expected)
 
 static void
-write_file(char *path, int suffix, const char *text)
+rewrite_file(const char *path, const char *text)
 {
-    int fd = mkstemps(path, suffix);
-    FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
+    FILE *file = fopen(path, "w");
 
     REQUIRE(file != NULL);
     fputs(text, file);
     fclose(file);
+}
+
+static void
+write_file(char *path, int suffix, const char *text)
+{
+    int fd = mkstemps(path, suffix);
+
+    REQUIRE(fd >= 0 && close(fd) == 0);
+    rewrite_file(path, text);
 }
 
 TEST(the_longest_prefix_wins)
@@ -261,6 +271,59 @@ TEST(a_changed_route_acts_on_the_very_next_packet_of_a_known_flow)
         }
     }
     CHECK_EQ(bench_counter(b, "blackhole"), 2);
+    bench_destroy(b);
+}
+
+/* Also where the change cannot be followed to its end: table b has lost its
+ * VPC. */
+TEST(a_changed_local_prefix_acts_on_the_very_next_packet_of_a_known_flow)
+{
+#define NETWORKS(a, b)                                                        \
+    "kind,id,cidr,vni,subnet,address,security-groups,vpc\n"                   \
+    "vpc,a,192.0.2.0/24 " a ",1,,,,\n" b                                      \
+    "subnet,s,192.0.2.0/24,,,,,a\neni,e,,,s,192.0.2.9,g,a\n"
+    static const char *const networks[] = {
+        NETWORKS("10.1.0.0/16", "vpc,b,10.2.0.0/16,2,,,,\n"),
+        NETWORKS("10.0.0.0/16", "")};
+    char map[] = "/tmp/headgate-XXXXXX.csv",
+         file[] = "/tmp/headgate-XXXXXX.csv";
+    char text[1000], *routes = many_routes();
+    struct hg_element *service;
+    struct bench *b;
+    unsigned i;
+
+    write_file(map, 4, networks[0]);
+    write_file(file, 4, routes);
+    free(routes);
+    snprintf(text, sizeof text,
+             SINKS "TestSink local {} TestSource back {}\n"
+                   "MappingService map { file = \"%s\" }\n"
+                   "RouteTable dut { target up {} target down {}\n"
+                   "  table a { vpc = a  main = true  file = \"%s\" }\n"
+                   "  table b { vpc = b } }\n"
+                   "SecurityGroup sg { group g { outbound { destination = "
+                   "0.0.0.0/0 } } }\n"
+                   "connect(\"in -> [egress]sg[egress] -> dut[up] -> up\")\n"
+                   "connect(\"dut[down] -> down; dut[local] -> local\")\n"
+                   "connect(\"back -> [ingress]sg[ingress] -> Discard\")",
+             map, file);
+    b = bench_load(text);
+    service = hg_graph_find(bench_graph(b), "map");
+    unlink(file);
+    for (i = 0; i < 2; i++) {
+        struct hg_packet *p = notation_parse(bench_pool(b), KNOWN " S", NULL);
+
+        p->vpc = 1;
+        p->src_eni =
+            hg_inventory_eni(hg_element_class(service)->service(
+                                 hg_element_self(service), "inventory"),
+                             "e");
+        bench_push_packet(b, "in", p, 0);
+        bench_expect(b, i ? "local" : "down", KNOWN " S");
+        rewrite_file(map, networks[1]);
+        CHECK(hg_element_write(service, "reload", "", NULL));
+    }
+    unlink(map);
     bench_destroy(b);
 }
 

@@ -333,6 +333,30 @@ TEST(one_vpc_needs_no_saying_so)
     stop();
 }
 
+/* The table that served the only VPC serves both then, and has no local
+ * routes, as if there had been two from the beginning. */
+TEST(a_second_vpc_takes_the_local_routes_out_of_a_table_of_no_vpc)
+{
+    struct hg_error error = {""};
+    unsigned late;
+
+    for (late = 0; late < 2; late++) {
+        inventory = hg_inventory_create();
+        add_vpc("vpc-a", 100, "10.0.0.0/16");
+        if (!late)
+            add_vpc("vpc-b", 200, "10.1.0.0/16");
+        CHECK(start("route 0.0.0.0/0 { target = up }", "", &error));
+        if (late) {
+            CHECK_STR(way("in", NULL, 1, "10.0.0.9"), "local");
+            add_vpc("vpc-b", 200, "10.1.0.0/16");
+        }
+        CHECK_STR(way("in", NULL, 1, "10.0.0.9"), "up");
+        CHECK_STR(way("in", NULL, 2, "10.0.0.9"), "up");
+        CHECK_STR(way("in", NULL, 2, "10.1.0.9"), "up");
+        stop();
+    }
+}
+
 static void
 refuses(const char *options, const char *expected)
 {
