@@ -41,8 +41,7 @@ append(struct queue *self, struct hg_packet *p)
         self->head = p;
     self->tail = p;
     self->queued_bytes.n += p->len;
-    if (++self->queued.n > self->most.n)
-        self->most.n = self->queued.n;
+    self->queued.n++;
 }
 
 static struct hg_packet *
@@ -118,12 +117,11 @@ queue_packet(struct queue *self, struct hg_packet *p)
     return HG_KEPT;
 }
 
-/* Drops the oldest packets until the rest is within the limits. */
-static void
-drop_oldest(struct queue *self, int16_t *verdict)
+/* Drops the oldest packets until the rest is within the limits; those of this
+ * batch are kept from its i-th on.  Returns what i is then. */
+static unsigned
+drop_oldest(struct queue *self, int16_t *verdict, unsigned i)
 {
-    unsigned i = 0;
-
     while (self->head && over(self, 0, 0)) {
         struct hg_packet *p = pop(self);
 
@@ -135,18 +133,22 @@ drop_oldest(struct queue *self, int16_t *verdict)
             i++;
         verdict[i] = (int16_t)hg_drop(&self->full);
     }
+    return i;
 }
 
 static void
 queue_batch(struct queue *self, struct hg_batch *batch)
 {
     int16_t verdict[HG_BATCH_MAX];
-    unsigned i;
+    unsigned i, oldest = 0;
 
-    for (i = 0; i < batch->n; i++)
+    for (i = 0; i < batch->n; i++) {
         verdict[i] = (int16_t)queue_packet(self, batch->p[i]);
-    if (self->drop == DROP_HEAD)
-        drop_oldest(self, verdict);
+        if (self->drop == DROP_HEAD)
+            oldest = drop_oldest(self, verdict, oldest);
+        if (self->queued.n > self->most.n)
+            self->most.n = self->queued.n;
+    }
     if (self->head)
         hg_timer_set(self, &self->timer, self->again_ns);
     hg_route(self, batch, verdict);

@@ -482,7 +482,9 @@ run_queue(const char *text, unsigned n, unsigned group, unsigned batch)
         fprintf(out, "%u %" PRIu64 "\n", hg_packet_sport(p),
                 p->time_ns - BENCH_START);
     }
-    fprintf(out, "full %" PRIu64 "\n", bench_counter(b, "full"));
+    fprintf(out, "full %" PRIu64 " delayed %" PRIu64 " most %" PRIu64 "\n",
+            bench_counter(b, "full"), bench_counter(b, "delayed"),
+            bench_counter(b, "most"));
     fclose(out);
     bench_destroy(b);
     return log;
