@@ -132,6 +132,17 @@ ip_length(const struct hg_packet *p)
     return length > here ? length : here;
 }
 
+/* Whether an IPv4 packet is part of one longer than there can be, as in the
+ * "ping of death": what is behind that would get a low offset. */
+static bool
+ends_too_late(const struct hg_ipv4 *ip)
+{
+    uint32_t offset = (hg_get16(ip->frag) & HG_IP4_OFFSET) * 8u;
+
+    return offset + hg_get16(ip->total_length) - hg_ipv4_header_len(ip) >
+           UINT16_MAX;
+}
+
 static int
 fragment_packet(struct fragment *self, struct hg_packet *p)
 {
@@ -144,7 +155,8 @@ fragment_packet(struct fragment *self, struct hg_packet *p)
         hg_count(&self->too_big);
         return TOO_BIG;
     }
-    if (ip_length(p) != hg_packet_l3_len(p))
+    if (ip_length(p) != hg_packet_l3_len(p) ||
+        ends_too_late(hg_packet_ipv4(p)))
         return hg_drop(&self->bad_length);
     if (p->flags & HG_PACKET_NEEDS_CSUM) {
         hg_packet_set_checksums(p); /* Later nobody can. */
@@ -173,6 +185,7 @@ HG_ELEMENT(Fragment, struct fragment, fragment_packet,
         HG_COUNTER(fragments, .doc = "fragments that they became"),
         HG_COUNTER(too_big, .doc = "packets too big that must not be cut"),
         HG_REASON(not_ip, .doc = "not IP"),
-        HG_REASON(bad_length, .doc = "longer, says its header, than it is"),
+        HG_REASON(bad_length, .doc = "longer, says its header, than it is or "
+                                     "can be"),
         HG_REASON(no_memory, .doc = "no memory for the fragments")))
 /* clang-format on */

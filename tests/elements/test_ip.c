@@ -642,6 +642,23 @@ TEST(a_fragment_is_cut_again)
     bench_destroy(b);
 }
 
+/* Of what would be behind 65,535 bytes no offset can tell. */
+TEST(a_fragment_that_no_packet_has_is_not_cut)
+{
+    struct bench *b = bench_create("Fragment", "mtu=68");
+
+    bench_push(b, "in",
+               "ip 10.0.0.5 > 10.0.0.9 proto 17 len 55 frag 65480 id 9", 0);
+    CHECK_EQ(bench_waiting(b, "out"), 2);
+    bench_forget(b, NULL);
+    bench_push(b, "in",
+               "ip 10.0.0.5 > 10.0.0.9 proto 17 len 56 frag 65480 id 9", 0);
+    bench_push(b, "in",
+               "ip 10.0.0.5 > 10.0.0.9 proto 17 len 96 frag 65520 id 9", 0);
+    CHECK_EQ(bench_counter(b, "bad_length"), 2);
+    bench_destroy(b);
+}
+
 TEST(packets_that_must_not_be_cut_leave_on_too_big)
 {
     struct bench *b = bench_create("Fragment", "mtu=1280");
