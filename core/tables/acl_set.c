@@ -118,6 +118,8 @@ hg_acl_set_add(struct hg_acl_set *set, const char *name,
     return (uint32_t)set->n++;
 }
 
+/* Whether there is room for it, in place of one of its number if that is
+ * there. */
 static bool
 has_room(const struct hg_acl_set *set, const struct hg_acl_list *list,
          const struct hg_acl_rule *rule, struct hg_error *error)
@@ -126,7 +128,8 @@ has_room(const struct hg_acl_set *set, const struct hg_acl_list *list,
     size_t i;
 
     for (i = 0; i < list->n; i++)
-        n += list->rule[i].cidr.addr.family == rule->cidr.addr.family;
+        n += list->rule[i].cidr.addr.family == rule->cidr.addr.family &&
+             list->rule[i].number != rule->number;
     if (n <= set->quota)
         return true;
     return hg_error_set(error,
@@ -383,6 +386,7 @@ apply_change(struct hg_acl_set *set, enum hg_acl_change kind,
         return hg_acl_set_add_rule(set, c->acl, c->direction, &c->rule, error);
     case HG_ACL_REPLACE:
         return hg_acl_rule_check(&c->rule, error) &&
+               has_room(set, list, &c->rule, error) &&
                hg_acl_list_replace(list, &c->rule, error);
     case HG_ACL_REMOVE:
     default:

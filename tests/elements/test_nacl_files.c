@@ -37,6 +37,26 @@ TEST(acls_that_cannot_be_are_refused)
                   "deny included; raise quota");
 }
 
+/* One takes the place of the rule that had its number. */
+TEST(a_rule_that_replaces_another_is_within_the_quota_of_its_family)
+{
+    struct bench *b =
+        bench_load(GRAPH("quota = 2\n"
+                         "inbound 4 { cidr = 0.0.0.0/0 action = deny }\n"
+                         "inbound 6 { cidr = ::/0 action = deny }"));
+    struct hg_element *dut = hg_graph_find(bench_graph(b), "dut");
+    struct hg_error error = {""};
+
+    bench_write(b, "replace-rule", "default inbound 6 action=allow cidr=::/1");
+    CHECK(!hg_element_write(dut, "replace-rule",
+                            "default inbound 6 action=allow cidr=10.0.0.0/8",
+                            &error));
+    CHECK_STR(error.text,
+              "rule 6 is more than the 2 for a direction and address family, "
+              "the final deny included; raise quota");
+    bench_destroy(b);
+}
+
 /* ---- Files ------------------------------------------------------------ */
 
 /* A graph whose rules are in a file of this text. */
