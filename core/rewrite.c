@@ -263,8 +263,8 @@ hg_packet_l4_checksum_ok(const struct hg_packet *p)
         return p->protocol != HG_PROTO_TCP && p->protocol != HG_PROTO_UDP &&
                p->protocol !=
                    (p->flags & HG_PACKET_IP6 ? HG_PROTO_ICMP6 : HG_PROTO_ICMP);
-    if (udp && p->flags & HG_PACKET_IP4 && !hg_get16(udp->checksum))
-        return true;
+    if (udp && !hg_get16(udp->checksum))
+        return p->flags & HG_PACKET_IP4; /* RFC 768; RFC 8200 8.1 */
     len = covered_len(p);
     return len && !hg_checksum_fold(l4_sum(p, len));
 }

@@ -451,6 +451,23 @@ TEST(a_udp_checksum_of_zero_is_written_as_ffff)
     hg_pool_destroy(pool);
 }
 
+/* RFC 8200 8.1, also where a right sum would be the same. */
+TEST(a_udp_checksum_of_zero_is_wrong_over_ip6)
+{
+    struct hg_pool *pool = hg_pool_create(0);
+    struct hg_packet *p =
+        packet_of(pool, "udp [2001:db8::1]:0 > [2001:db8::2]:2 len 4");
+
+    hg_packet_udp(p)->sport = hg_packet_udp(p)->checksum;
+    hg_packet_set_checksums(p);
+    CHECK_EQ(hg_get16(hg_packet_udp(p)->checksum), 0xffff);
+    CHECK(hg_packet_l4_checksum_ok(p));
+    hg_packet_udp(p)->checksum = hg_be16_of(0);
+    CHECK(!hg_packet_l4_checksum_ok(p));
+    hg_packet_free(p);
+    hg_pool_destroy(pool);
+}
+
 TEST(a_checksum_is_judged_only_where_all_it_covers_is_here)
 {
     static const struct {
