@@ -83,7 +83,9 @@ free_indexes(struct hg_inventory *inventory)
     tdestroy(inventory->ranges, free);
     address_table_uninit(&inventory->addresses);
     hash_index_uninit(&inventory->vpcs.by_id);
+    hash_index_uninit(&inventory->vpcs.gone);
     hash_index_uninit(&inventory->subnets.by_id);
+    hash_index_uninit(&inventory->subnets.gone);
     hash_index_uninit(&inventory->enis.by_id);
     hash_index_uninit(&inventory->groups.by_id);
     hash_index_uninit(&inventory->by_mac);
@@ -102,31 +104,6 @@ hg_inventory_destroy(struct hg_inventory *inventory)
     free(inventory);
 }
 
-/* A VPC or subnet that is no longer there can still be walked to. */
-static void
-keep_gone(struct records *r, const struct records *before)
-{
-    size_t i;
-
-    for (i = 0; i < before->n; i++)
-        if (!r->at[i])
-            r->at[i] = before->at[i];
-}
-
-void
-hg_inventory_replace(struct hg_inventory *inventory, struct hg_inventory *next)
-{
-    keep_gone(&next->vpcs, &inventory->vpcs);
-    keep_gone(&next->subnets, &inventory->subnets);
-    inventory_join_memory(next, inventory);
-    next->generation = inventory->generation + 1;
-    next->network_generation = inventory->network_generation + 1;
-    next->before = NULL;
-    free_indexes(inventory);
-    *inventory = *next;
-    free(next);
-}
-
 /* ---- Records by id ---------------------------------------------------- */
 
 /* All kinds of record begin with their id. */
@@ -139,17 +116,24 @@ id_of(const void *record)
     return id;
 }
 
-/* The index of the record called 'id', or HASH_INDEX_END. */
+/* The index of the record called 'id' in one of the indexes of 'r', or
+ * HASH_INDEX_END. */
 static uint32_t
-find_id(const struct records *r, const char *id)
+find_in(const struct records *r, const struct hash_index *x, const char *id)
 {
     uint32_t hash = inventory_hash_text(id), i;
-    size_t at = hash_index_start(&r->by_id, hash);
+    size_t at = hash_index_start(x, hash);
 
-    while ((i = hash_index_candidate(&r->by_id, hash, &at)) != HASH_INDEX_END)
+    while ((i = hash_index_candidate(x, hash, &at)) != HASH_INDEX_END)
         if (!strcmp(id_of(r->at[i]), id))
             return i;
     return HASH_INDEX_END;
+}
+
+static uint32_t
+find_id(const struct records *r, const char *id)
+{
+    return find_in(r, &r->by_id, id);
 }
 
 void *
@@ -166,21 +150,53 @@ static uint32_t
 put(struct records *r, const struct records *before, void *record)
 {
     const char *id = id_of(record);
-    uint32_t i = find_id(r, id);
+    const struct records *known = before ? before : r;
+    uint32_t hash = inventory_hash_text(id), i = find_id(r, id);
 
     if (i != HASH_INDEX_END) {
         r->at[i] = record;
         return i;
     }
     i = before ? find_id(before, id) : HASH_INDEX_END;
+    if (i == HASH_INDEX_END && known->gone.n_used)
+        i = find_in(known, &known->gone, id);
+    hash_index_remove(&r->gone, hash, i);
     if (i == HASH_INDEX_END) {
         if (!(r->n & (r->n - 1)))
             r->at = xrealloc(r->at, (r->n ? r->n * 2 : 1) * sizeof *r->at);
         i = (uint32_t)r->n++;
     }
     r->at[i] = record;
-    hash_index_add(&r->by_id, inventory_hash_text(id), i);
+    hash_index_add(&r->by_id, hash, i);
     return i;
+}
+
+/* A VPC or subnet that is no longer there can still be walked to. */
+static void
+keep_gone(struct records *r, const struct records *before)
+{
+    uint32_t i;
+
+    for (i = 0; i < before->n; i++) {
+        if (r->at[i])
+            continue;
+        r->at[i] = before->at[i];
+        hash_index_add(&r->gone, inventory_hash_text(id_of(r->at[i])), i);
+    }
+}
+
+void
+hg_inventory_replace(struct hg_inventory *inventory, struct hg_inventory *next)
+{
+    keep_gone(&next->vpcs, &inventory->vpcs);
+    keep_gone(&next->subnets, &inventory->subnets);
+    inventory_join_memory(next, inventory);
+    next->generation = inventory->generation + 1;
+    next->network_generation = inventory->network_generation + 1;
+    next->before = NULL;
+    free_indexes(inventory);
+    *inventory = *next;
+    free(next);
 }
 
 /* ---- Prefixes --------------------------------------------------------- */
@@ -277,6 +293,7 @@ hg_inventory_add_vpc(struct hg_inventory *inventory, const struct hg_vpc *vpc,
     i = put(&inventory->vpcs,
             inventory->before ? &inventory->before->vpcs : NULL, copy);
     copy->number = i + 1;
+    inventory->only_vpc = inventory->vpcs.by_id.n_used == 1 ? i + 1 : 0;
     hash_index_add(&inventory->by_vni, copy->vni, i);
     inventory->generation++;
     inventory->network_generation++;

@@ -7,7 +7,7 @@
 static uint32_t
 vpc_number(const struct hg_inventory *inventory, uint32_t vpc)
 {
-    return vpc || inventory->vpcs.n != 1 ? vpc : 1;
+    return vpc ? vpc : inventory->only_vpc;
 }
 
 const struct hg_eni *
@@ -44,7 +44,7 @@ begin_search(struct search *s, const struct hg_inventory *inventory,
              unsigned n)
 {
     s->inventory = inventory;
-    s->only_vpc = inventory->vpcs.n == 1;
+    s->only_vpc = inventory->only_vpc;
     s->n = n;
     s->n_others = 0;
 }
@@ -356,10 +356,15 @@ const struct hg_vpc *
 hg_inventory_vpc_by_number(const struct hg_inventory *inventory,
                            uint32_t number)
 {
+    const struct hg_vpc *vpc;
+
     number = vpc_number(inventory, number);
-    return number && number <= inventory->vpcs.n
-               ? inventory->vpcs.at[number - 1]
-               : NULL;
+    if (!number || number > inventory->vpcs.n)
+        return NULL;
+    vpc = inventory->vpcs.at[number - 1];
+    /* One that is gone has no VNI any more. */
+    return vpc && hg_inventory_vpc_by_vni(inventory, vpc->vni) == vpc ? vpc
+                                                                      : NULL;
 }
 
 const struct hg_vpc *

@@ -12,6 +12,7 @@ struct records {
     void **at;
     size_t n;
     struct hash_index by_id;
+    struct hash_index gone; /* By id: those that a replacement left out. */
 };
 
 /* Memory for records, of which this is the beginning. */
@@ -39,6 +40,7 @@ struct hg_inventory {
     struct records subnets;
     struct records enis;
     struct records groups;
+    uint32_t only_vpc;              /* Its number; 0 if there are others. */
     struct address_table addresses; /* Private ones: places of ENIs. */
     struct hash_index by_mac;       /* The same. */
     struct hash_index by_public;    /* Index into enis. */

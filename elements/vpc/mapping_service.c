@@ -109,14 +109,35 @@ make(struct mapping_service *self, struct hg_inventory *inventory,
     return !m.n_mistakes;
 }
 
+/* The i-th VPC; NULL if a reload left it out. */
+static const struct hg_vpc *
+vpc_at(const struct hg_inventory *inventory, size_t i)
+{
+    const struct hg_vpc *vpc = hg_inventory_vpc_at(inventory, i);
+
+    return hg_inventory_vpc(inventory, vpc->id) == vpc ? vpc : NULL;
+}
+
+static const struct hg_subnet *
+subnet_at(const struct hg_inventory *inventory, size_t i)
+{
+    const struct hg_subnet *subnet = hg_inventory_subnet_at(inventory, i);
+
+    return hg_inventory_subnet(inventory, subnet->id) == subnet ? subnet
+                                                                : NULL;
+}
+
 static void
 update_gauges(struct mapping_service *self)
 {
     const struct hg_inventory *inventory = self->inventory;
     size_t i;
 
-    self->vpcs.n = hg_inventory_n_vpcs(inventory);
-    self->subnets.n = hg_inventory_n_subnets(inventory);
+    self->vpcs.n = self->subnets.n = 0;
+    for (i = 0; i < hg_inventory_n_vpcs(inventory); i++)
+        self->vpcs.n += vpc_at(inventory, i) != NULL;
+    for (i = 0; i < hg_inventory_n_subnets(inventory); i++)
+        self->subnets.n += subnet_at(inventory, i) != NULL;
     self->groups.n = hg_inventory_n_groups(inventory);
     self->generation.n = hg_inventory_generation(inventory);
     self->enis.n = 0;
@@ -246,10 +267,15 @@ read_list(void *self_, const char *argument, FILE *out, struct hg_error *error)
                             "no kind of record '%s': vpc, subnet, group or "
                             "eni",
                             argument);
-    for (i = 0; (all || *argument == 'v') && i < self->vpcs.n; i++)
-        print_vpc(hg_inventory_vpc_at(inventory, i), out);
-    for (i = 0; (all || *argument == 's') && i < self->subnets.n; i++)
-        print_subnet(hg_inventory_subnet_at(inventory, i), out);
+    for (i = 0;
+         (all || *argument == 'v') && i < hg_inventory_n_vpcs(inventory); i++)
+        if (vpc_at(inventory, i))
+            print_vpc(vpc_at(inventory, i), out);
+    for (i = 0;
+         (all || *argument == 's') && i < hg_inventory_n_subnets(inventory);
+         i++)
+        if (subnet_at(inventory, i))
+            print_subnet(subnet_at(inventory, i), out);
     for (i = 0; (all || *argument == 'g') && i < self->groups.n; i++)
         print_group(hg_inventory_group_at(inventory, i), out);
     for (i = 0;

@@ -15,8 +15,8 @@ resolve_vpc(struct route_table *self, struct table *table,
     uint64_t number = 0;
 
     *vpc = NULL;
-    if (self->inventory && !id && hg_inventory_n_vpcs(self->inventory) == 1)
-        *vpc = hg_inventory_vpc_at(self->inventory, 0);
+    if (self->inventory && !id) /* The only one, if it is. */
+        *vpc = hg_inventory_vpc_by_number(self->inventory, 0);
     else if (self->inventory && id)
         *vpc = hg_inventory_vpc(self->inventory, id);
     if (*vpc) {
@@ -215,6 +215,7 @@ alias_only_vpc(struct route_table *self, uint32_t number)
 static void
 add_local_tables(struct route_table *self)
 {
+    const struct hg_vpc *only = hg_inventory_vpc_by_number(self->inventory, 0);
     size_t n = hg_inventory_n_vpcs(self->inventory), i;
 
     /* A table that nobody wrote is not that of several VPCs. */
@@ -236,8 +237,8 @@ add_local_tables(struct route_table *self)
         if (!slot->main && !self->default_table)
             slot->main = slot->local;
     }
-    if (n == 1)
-        alias_only_vpc(self, hg_inventory_vpc_at(self->inventory, 0)->number);
+    if (only)
+        alias_only_vpc(self, only->number);
 }
 
 static bool

@@ -645,3 +645,51 @@ TEST(a_file_is_read_and_read_again_or_not_at_all)
     bench_destroy(b);
     unlink(path);
 }
+
+/* What a start takes, 'reload' takes, and with the same result. */
+TEST(a_file_with_another_single_vpc_takes_the_place_of_the_first)
+{
+    static const char format[] = "kind,id,cidr,subnet,address,mac\n"
+                                 "vpc,%s,10.9.0.0/16\n"
+                                 "subnet,s9,10.9.1.0/24\n"
+                                 "eni,e1,,s9,10.9.1.10,02:00:00:00:00:01\n"
+                                 "eni,e2,,s9,10.9.1.11,02:00:00:00:00:02\n";
+    static const char *const vpc[] = {"v", "w", "v"};
+    const char *packet = "udp 10.9.1.10:1 > 10.9.1.11:2 smac "
+                         "02:00:00:00:00:01 dmac 02:00:00:00:00:02";
+    char path[] = "/tmp/headgate-map-XXXXXX", text[1024], *list;
+    int fd = mkstemp(path);
+    struct bench *b = NULL;
+    unsigned i;
+
+    REQUIRE(fd >= 0);
+    close(fd);
+    for (i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, format, vpc[i]);
+        write_file(path, text);
+        snprintf(text, sizeof text,
+                 "MappingService map { file = \"%s\" }\n"
+                 "TestSource in {} TestSink out {}\n"
+                 "Identify who {} RouteTable r {} MappingLookup dut {}\n"
+                 "connect(\"in -> who -> r -> dut -> out\")\n",
+                 path);
+        if (!i)
+            b = bench_load(text);
+        else
+            CHECK_STR(write_map(b, "reload", ""), "");
+        bench_push(b, "in", packet, 0);
+        bench_expect(b, "out", packet);
+        list = read_map(b, "list", "vpc");
+        snprintf(text, sizeof text,
+                 "{\"kind\":\"vpc\",\"id\":\"%s\",\"vni\":0,"
+                 "\"cidr\":[\"10.9.0.0/16\"]}\n",
+                 vpc[i]);
+        CHECK_STR(list, text);
+        free(list);
+        list = read_map(b, "vpcs", "");
+        CHECK_STR(list, "1");
+        free(list);
+    }
+    bench_destroy(b);
+    unlink(path);
+}

@@ -345,6 +345,45 @@ TEST(a_replacement_keeps_numbers_and_old_records)
     hg_inventory_destroy(inventory);
 }
 
+/* Replaces all by VPCs of these ids, each with the VNI 7, 8, ... */
+static void
+replace_vpcs(struct hg_inventory *inventory, const char *a, const char *b)
+{
+    struct hg_inventory *next = hg_inventory_create_next(inventory);
+
+    REQUIRE(add_vpc(next, a, 7, "10.0.0.0/16") != NULL);
+    if (b)
+        REQUIRE(add_vpc(next, b, 8, "10.0.0.0/16") != NULL);
+    hg_inventory_replace(inventory, next);
+}
+
+static uint32_t
+number_of(const struct hg_inventory *inventory, const char *id)
+{
+    return hg_inventory_vpc(inventory, id)->number;
+}
+
+TEST(a_vpc_that_was_replaced_is_not_counted_and_has_its_number_when_it_returns)
+{
+    struct hg_inventory *inventory = hg_inventory_create();
+    const struct hg_vpc *v = add_vpc(inventory, "v", 7, "10.0.0.0/16");
+    const uint32_t number = v->number;
+
+    CHECK(hg_inventory_vpc_by_number(inventory, 0) == v);
+    replace_vpcs(inventory, "w", NULL);
+    CHECK_STR(hg_inventory_vpc_by_number(inventory, 0)->id, "w");
+    CHECK(hg_inventory_vpc_by_number(inventory, number) == NULL);
+    replace_vpcs(inventory, "w", "v");
+    CHECK(hg_inventory_vpc_by_number(inventory, 0) == NULL);
+    CHECK_EQ(number_of(inventory, "v"), number);
+    replace_vpcs(inventory, "v", NULL);
+    CHECK_EQ(hg_inventory_vpc_by_number(inventory, 0)->number, number);
+    replace_vpcs(inventory, "w", NULL);
+    REQUIRE(add_vpc(inventory, "v", 9, "10.0.0.0/16") != NULL);
+    CHECK_EQ(number_of(inventory, "v"), number);
+    hg_inventory_destroy(inventory);
+}
+
 TEST(a_mapping_takes_at_most_24_bytes)
 {
     struct hg_inventory *inventory = hg_inventory_create();

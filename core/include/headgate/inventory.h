@@ -73,9 +73,10 @@ HG_API struct hg_inventory *hg_inventory_create(void);
 HG_API void hg_inventory_destroy(struct hg_inventory *);
 
 /* An inventory that is to replace 'before', which it needs until then: known
- * ids get their old numbers.  Fill it, then hg_inventory_replace() puts all
- * of it in the place of 'inventory' ('before') at once and frees 'next';
- * hg_inventory_destroy() gives it up.  Old records stay allocated. */
+ * ids get their old numbers, those of VPCs and subnets also when they had
+ * gone.  Fill it, then hg_inventory_replace() puts all of it in the place of
+ * 'inventory' ('before') at once and frees 'next'; hg_inventory_destroy()
+ * gives it up.  Old records stay allocated. */
 HG_API struct hg_inventory *
 hg_inventory_create_next(const struct hg_inventory *before);
 HG_API void hg_inventory_replace(struct hg_inventory *inventory,
