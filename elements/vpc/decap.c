@@ -114,11 +114,7 @@ decap_configure(void *self_)
     bool ok = check_format(self);
 
     self->has_vni = hg_option_given(self, "vni");
-    if (self->vni > hg_tunnel_network_max(self->format))
-        ok = hg_config_error(self, "vni", -1,
-                             "%u does not fit the format; the largest is %u",
-                             (unsigned)self->vni,
-                             (unsigned)hg_tunnel_network_max(self->format));
+    ok &= tunnel_network_check(self, "vni", -1, self->vni, self->format);
     if (self->has_vni && self->network.n)
         ok = hg_config_error(self, "vni", -1,
                              "give 'vni' or rows 'network', not both");

@@ -57,7 +57,6 @@ struct encap {
     bool has_dscp;
     bool has_gwlb;
     bool is_ethernet;
-    uint32_t network_max;
     int meta;
     uint16_t id;
     uint32_t sequence;
@@ -174,11 +173,7 @@ encap_configure(void *self_)
     if (!self->port)
         self->port =
             self->format == HG_TUNNEL_VXLAN ? HG_PORT_VXLAN : HG_PORT_GENEVE;
-    self->network_max = hg_tunnel_network_max(self->format);
-    if (self->has_vni && self->vni > self->network_max)
-        ok = hg_config_error(self, "vni", -1,
-                             "%u does not fit the format; the largest is %u",
-                             (unsigned)self->vni, (unsigned)self->network_max);
+    ok &= tunnel_network_check(self, "vni", -1, self->vni, self->format);
     ok &= tunnel_networks_check(self, &self->network, self->format);
     if (self->preserve != PRESERVE_NO || self->gre_sequence ||
         self->df != DF_SET)
@@ -268,13 +263,15 @@ find_network(const struct encap *self, const struct hg_packet *p,
              uint32_t *number)
 {
     const struct tunnel_network *row;
-    const struct hg_vpc *vpc;
+    const struct hg_vpc *vpc = NULL;
 
     if (self->has_vni) {
         *number = self->vni;
         return true;
     }
-    row = tunnel_network_by_vpc(&self->network, p->vpc);
+    if (self->inventory) /* Packets of the only VPC need not say so. */
+        vpc = hg_inventory_vpc_by_number(self->inventory, p->vpc);
+    row = tunnel_network_by_vpc(&self->network, vpc ? vpc->number : p->vpc);
     if (row) {
         *number = row->number;
         return true;
@@ -283,13 +280,12 @@ find_network(const struct encap *self, const struct hg_packet *p,
         return false;
     *number = p->vpc;
     if (self->inventory) {
-        vpc = hg_inventory_vpc_by_number(self->inventory, p->vpc);
         if (!vpc)
             return false;
         *number = vpc->vni;
     }
     /* VLAN id 0 is no VLAN: IEEE 802.1Q 9.6. */
-    return *number <= self->network_max &&
+    return tunnel_network_fits(*number, self->format) &&
            (*number || !hg_tunnel_is_tag(self->format));
 }
 

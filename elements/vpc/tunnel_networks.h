@@ -29,23 +29,48 @@ static const struct hg_field tunnel_network_fields[] = {
 
 typedef HG_ROWS_OF(struct tunnel_network) tunnel_networks;
 
+/* Whether the format can carry the number. */
+static inline bool
+tunnel_network_fits(uint32_t number, enum hg_tunnel_format format)
+{
+    enum { VLAN_RESERVED = 4095 }; /* IEEE 802.1Q 9.6 */
+
+    return number <= hg_tunnel_network_max(format) &&
+           (format != HG_TUNNEL_QINQ || number % 4096 != VLAN_RESERVED);
+}
+
+/* In configure: refuses a number of an option that the format cannot carry. */
+static inline bool
+tunnel_network_check(void *self, const char *option, int row, uint32_t number,
+                     enum hg_tunnel_format format)
+{
+    uint32_t max = hg_tunnel_network_max(format);
+
+    if (tunnel_network_fits(number, format))
+        return true;
+    if (number <= max)
+        return hg_config_error(self, option, row,
+                               "network %u has VLAN id 4095, which is "
+                               "reserved",
+                               (unsigned)number);
+    return hg_config_error(self, option, row,
+                           "network %u does not fit the format; the largest "
+                           "is %u",
+                           (unsigned)number, (unsigned)max);
+}
+
 /* In configure: numbers that the format cannot carry, and repeated ones. */
 static inline bool
 tunnel_networks_check(void *self, const tunnel_networks *networks,
                       enum hg_tunnel_format format)
 {
-    uint32_t max = hg_tunnel_network_max(format);
     bool ok = true;
     size_t i, j;
 
     for (i = 0; i < networks->n; i++) {
         uint32_t number = networks->row[i].number;
 
-        if (number > max)
-            ok = hg_config_error(self, "network", (int)i,
-                                 "network %u does not fit the format; the "
-                                 "largest is %u",
-                                 (unsigned)number, (unsigned)max);
+        ok &= tunnel_network_check(self, "network", (int)i, number, format);
         for (j = 0; j < i; j++)
             if (networks->row[j].number == number)
                 ok = hg_config_error(self, "network", (int)i,

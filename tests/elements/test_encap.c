@@ -7,6 +7,7 @@
 #include <headgate/tunnel.h>
 
 #include "harness.h"
+#include "notation.h"
 
 #define UDP "udp 10.0.0.5:40000 > 203.0.113.9:53 len 12"
 #define UDP6 "udp [2001:db8::5]:40000 > [2001:db8:1::9]:53 len 12"
@@ -149,6 +150,16 @@ TEST(a_packet_that_is_too_big_leaves_unchanged)
     bench_destroy(b);
 }
 
+static struct hg_packet *
+of_vpc(struct bench *b, uint32_t vpc)
+{
+    struct hg_packet *p = notation_parse(bench_pool(b), UDP, NULL);
+
+    REQUIRE(p != NULL);
+    p->vpc = vpc;
+    return p;
+}
+
 TEST(each_reason_to_refuse_is_counted)
 {
     struct bench *b =
@@ -165,6 +176,12 @@ TEST(each_reason_to_refuse_is_counted)
     b = bench_create("Encap", "format=vlan");
     bench_push(b, "in", UDP, 0); /* VPC 0 is no VLAN. */
     CHECK_EQ(bench_counter(b, "bad_network"), 1);
+    bench_destroy(b);
+    b = bench_create("Encap", "format=qinq");
+    bench_push_packet(b, "in", of_vpc(b, 7 << 12 | 4095), 0);
+    bench_push_packet(b, "in", of_vpc(b, 7 << 12 | 4094), 0);
+    CHECK_EQ(bench_counter(b, "bad_network"), 1);
+    CHECK_EQ(hg_load32(bench_take(b, "out")->data + 16), 0x81000ffe);
     bench_destroy(b);
 }
 
@@ -202,6 +219,22 @@ TEST(the_network_is_the_packets_vpc)
         CHECK_EQ(bench_counter(b, "decapsulated"), 1);
         bench_destroy(b);
     }
+}
+
+TEST(a_packet_without_vpc_has_the_network_of_the_only_one)
+{
+    struct bench *b = bench_load(
+        "MappingService m { vpc v { vni = 9  cidr = 10.0.0.0/16 } }\n"
+        "TestSource in {} TestSink out {}\n"
+        "Encap dut { format = vxlan  local = 192.0.2.1  remote = 192.0.2.2\n"
+        "    network 5 { vpc = v } }\n"
+        "connect(\"in -> dut -> out\")\n");
+
+    bench_push_packet(b, "in", of_vpc(b, 0), 0);
+    CHECK_EQ(hg_load32(bench_take(b, "out")->data + 46), 5 << 8);
+    bench_push_packet(b, "in", of_vpc(b, 1), 0);
+    CHECK_EQ(hg_load32(bench_take(b, "out")->data + 46), 5 << 8);
+    bench_destroy(b);
 }
 
 TEST(what_is_not_for_us_leaves_elsewhere)
@@ -284,6 +317,10 @@ TEST(options_that_make_no_sense_are_refused)
         {"Encap e { format = geneve local = { 192.0.2.1, 192.0.2.2 } }",
          "*one address of each IP version*"},
         {"Encap e { format = vlan vni = 4095 }", "*the largest is 4094*"},
+        {"Encap e { format = qinq vni = 8191 }", "*VLAN id 4095*"},
+        {"Decap e { format = qinq vni = 8191 }", "*VLAN id 4095*"},
+        {"Decap e { format = qinq network 4095 { vpc = 1 } }",
+         "*VLAN id 4095*"},
         {"Encap e { format = vlan ttl = 3 }", "*a tag has no outer*"},
         {"Encap e { format = vxlan local = 192.0.2.1 gwlb-endpoint = 1 "
          "gwlb-attachment = 2 }",
