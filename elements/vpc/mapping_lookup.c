@@ -133,6 +133,17 @@ service_verdict(struct mapping_lookup *self)
 
 /* ---- Neighbours ------------------------------------------------------- */
 
+static inline bool
+is_given(const struct hg_mac *mac)
+{
+    uint32_t first;
+    uint16_t last;
+
+    memcpy(&first, mac->byte, sizeof first);
+    memcpy(&last, mac->byte + sizeof first, sizeof last);
+    return first | last;
+}
+
 /* The MAC at which 'target' is to be reached by one who asks from 'source',
  * or NULL; *is_router where it is the router's. */
 static const struct hg_mac *
@@ -169,7 +180,8 @@ neighbour_mac(const struct mapping_lookup *self, const struct hg_packet *p,
     }
     *is_router = false;
     eni = hg_inventory_find(self->inventory, p->vpc, target);
-    return eni && eni != p->src_eni && !hg_addr_equal(source, target)
+    return eni && is_given(&eni->mac) && eni != p->src_eni &&
+                   !hg_addr_equal(source, target)
                ? &eni->mac
                : NULL;
 }
@@ -248,17 +260,6 @@ same_subnet(const struct hg_packet *p, const struct hg_subnet *subnet)
     const struct hg_subnet *own = p->src_eni ? p->src_eni->subnet : NULL;
 
     return own ? own->number == subnet->number : is_from(p, subnet);
-}
-
-static inline bool
-is_given(const struct hg_mac *mac)
-{
-    uint32_t first;
-    uint16_t last;
-
-    memcpy(&first, mac->byte, sizeof first);
-    memcpy(&last, mac->byte + sizeof first, sizeof last);
-    return first | last;
 }
 
 static inline void

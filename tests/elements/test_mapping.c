@@ -351,6 +351,21 @@ read_map(struct bench *b, const char *handler, const char *argument)
     return text;
 }
 
+/* An ENI need not have one. */
+TEST(nobody_is_told_to_send_to_a_mac_that_is_not_known)
+{
+    struct bench *b = bench_load(LOOKUP_WITH(""));
+
+    CHECK_STR(write_map(b, "add",
+                        "{\"id\":\"eni-0\",\"subnet\":\"net-a\","
+                        "\"address\":[\"10.0.1.12\"]}"),
+              "");
+    bench_push(b, "in", "arp who-has 10.0.1.12 tell 10.0.1.10", 0);
+    bench_expect_none(b, "reply");
+    CHECK_EQ(bench_counter(b, "unanswered"), 1);
+    bench_destroy(b);
+}
+
 TEST(a_change_of_the_mapping_undoes_what_was_remembered)
 {
     struct bench *b = bench_load(LOOKUP_WITH(QUERY));
