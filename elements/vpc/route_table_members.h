@@ -92,8 +92,9 @@ associate_subnets(struct route_table *self, struct hg_error *error)
             hg_inventory_subnet_at(self->inventory, i);
         const struct table *table;
 
-        if (!subnet->route_table)
-            continue;
+        if (!subnet->route_table ||
+            hg_inventory_subnet(self->inventory, subnet->id) != subnet)
+            continue; /* It has none, or is gone. */
         table = find_table(self, subnet->route_table);
         if (!table)
             return hg_error_set(error,

@@ -103,9 +103,8 @@ add_eni(const char *id, const char *address)
 }
 
 static void
-make_inventory(void)
+fill_inventory(void)
 {
-    inventory = hg_inventory_create();
     add_vpc("vpc-a", 100, "10.0.0.0/16");
     add_vpc("vpc-b", 200, "10.0.0.0/16");
     add_subnet("a1", "vpc-a", "10.0.1.0/24", NULL);
@@ -114,6 +113,13 @@ make_inventory(void)
     add_eni("a1", "10.0.1.10");
     add_eni("a2", "10.0.2.10");
     add_eni("b1", "10.0.1.10");
+}
+
+static void
+make_inventory(void)
+{
+    inventory = hg_inventory_create();
+    fill_inventory();
 }
 
 /* ---- The graph -------------------------------------------------------- */
@@ -314,6 +320,25 @@ TEST(a_change_that_does_not_fit_leaves_the_tables_as_they_were)
     add_subnet("b9", "vpc-b", "10.0.9.0/24", "nowhere");
     CHECK_STR(way("in", "a1", 1, "203.0.113.1"), "up");
     CHECK_STR(way("in", "a2", 1, "203.0.113.1"), "down");
+    stop();
+}
+
+TEST(a_replacement_without_the_subnet_that_did_not_fit_is_followed)
+{
+    struct hg_error error = {""};
+    struct hg_inventory *before;
+
+    make_inventory();
+    CHECK(start(TABLES, "", &error));
+    add_subnet("b9", "vpc-b", "10.0.9.0/24", "nowhere");
+    CHECK_STR(way("in", "a1", 1, "203.0.113.1"), "up");
+    before = inventory;
+    inventory = hg_inventory_create_next(before);
+    fill_inventory();
+    add_vpc("vpc-c", 300, "192.168.0.0/16");
+    hg_inventory_replace(before, inventory);
+    inventory = before;
+    CHECK_STR(way("in", NULL, 3, "192.168.1.1"), "local");
     stop();
 }
 
