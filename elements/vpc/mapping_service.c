@@ -336,27 +336,45 @@ read_memory(void *self_, const char *argument, FILE *out,
     return true;
 }
 
-/* The text of a member of a record in JSON, to be freed; NULL if it is
- * neither a scalar nor an array of texts. */
-static char *
-member_text(const json_t *value)
+/* False if the value is not one of those of records (null is: nothing). */
+static bool
+print_member(const json_t *value, FILE *out)
 {
-    char *text = NULL;
-    size_t size, i;
-    FILE *out = open_memstream(&text, &size);
+    bool ok = true;
+    size_t i;
 
-    if (!out)
-        return NULL;
     if (json_is_string(value))
         fputs(json_string_value(value), out);
     else if (json_is_integer(value))
         fprintf(out, "%lld", (long long)json_integer_value(value));
     else if (json_is_boolean(value))
         fputs(json_is_true(value) ? "true" : "false", out);
-    for (i = 0; i < json_array_size(value); i++)
-        fprintf(out, "%s ", json_string_value(json_array_get(value, i)));
-    fclose(out);
-    return text;
+    else if (!json_is_array(value))
+        return json_is_null(value);
+    for (i = 0; ok && i < json_array_size(value); i++) {
+        const char *word = json_string_value(json_array_get(value, i));
+
+        ok = word && fprintf(out, "%s ", word) > 0;
+    }
+    return ok;
+}
+
+/* The text of a member of a record in JSON, to be freed; NULL if it is
+ * neither a scalar nor an array of texts. */
+static char *
+member_text(const json_t *value)
+{
+    char *text = NULL;
+    size_t size;
+    FILE *out = open_memstream(&text, &size);
+    bool ok = out && print_member(value, out);
+
+    if (out)
+        fclose(out);
+    if (ok)
+        return text;
+    free(text);
+    return NULL;
 }
 
 static bool
@@ -368,7 +386,7 @@ add_object(struct mapping_service *self, json_t *object,
     char *value[MAX_MEMBERS];
     struct hg_table_row row = {0, name, (const char *const *)value, 0};
     json_t *member;
-    bool ok;
+    bool ok = true;
 
     if (!json_is_object(object) || json_object_size(object) > MAX_MEMBERS)
         return hg_error_set(error,
@@ -379,9 +397,15 @@ add_object(struct mapping_service *self, json_t *object,
     {
         name[row.n] = key;
         value[row.n] = member_text(member);
-        row.n += value[row.n] != NULL;
+        if (value[row.n])
+            row.n++;
+        else
+            ok = hg_error_set(error,
+                              "'%s' must be a text, a number or an array of "
+                              "texts",
+                              key);
     }
-    ok = add_record(self->inventory, &row, true, error);
+    ok = ok && add_record(self->inventory, &row, true, error);
     for (row.at = 0; row.at < row.n; row.at++)
         free(value[row.at]);
     return ok;

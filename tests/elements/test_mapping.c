@@ -487,6 +487,15 @@ TEST(handlers_find_add_and_remove)
               "account, subnet, az, route-table, nacl, mac, address, public, "
               "security-groups, host, instance and "
               "source-destination-check");
+    CHECK_STR(write_map(b, "add",
+                        "{\"id\":\"x\",\"subnet\":\"net-a\","
+                        "\"address\":{\"ip4\":\"10.0.1.9\"}}"),
+              "'address' must be a text, a number or an array of texts");
+    CHECK_STR(write_map(b, "add",
+                        "{\"id\":\"x\",\"subnet\":\"net-a\","
+                        "\"security-groups\":[5]}"),
+              "'security-groups' must be a text, a number or an array of "
+              "texts");
     CHECK_STR(write_map(b, "remove", "eni-7"), "there is no ENI 'eni-7'");
     text = read_map(b, "list", "subnet");
     CHECK_STR(text, "{\"kind\":\"subnet\",\"id\":\"net-a\",\"vpc\":\"vpc-1\","
