@@ -101,7 +101,9 @@ is_like_first(const struct hg_packet *p, const struct nlb_flow *state)
            !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN));
 }
 
-/* Whether the packet, which is of this flow, comes from its target. */
+/* Whether the packet, which is of this flow or of the one that its record was
+ * of when the batch was looked up, comes from the target and goes where that
+ * sees the client. */
 static bool
 is_answer(const struct nlb *self, const struct nlb_flow *state,
           const struct hg_packet *p)

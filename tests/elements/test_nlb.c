@@ -257,6 +257,43 @@ TEST(without_preservation_targets_see_the_node)
     bench_destroy(b);
 }
 
+/* Puts a packet into a batch. */
+static void
+inject(struct bench *b, const char *in, const char *text, uint64_t time_ns)
+{
+    struct hg_graph *g = bench_graph(b);
+    struct hg_error error;
+    struct hg_packet *p = notation_parse(bench_pool(b), text, &error);
+
+    REQUIRE(p != NULL);
+    p->time_ns = BENCH_START + time_ns;
+    hg_graph_inject(g, hg_graph_find(g, in), 0, &p, 1);
+}
+
+/* It was looked up before the new connection got another port. */
+TEST(a_late_answer_of_the_connection_before_is_of_no_flow_in_the_same_batch)
+{
+    struct bench *b = NLB(WEB("preserve-client-ip = false " ONE_TARGET));
+    struct hg_packet *p;
+    char text[80];
+
+    client(b, "S seq 100", 0);
+    p = bench_take(b, "to-targets");
+    REQUIRE(p != NULL);
+    snprintf(text, sizeof text, "tcp 10.0.1.1:8080 > 10.0.0.10:%u . ack 101",
+             hg_packet_sport(p));
+    client(b, "R seq 101", 0);
+    bench_forget(b, NULL);
+    bench_advance(b, S);
+    inject(b, "clients", "tcp " CLIENT " > 10.0.0.10:80 S seq 900", S);
+    inject(b, "targets", text, S);
+    hg_graph_dispatch(bench_graph(b));
+    CHECK_EQ(bench_counter(b, "no_flow"), 1);
+    bench_expect(b, "to-targets", "tcp 10.0.0.10:* > 10.0.1.1:8080 S");
+    bench_expect(b, "to-targets", "tcp 10.0.0.10:* > 10.0.1.1:8080 R");
+    bench_destroy(b);
+}
+
 TEST(preservation_depends_on_type_and_protocol)
 {
     struct bench *b =
