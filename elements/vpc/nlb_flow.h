@@ -112,6 +112,7 @@ is_answer(const struct nlb *self, const struct nlb_flow *state,
     struct hg_addr src = hg_packet_src(p);
 
     return p->flags & HG_PACKET_REPLY && target->port == hg_packet_sport(p) &&
+           (!state->nat_port || state->nat_port == hg_packet_dport(p)) &&
            hg_addr_equal(&target->addr, &src);
 }
 
@@ -494,11 +495,10 @@ begin_second(struct nlb *self, uint64_t now_ns)
     self->packets_before = self->processed_packets.n;
 }
 
+/* Counts a packet, whose IP packet has so many bytes. */
 static inline void
-count_packet(struct nlb *self, const struct hg_packet *p)
+count_packet(struct nlb *self, const struct hg_packet *p, uint32_t bytes)
 {
-    uint64_t bytes = p->wire_len - p->l3_offset;
-
     if (p->time_ns - self->second_ns >= HG_SEC)
         begin_second(self, p->time_ns);
     hg_count(&self->processed_packets);
@@ -565,7 +565,7 @@ static void
 track(struct nlb *self, const struct hg_packet *p, struct hg_flow *flow,
       struct nlb_flow *state, bool from_client)
 {
-    count_packet(self, p);
+    count_packet(self, p, ip_bytes(p));
     if (p->protocol == HG_PROTO_TCP) {
         track_tcp(self, p, flow, state, from_client);
         return;

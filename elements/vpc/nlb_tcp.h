@@ -83,39 +83,41 @@ send_reset(struct nlb *self, unsigned port, const struct hg_packet *cause,
     hg_emit(self, port, p);
 }
 
+/* Bytes of the IP packet as its header says, whatever a capture cut off or
+ * Ethernet put behind it. */
+static uint32_t
+ip_bytes(const struct hg_packet *p)
+{
+    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
+
+    return ip ? hg_get16(ip->total_length)
+              : hg_get16(hg_packet_ipv6(p)->payload_length) +
+                    (uint32_t)sizeof(struct hg_ipv6);
+}
+
 static uint32_t
 payload_len(const struct hg_packet *p, const struct hg_tcp *tcp)
 {
-    return hg_packet_l4_len(p) - hg_tcp_header_len(tcp);
+    uint32_t bytes = ip_bytes(p);
+    uint32_t headers = p->l4_offset - p->l3_offset + hg_tcp_header_len(tcp);
+
+    return bytes > headers ? bytes - headers : 0;
 }
 
-/* Answers a segment for which there is no connection (RFC 9293 3.10.7.1). */
+/* Answers a segment for which there is no connection. */
 static void
 answer_with_reset(struct nlb *self, unsigned port, const struct hg_packet *p)
 {
-    const struct hg_tcp *tcp = hg_packet_tcp(p);
-    struct reset reset = {.src = hg_packet_dst(p),
-                          .dst = hg_packet_src(p),
-                          .sport = hg_get16(tcp->dport),
-                          .dport = hg_get16(tcp->sport),
-                          .vpc = p->vpc};
-    uint8_t l2[256];
-    struct hg_eth *eth = (struct hg_eth *)l2;
+    struct hg_packet *reset;
 
-    if (tcp->flags & HG_TCP_RST || p->l3_offset > sizeof l2)
+    if (hg_packet_tcp(p)->flags & HG_TCP_RST)
         return;
-    if (tcp->flags & HG_TCP_ACK) {
-        reset.seq = hg_get32(tcp->ack);
-        reset.flags = HG_TCP_RST;
-    } else {
-        reset.ack = hg_get32(tcp->seq) + payload_len(p, tcp) +
-                    !!(tcp->flags & HG_TCP_SYN) + !!(tcp->flags & HG_TCP_FIN);
-        reset.flags = HG_TCP_RST | HG_TCP_ACK;
-    }
-    memcpy(l2, p->data, p->l3_offset);
-    eth->dst = hg_packet_eth(p)->src;
-    eth->src = hg_packet_eth(p)->dst;
-    send_reset(self, port, p, l2, p->l3_offset, &reset);
+    reset = hg_make(self, hg_reset_len(p), p);
+    if (!reset)
+        return;
+    hg_reset_fill(reset, p);
+    hg_count(&self->tcp_elb_reset_count);
+    hg_emit(self, port, reset);
 }
 
 /* Ends a connection from our side: one RST for the client, and one for the

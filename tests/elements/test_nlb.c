@@ -233,6 +233,33 @@ TEST(a_closed_flow_lets_a_new_connection_begin)
     bench_destroy(b);
 }
 
+TEST(a_reset_acknowledges_what_a_capture_cut_off)
+{
+    struct bench *b = NLB(WEB(ONE_TARGET));
+
+    client(b, "P seq 100 len 200 cut 150", 0);
+    expect_client(b, "R. seq 0 ack 300");
+    bench_destroy(b);
+}
+
+TEST(bytes_are_those_of_ip_however_long_the_frame_is)
+{
+    struct bench *b = NLB(WEB(ONE_TARGET));
+
+    client(b, "S seq 100 pad 6", 0);
+    expect_target(b, "S seq 100");
+    target(b, "S. seq 500 ack 101 pad 6", 0);
+    expect_client(b, "S. seq 500 ack 101");
+    client(b, ". seq 101 ack 501 pad 6", 0);
+    expect_target(b, ".");
+    CHECK_EQ(bench_counter(b, "processed_bytes"), 120);
+    client(b, ". seq 101 ack 501 len 100 cut 90", 0);
+    expect_target(b, ".");
+    CHECK_EQ(bench_counter(b, "processed_bytes"), 260);
+    CHECK_EQ(bench_counter(b, "processed_bytes_tcp"), 260);
+    bench_destroy(b);
+}
+
 /* ---- Client addresses ------------------------------------------------- */
 
 TEST(without_preservation_targets_see_the_node)
