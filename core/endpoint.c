@@ -136,4 +136,6 @@ hg_reset_fill(struct hg_packet *reset, const struct hg_packet *p)
     }
     hg_packet_parse_l3(reset, p->ether_type, p->l3_offset);
     hg_packet_set_checksums(reset);
+    reset->dst_eni = p->src_eni;
+    reset->src_eni = NULL;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include <headgate/endpoint.h>
+#include <headgate/inventory.h>
 
 #include "test.h"
 
@@ -256,6 +257,7 @@ TEST(a_udp_checksum_never_becomes_zero)
 
 TEST(resets_answer_as_rfc_9293_says)
 {
+    static const struct hg_eni eni;
     static const struct {
         uint8_t flags;
         uint32_t reset_seq;
@@ -280,6 +282,7 @@ TEST(resets_answer_as_rfc_9293_says)
 
         REQUIRE(tcp != NULL);
         p->data[11] = 0x55;
+        p->src_eni = r->src_eni = &eni;
         tcp->seq = hg_be32_of(0xfffffff0u);
         tcp->ack = hg_be32_of(5000);
         tcp->flags = segments[i].flags;
@@ -296,6 +299,7 @@ TEST(resets_answer_as_rfc_9293_says)
         CHECK_EQ(rtcp->flags, segments[i].reset_flags);
         CHECK(hg_packet_l4_checksum_ok(r));
         CHECK_EQ(hg_packet_l4_len(r), sizeof(*rtcp));
+        CHECK(r->dst_eni == &eni && !r->src_eni);
         hg_packet_free(p);
         hg_packet_free(r);
     }

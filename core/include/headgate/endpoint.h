@@ -208,8 +208,8 @@ hg_reset_len(const struct hg_packet *p)
 }
 
 /* Makes 'reset', a packet of hg_reset_len() bytes, the answer to 'p', a TCP
- * segment for which there is no connection (RFC 9293 3.10.7.1);
- * 'p' must not be a RST itself. */
+ * segment for which there is no connection (RFC 9293 3.10.7.1), and to the ENI
+ * that this came from; 'p' must not be a RST itself. */
 HG_API void hg_reset_fill(struct hg_packet *reset, const struct hg_packet *p);
 
 #ifdef __cplusplus
