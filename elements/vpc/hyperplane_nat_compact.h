@@ -300,14 +300,21 @@ compact_find_key(struct hyperplane_nat *self, const struct hg_flow_key *key,
     return true;
 }
 
+/* What a flow is found by from inside. */
+static struct hg_nat_compact_tuple
+inside_tuple(const struct hg_nat_compact_flow *f)
+{
+    return (struct hg_nat_compact_tuple){f->inside,      f->remote,
+                                         f->inside_port, f->remote_port,
+                                         f->tenant,      f->protocol};
+}
+
 /* Makes a copy good again after flows came and went. */
 static bool
 compact_find_again(struct hyperplane_nat *self, struct nat_flow *flow,
                    uint64_t now_ns)
 {
-    const struct hg_nat_compact_flow *f = &flow->f;
-    struct hg_nat_compact_tuple t = {f->inside,      f->remote, f->inside_port,
-                                     f->remote_port, f->tenant, f->protocol};
+    const struct hg_nat_compact_tuple t = inside_tuple(&flow->f);
 
     return hg_nat_compact_find(self->compact->table, &t, true, now_ns,
                                &flow->f);
@@ -361,6 +368,8 @@ compact_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
                 const struct address *a, uint64_t now_ns, struct nat_flow *out)
 {
     struct nat_compact *c = self->compact;
+    struct hg_nat_compact_tuple tuple;
+    struct hg_nat_compact_flow other;
 
     if (f->inside.family != 4 ||
         f->deadline_ns - now_ns > HG_NAT_COMPACT_HORIZON_NS)
@@ -377,6 +386,9 @@ compact_install(struct hyperplane_nat *self, const struct hg_nat_flow *f,
         .protocol = f->protocol,
         .state = f->state,
         .deadline_ns = f->deadline_ns};
+    tuple = inside_tuple(&out->f);
+    if (find_elsewhere(c, &tuple, now_ns, &other))
+        return NAT_EXISTS;
     return compact_added(
         self, hg_nat_compact_install(c->table, &out->f, now_ns), out);
 }

@@ -57,6 +57,13 @@ TEST(an_imported_flow_lets_the_first_packet_in)
     bench_destroy(b);
 }
 
+#define GATEWAYS(options)                                                     \
+    "TestSource inside {} TestSource outside {}\n"                            \
+    "TestSink to-inside {} TestSink to-outside {}\n"                          \
+    "HyperplaneNAT dut { " options " }\n"                                     \
+    "connect(\"inside -> [inside]dut[outside] -> to-outside\")\n"             \
+    "connect(\"outside -> [outside]dut[inside] -> to-inside\")\n"
+
 static void
 import_refused(struct bench *b, const char *text, const char *why)
 {
@@ -96,6 +103,27 @@ TEST(flows_that_clash_are_refused_all_or_none)
     CHECK_STR(bench_read(b, "count", ""), "1");
     bench_advance(b, 351 * S);
     import_refused(b, FLOW, "expired already");
+    bench_destroy(b);
+}
+
+TEST(a_flow_that_another_gateway_of_the_vpc_has_is_refused)
+{
+    static const char format[] =
+        "{\"proto\":\"udp\",\"inside\":{\"addr\":\"10.0.0.5\",\"port\":1},"
+        "\"external\":{\"addr\":\"198.51.100.%u\",\"port\":7000},"
+        "\"remote\":{\"addr\":\"203.0.113.9\",\"port\":53},\"vpc\":%u}";
+    struct bench *b =
+        NAT_LOAD(GATEWAYS, "gateway a { mark = 1 public = 198.51.100.1 }\n"
+                           "gateway b { mark = 2 public = 198.51.100.2 }");
+    char text[300];
+
+    snprintf(text, sizeof(text), format, 1, 1);
+    bench_write(b, "import", text);
+    snprintf(text, sizeof(text), format, 2, 1);
+    import_refused(b, text, "already");
+    snprintf(text, sizeof(text), format, 2, 2);
+    bench_write(b, "import", text);
+    CHECK_STR(bench_read(b, "count", ""), "2");
     bench_destroy(b);
 }
 
