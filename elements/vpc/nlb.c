@@ -77,7 +77,7 @@ bring_back_error(struct nlb *self, struct hg_packet *p)
     if (!flow)
         return OUT_OTHER;
     state = hg_flow_state(self, flow, p->time_ns);
-    hg_flow_first_key(flow, &first);
+    first_key_of(self, flow, state, &first);
     hg_quote_set(&q, HG_END_SRC, hg_addr_ip4(&first.src), first.sport);
     hg_quote_set(&q, HG_END_DST, hg_addr_ip4(&first.dst), first.dport);
     hg_end_set_addr(p, HG_END_SRC,
@@ -267,7 +267,7 @@ nlb_configure(void *self_)
         hg_flow_limit(self, self->max_flows);
     if (!hg_flow_declare(self, sizeof(struct nlb_flow)))
         return false;
-    hg_flow_declare_seldom(self, sizeof(struct nlb_macs));
+    hg_flow_declare_seldom(self, sizeof(struct nlb_client));
     return ok;
 }
 

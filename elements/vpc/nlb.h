@@ -118,10 +118,14 @@ struct nlb_flow {
 };
 
 /* And apart from that for each TCP flow: where the frame that began it came
- * from, and went to. */
-struct nlb_macs {
-    struct hg_mac client;
+ * from, and went to; and for each that is not by the first key: who its client
+ * is to this element. */
+struct nlb_client {
+    struct hg_mac mac;
     struct hg_mac ours;
+    struct hg_addr addr;
+    uint16_t port;
+    uint32_t vpc;
 };
 
 struct nlb {

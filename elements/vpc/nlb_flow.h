@@ -91,6 +91,25 @@ find_flow(struct nlb *self, struct hg_packet *p, struct nlb_flow **state)
     return find_known(self, p, state);
 }
 
+/* The key of the flow's first packet as it came here, of which another element
+ * may have translated the client. */
+static void
+first_key_of(struct nlb *self, const struct hg_flow *flow,
+             const struct nlb_flow *state, struct hg_flow_key *out)
+{
+    const struct nlb_client *client;
+
+    hg_flow_first_key(flow, out);
+    if (state->by_first_key)
+        return;
+    client = hg_flow_seldom(self, flow);
+    out->vpc = client->vpc;
+    out->src = client->addr;
+    out->sport = client->port;
+    out->dst = self->addresses[state->address].addr;
+    out->dport = self->listeners[state->listener].row->port;
+}
+
 /* Whether the packet is like the first of its flow, which was for a listener:
  * then it is, too. */
 static inline bool
@@ -384,6 +403,7 @@ fill_state(struct nlb *self, const struct hg_packet *p, const struct choice *c,
 {
     const struct hg_tcp *tcp = hg_packet_tcp(p);
     const struct hg_eth *eth = hg_packet_eth(p);
+    struct nlb_client *client;
 
     state->group = c->group;
     state->target = (uint16_t)c->target;
@@ -391,12 +411,19 @@ fill_state(struct nlb *self, const struct hg_packet *p, const struct choice *c,
     state->address = c->address;
     state->by_first_key =
         !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN));
+    if (!state->by_first_key) {
+        client = hg_flow_seldom(self, flow);
+        client->addr = hg_packet_src(p);
+        client->port = hg_packet_sport(p);
+        client->vpc = p->vpc;
+    }
     if (!tcp)
         return;
     state->is_tcp = true;
     state->isn = hg_get32(tcp->seq);
-    *(struct nlb_macs *)hg_flow_seldom(self, flow) =
-        (struct nlb_macs){eth->src, eth->dst};
+    client = hg_flow_seldom(self, flow);
+    client->mac = eth->src;
+    client->ours = eth->dst;
 }
 
 /* Begins the packet's flow.  NULL, or why not. */
@@ -594,7 +621,7 @@ forward(struct nlb *self, struct hg_packet *p, struct hg_flow *flow,
         set_end(p, HG_END_SRC, &self->addresses[state->address].addr,
                 state->nat_port);
     if (has_proxy_header(self, state)) {
-        hg_flow_first_key(flow, &first);
+        first_key_of(self, flow, state, &first);
         add_header(self, p, state, &first);
     }
     return OUT_TARGETS;
@@ -613,7 +640,7 @@ bring_back(struct nlb *self, struct hg_packet *p, struct hg_flow *flow,
     set_end(p, HG_END_SRC, &address->addr,
             self->listeners[state->listener].row->port);
     if (state->nat_port) {
-        hg_flow_first_key(flow, &first);
+        first_key_of(self, flow, state, &first);
         set_end(p, HG_END_DST, &first.src, first.sport);
     }
     return OUT_CLIENTS;

@@ -30,7 +30,7 @@ terminate_flow(void *victims_, struct hg_flow *flow, void *state_)
 
     if (state->group != victims->group || state->target != victims->target)
         return true;
-    hg_flow_first_key(flow, &first);
+    first_key_of(self, flow, state, &first);
     if (state->is_tcp && state->tcp_state != TCP_CLOSED)
         reset_flow(self, state, hg_flow_seldom(self, flow), &first,
                    target_of(self, state));

@@ -124,12 +124,12 @@ answer_with_reset(struct nlb *self, unsigned port, const struct hg_packet *p)
  * target if that has answered. */
 static void
 reset_flow(struct nlb *self, const struct nlb_flow *state,
-           const struct nlb_macs *macs, const struct hg_flow_key *first,
+           const struct nlb_client *client, const struct hg_flow_key *first,
            const struct hg_target *target)
 {
     struct hg_eth eth = {
-        .dst = macs->client,
-        .src = macs->ours,
+        .dst = client->mac,
+        .src = client->ours,
         .type = hg_be16_of(first->src.family == 6 ? HG_ETH_IP6 : HG_ETH_IP4)};
     struct reset reset = {.src = first->dst,
                           .dst = first->src,
@@ -146,8 +146,8 @@ reset_flow(struct nlb *self, const struct nlb_flow *state,
     send_reset(self, OUT_CLIENTS, NULL, (uint8_t *)&eth, sizeof eth, &reset);
     if (state->tcp_state == TCP_SYN_SENT)
         return;
-    eth.dst = macs->ours;
-    eth.src = macs->client;
+    eth.dst = client->ours;
+    eth.src = client->mac;
     reset.src =
         state->nat_port ? self->addresses[state->address].addr : first->src;
     reset.sport = state->nat_port ? state->nat_port : first->sport;

@@ -411,12 +411,13 @@ TEST(unreachable_finds_the_other_side)
 #define PROXY WEB("proxy-protocol-v2 = true " ONE_TARGET)
 
 static void
-check_header(const struct hg_packet *p, const char *endpoint)
+check_header_of(const struct hg_packet *p, const struct hg_addr *client,
+                uint16_t port, const char *endpoint)
 {
     uint8_t expected[HG_PROXY_V2_LEN4];
-    struct hg_proxy_v2 proxy = {.src = {4, {192, 0, 2, 5}},
+    struct hg_proxy_v2 proxy = {.src = *client,
                                 .dst = {4, {10, 0, 0, 10}},
-                                .sport = 40000,
+                                .sport = port,
                                 .dport = 80,
                                 .endpoint = endpoint};
 
@@ -425,6 +426,52 @@ check_header(const struct hg_packet *p, const char *endpoint)
     CHECK_EQ(hg_packet_l4_len(p), 20 + sizeof expected);
     CHECK_MEM(hg_packet_l4(p) + 20, expected, sizeof expected);
     CHECK(hg_packet_l4_checksum_ok(p));
+}
+
+static void
+check_header(const struct hg_packet *p, const char *endpoint)
+{
+    check_header_of(p, &(struct hg_addr){4, {192, 0, 2, 5}}, 40000, endpoint);
+}
+
+/* Both keep something in the record of one flow, whose first key is not as the
+ * load balancer sees its client. */
+TEST(behind_a_nat_the_client_is_who_the_nat_made_of_it)
+{
+    static const char
+        graph[] =
+            "TestSource inside {} TestSource targets {}\n"
+            "TestSink to-inside {} TestSink to-targets {} TestSink other {}\n"
+            "HyperplaneNAT nat { public = 198.51.100.1 ports = 7000 }\n"
+            "NLB dut { node a { address = 10.0.0.10 }\n" WEB(
+                "preserve-client-ip = false proxy-protocol-v2 = "
+                "true " ONE_TARGET) "}\n"
+                                    "connect(\"inside -> [inside]nat[outside] "
+                                    "-> [clients]dut[targets] "
+                                    "-> to-targets\")\n"
+                                    "connect(\"targets -> "
+                                    "[targets]dut[clients] -> "
+                                    "[outside]nat[inside] "
+                                    "-> to-inside\")\n"
+                                    "connect(\"dut[other] -> other\")\n";
+    const struct hg_addr client = {4, {198, 51, 100, 1}};
+    struct bench *b = bench_load(graph);
+    struct hg_packet *p;
+    char text[80];
+
+    bench_push(b, "inside", "tcp 10.9.0.5:4000 > 10.0.0.10:80 S seq 100", 0);
+    p = bench_take(b, "to-targets");
+    REQUIRE(p != NULL);
+    snprintf(text, sizeof text,
+             "tcp 10.0.1.1:8080 > 10.0.0.10:%u S. seq 500 ack 101",
+             hg_packet_sport(p));
+    bench_push(b, "targets", text, 0);
+    bench_expect(b, "to-inside", "tcp 10.0.0.10:80 > 10.9.0.5:4000 S.");
+    bench_push(b, "inside",
+               "tcp 10.9.0.5:4000 > 10.0.0.10:80 P. seq 101 ack 501 len 9", 0);
+    check_header_of(bench_take(b, "to-targets"), &client, 7000, NULL);
+    bench_expect(b, "to-targets", "tcp 10.0.0.10:* > 10.0.1.1:8080 P.");
+    bench_destroy(b);
 }
 
 TEST(a_proxy_header_goes_ahead_of_the_first_data)
