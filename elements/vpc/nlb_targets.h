@@ -99,7 +99,7 @@ struct words {
     char target[64];
     char word[64];
     char zone[64];
-    unsigned weight;
+    char weight[64];
     int n;
 };
 
@@ -121,9 +121,9 @@ read_words(const struct nlb *self, const char *value, int min_n,
 {
     struct group *group;
 
-    *words = (struct words){.weight = 1};
-    words->n = sscanf(value, "%63s %63s %63s %63s %3u", words->group,
-                      words->target, words->word, words->zone, &words->weight);
+    *words = (struct words){.weight = "1"};
+    words->n = sscanf(value, "%63s %63s %63s %63s %63s", words->group,
+                      words->target, words->word, words->zone, words->weight);
     if (words->n < min_n) {
         hg_error_set(error,
                      "'%s': %d words are needed, a group and a target "
@@ -182,6 +182,15 @@ parse_endpoint(char *text, struct hg_addr *addr, uint16_t *port)
     return range.low && range.low == range.high;
 }
 
+static bool
+parse_number(const char *value, uint32_t min, uint32_t max, uint64_t *out,
+             struct hg_error *error)
+{
+    return (hg_number_parse(value, out) && *out >= min && *out <= max) ||
+           hg_error_set(error, "'%s' is not a number from %u to %u", value,
+                        min, max);
+}
+
 /* A target begins as one that is not checked yet, or, where nobody checks, as
  * healthy. */
 static enum hg_target_state
@@ -199,6 +208,7 @@ write_register(void *self_, const char *value, struct hg_error *error)
     struct words words;
     struct hg_target target = {.id = words.target};
     struct group *group = read_words(self, value, 3, &words, NULL, error);
+    uint64_t weight;
     int zone;
 
     if (!group)
@@ -211,8 +221,10 @@ write_register(void *self_, const char *value, struct hg_error *error)
                             value);
     if (zone < 0)
         return hg_error_set(error, "no node stands in zone '%s'", words.zone);
+    if (!parse_number(words.weight, 0, 999, &weight, error))
+        return false;
     target.zone = (uint16_t)zone;
-    target.weight = words.weight;
+    target.weight = (uint32_t)weight;
     target.state = first_state(self, group->row);
     if (hg_target_add(group->targets, &target, error) == HG_TARGET_NONE)
         return false;
@@ -382,15 +394,6 @@ static void
 report_mistake(void *self, const char *text)
 {
     hg_config_error(self, "file", -1, "%s", text);
-}
-
-static bool
-parse_number(const char *value, uint32_t min, uint32_t max, uint64_t *out,
-             struct hg_error *error)
-{
-    return (hg_number_parse(value, out) && *out >= min && *out <= max) ||
-           hg_error_set(error, "'%s' is not a number from %u to %u", value,
-                        min, max);
 }
 
 /* One value of a record; columns but for group, target, address and port may

@@ -64,6 +64,28 @@ TEST(new_flows_go_to_those_that_are_registered)
     bench_destroy(b);
 }
 
+TEST(a_weight_that_is_none_is_refused)
+{
+    static const char *const words[] = {"1000", "-1", "2x", "x"};
+    struct bench *b = NLB(WEB(FOUR_TARGETS));
+    char text[80];
+    size_t i;
+
+    for (i = 0; i < 4; i++) {
+        struct hg_error error = {""};
+
+        snprintf(text, sizeof text, "web t5 10.0.1.5:80 all %s", words[i]);
+        CHECK(!hg_element_write(hg_graph_find(bench_graph(b), "dut"),
+                                "register", text, &error));
+        snprintf(text, sizeof text, "'%s' is not a number from 0 to 999",
+                 words[i]);
+        CHECK_STR(error.text, text);
+    }
+    bench_write(b, "register", "web t5 10.0.1.5:80 all 999");
+    CHECK(strstr(bench_read(b, "targets", ""), "\"weight\": 999"));
+    bench_destroy(b);
+}
+
 TEST(unhealthy_targets_get_no_new_flows_until_all_are)
 {
     struct bench *b = NLB(WEB(FOUR_TARGETS));
