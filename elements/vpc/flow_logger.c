@@ -242,6 +242,7 @@ static void
 log_packets(struct flow_logger *self, struct hg_packet *const *packets,
             unsigned n, bool flows)
 {
+    const struct hg_flow_record *first = hg_flow_records_at(self->table, 0);
     struct hg_flow_record *records[HG_BATCH_MAX], **known = records;
     const struct flow_logger *log = self->log;
     unsigned at, end, i;
@@ -264,6 +265,8 @@ log_packets(struct flow_logger *self, struct hg_packet *const *packets,
                 s = log_unknown(self, packets + i, 1, s);
         }
         count_samples(self, s, flows);
+        if (hg_flow_records_at(self->table, 0) != first) /* They moved. */
+            known = NULL;
     }
 }
 

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <headgate/inventory.h>
@@ -681,6 +682,52 @@ TEST(a_known_flow_has_other_records_at_other_interfaces)
                          "eni-nat egress 2\n"
                          "eni-a ingress 2\n");
     hg_inventory_destroy(w.inventory);
+}
+
+/* A batch of which the first half is new flows and the rest is of 'known'. */
+static void
+push_new_then_known(struct bench *b, unsigned port, const char *known)
+{
+    enum { NEW = 64, N = 2 * NEW };
+    struct hg_packet *p[N];
+    struct hg_error error;
+    char text[80];
+    unsigned i;
+
+    for (i = 0; i < N; i++) {
+        snprintf(text, sizeof text, "udp 10.1.0.10:%u > 10.1.0.10:2",
+                 port + i);
+        p[i] = notation_parse(bench_pool(b), i < NEW ? text : known, &error);
+        REQUIRE(p[i] != NULL);
+        p[i]->time_ns = BENCH_START;
+    }
+    hg_graph_inject(bench_graph(b), hg_graph_find(bench_graph(b), "in"), 0, p,
+                    N);
+    hg_graph_dispatch(bench_graph(b));
+}
+
+/* They move where there are no addresses to grow into. */
+TEST(known_flows_find_their_records_where_these_moved_to)
+{
+    const char *const known = "udp 10.1.0.9:1 > 10.1.0.10:2";
+    struct rlimit before, tight;
+    unsigned long n_pages;
+    struct bench *b;
+    unsigned i;
+    FILE *file = fopen("/proc/self/statm", "r");
+
+    REQUIRE(file && fscanf(file, "%lu", &n_pages) == 1);
+    fclose(file);
+    getrlimit(RLIMIT_AS, &before);
+    tight = before;
+    tight.rlim_cur = n_pages * (rlim_t)sysconf(_SC_PAGESIZE) + (700 << 20);
+    REQUIRE(!setrlimit(RLIMIT_AS, &tight));
+    b = logging(BEHIND_A_GROUP(ID SHORT("${packets}")));
+    bench_push(b, "in", known, 0);
+    for (i = 0; i < 33000; i += 64)
+        push_new_then_known(b, i, known);
+    setrlimit(RLIMIT_AS, &before);
+    CHECK_EQ(strncmp(log_of(b), "33025\n1\n", 8), 0);
 }
 
 TEST(an_interface_that_moved_is_asked_anew)
