@@ -37,18 +37,27 @@ print_side(const struct walk *w, const struct hg_flow_key *key,
     json_decref(o);
 }
 
+/* The keys of the flow's first packet and of the answers to it; one of them is
+ * that of the packet by which a side began. */
 static bool
 print_flow(void *aux, struct hg_flow *flow, void *state)
 {
     const struct walk *w = aux;
-    struct hg_flow_key key;
+    struct hg_flow_key key[2];
     const struct side *s;
+    bool against;
     unsigned i;
 
-    hg_flow_first_key(flow, &key);
+    hg_flow_first_key(flow, &key[0]);
+    key[1] = key[0];
+    key[1].src = key[0].dst;
+    key[1].dst = key[0].src;
+    key[1].sport = key[0].dport;
+    key[1].dport = key[0].sport;
+    against = hg_flow_is_reply_key(w->self, flow, &key[0]);
     for (i = 0; (s = side_at(w->self, state, i)) != NULL; i++)
         if (s->until_ns > w->now && (!w->one || s->eni == w->eni))
-            print_side(w, &key, s);
+            print_side(w, &key[against ^ s->endpoint ^ s->opened_by], s);
     return true;
 }
 
