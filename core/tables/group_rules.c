@@ -38,12 +38,18 @@ struct prefix_list {
     struct hg_prefix_list prefixes;
 };
 
+/* Whom a row names that is there for a group of peers. */
+struct member {
+    uint32_t group; /* + 1; 0: it is there for a block. */
+    uint32_t vpc;   /* Number of its VPC. */
+};
+
 /* One direction of a set. */
 struct half {
     struct hg_rules *table;
-    struct hg_rule *rows; /* While compiling. */
-    uint32_t *member;     /* By row: the group whose members it names, + 1. */
-    bool *open;           /* By row. */
+    struct hg_rule *rows;  /* While compiling. */
+    struct member *member; /* By row. */
+    bool *open;            /* By row. */
     size_t n;
     size_t room;
     bool all_open[2][2]; /* Family 4, 6; TCP, UDP. */
@@ -393,7 +399,8 @@ hg_groups_print(const struct hg_groups *g, FILE *out)
 /* ---- Compiling -------------------------------------------------------- */
 
 static void
-add_row(struct half *h, const struct hg_rule *row, uint32_t member, bool open)
+add_row(struct half *h, const struct hg_rule *row, struct member member,
+        bool open)
 {
     if (h->n == h->room) {
         h->room = h->room ? 2 * h->room : 16;
@@ -426,7 +433,7 @@ note_all_open(struct half *h, const struct rule *r, uint8_t family)
  * the others as 'open' says. */
 static void
 add_prefix(struct half *h, const struct rule *r,
-           const struct hg_prefix *prefix, uint32_t member, bool open)
+           const struct hg_prefix *prefix, struct member member, bool open)
 {
     struct hg_rule row;
     size_t i;
@@ -459,13 +466,15 @@ add_members(struct hg_group_set *set, const struct rule *r,
             const struct group *group)
 {
     size_t n = set->inventory ? hg_inventory_n_enis(set->inventory) : 0, i, k;
-    uint32_t member = (uint32_t)(group - set->groups->groups) + 1;
+    struct member member = {.group =
+                                (uint32_t)(group - set->groups->groups) + 1};
 
     for (i = 0; i < n; i++) {
         const struct hg_eni *eni = hg_inventory_eni_at(set->inventory, i);
 
         if (!eni || !is_member(group, eni))
             continue;
+        member.vpc = eni->vpc->number;
         for (k = 0; k < eni->details->address.n; k++) {
             struct hg_prefix host = {
                 eni->details->address.v[k],
@@ -482,14 +491,15 @@ add_peer(struct hg_group_set *set, const struct group *group,
 {
     struct half *h = &set->half[r->direction];
     const struct prefix_list *list = find_list(set->groups, peer);
+    const struct member none = {0};
     struct hg_prefix prefix;
     size_t i;
 
     if (hg_prefix_parse(peer, &prefix)) {
-        add_prefix(h, r, &prefix, 0, open);
+        add_prefix(h, r, &prefix, none, open);
     } else if (list) {
         for (i = 0; i < list->prefixes.n; i++)
-            add_prefix(h, r, &list->prefixes.v[i], 0, open);
+            add_prefix(h, r, &list->prefixes.v[i], none, open);
     } else if (!open) {
         add_members(set, r,
                     strcmp(peer, "self")
@@ -641,10 +651,25 @@ is_all_open(const struct half *h, uint8_t family, uint8_t protocol)
            h->all_open[family == 6][protocol == HG_PROTO_UDP];
 }
 
+/* Whether a row that matches the peer's address is for it: of a group only
+ * ENIs of the same VPC are peers. */
+static bool
+is_for(const struct hg_group_set *set, const struct member *member,
+       const struct hg_eni *own, const struct hg_eni *peer)
+{
+    if (!member->group)
+        return true;
+    if (own && member->vpc != own->vpc->number)
+        return false;
+    return !peer || (member->vpc == peer->vpc->number &&
+                     is_member(&set->groups->groups[member->group - 1], peer));
+}
+
 enum hg_group_verdict
 hg_group_set_verdict(struct hg_group_set *set,
                      enum hg_group_direction direction,
-                     const struct hg_rule_key *key, const struct hg_eni *peer)
+                     const struct hg_rule_key *key, const struct hg_eni *own,
+                     const struct hg_eni *peer)
 {
     const struct half *h = current(set, direction);
     uint32_t i;
@@ -655,8 +680,7 @@ hg_group_set_verdict(struct hg_group_set *set,
     while (i != HG_RULES_NONE) {
         if (h->open[i])
             return HG_GROUP_OPEN;
-        if (!h->member[i] || !peer ||
-            is_member(&set->groups->groups[h->member[i] - 1], peer))
+        if (is_for(set, &h->member[i], own, peer))
             return HG_GROUP_ALLOWED;
         i = hg_rules_next(h->table, key, i + 1);
     }

@@ -136,7 +136,7 @@ needs_no_tracking(struct security_group *self, const struct passage *g,
         !hg_group_set_any_open(g->set, back, family))
         return false;
     reverse = hg_rule_key_reversed(key);
-    return hg_group_set_verdict(g->set, back, &reverse, g->peer) ==
+    return hg_group_set_verdict(g->set, back, &reverse, g->eni, g->peer) ==
            HG_GROUP_OPEN;
 }
 
@@ -159,8 +159,8 @@ judge_by_rules(struct security_group *self, struct passage *g)
 
     find_groups(self, g);
     hg_rule_key_of(g->p, &key);
-    verdict =
-        hg_group_set_verdict(g->set, rules_of(g->direction), &key, g->peer);
+    verdict = hg_group_set_verdict(g->set, rules_of(g->direction), &key,
+                                   g->eni, g->peer);
     if (verdict == HG_GROUP_DENIED) {
         if (!self->related_icmp_errors || !is_related(self, g))
             return deny(self, g);

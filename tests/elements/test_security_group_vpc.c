@@ -416,6 +416,23 @@ TEST(a_reference_does_not_match_what_an_appliance_forwards)
     rig_uninit(&r);
 }
 
+TEST(a_reference_matches_no_interface_of_another_vpc)
+{
+    struct hg_error error = {""};
+    struct rig r;
+
+    rig_init(&r, GROUPS);
+    CHECK(hg_element_write(r.dut, "add-rule", "sg-twin inbound tcp all sg-app",
+                           &error));
+    PUSH(&r, {0, "i", "tcp 10.0.1.20:1 > 10.0.1.10:9 S", NULL, "twin", false},
+         {1, "i", "tcp 10.0.1.20:2 > 10.0.1.10:9 S", "app", "twin", false});
+    set_eni(r.inventory, "new", "vpc-2", "10.0.1.20", "sg-app", NULL);
+    PUSH(&r, {2, "i", "tcp 10.0.1.20:3 > 10.0.1.10:9 S", NULL, "twin", true},
+         {3, "i", "tcp 10.0.1.20:4 > 10.0.1.10:9 S", "new", "twin", true},
+         {4, "i", "tcp 10.0.1.20:5 > 10.0.1.30:5432 S", "app", "db", true});
+    rig_uninit(&r);
+}
+
 TEST(an_appliance_on_the_path_has_sides_of_its_own)
 {
     struct rig r;

@@ -10,7 +10,8 @@
  *     hg_groups_add(groups, "sg-web", NULL, &error);
  *     hg_groups_add_rule(groups, "sg-web", HG_GROUP_INBOUND, &rule, &error);
  *     set = hg_groups_set(groups, inventory, ids, n);
- *     verdict = hg_group_set_verdict(set, HG_GROUP_INBOUND, &key, peer);
+ *     verdict = hg_group_set_verdict(set, HG_GROUP_INBOUND, &key, own,
+ *                                   peer);
  *
  * Thread-safety: changes need it alone.  After hg_groups_settle(), until a
  * change of rules or of the inventory, several threads may ask for sets and
@@ -88,12 +89,14 @@ HG_API void hg_groups_settle(struct hg_groups *);
 /* DENIED: no rule matches.  OPEN: one does whose peer is any address. */
 enum hg_group_verdict { HG_GROUP_DENIED, HG_GROUP_ALLOWED, HG_GROUP_OPEN };
 
-/* 'peer' is the ENI at the other end as far as it is known, or NULL: a rule
- * that refers to a group does not match a packet that comes from an ENI
- * outside it, whatever address it has. */
+/* 'own' is the interface's ENI and 'peer' that at the other end as far as it
+ * is known, or NULL: a rule that refers to a group does not match a packet
+ * that comes from an ENI outside it, whatever address it has, nor what comes
+ * from an ENI of another VPC. */
 HG_API enum hg_group_verdict hg_group_set_verdict(struct hg_group_set *,
                                                   enum hg_group_direction,
                                                   const struct hg_rule_key *,
+                                                  const struct hg_eni *own,
                                                   const struct hg_eni *peer);
 
 /* Whether one rule allows every port of the protocol (TCP or UDP) from or to
