@@ -103,9 +103,10 @@ struct list_row {
 struct eni_entry {
     const struct hg_eni *eni; /* As it was when 'set' was found. */
     struct hg_group_set *set;
-    uint64_t n_tracked;
-    uint32_t vpc;   /* In the compact table: VPC, */
-    uint32_t realm; /* ... and the interface's number in it, + 1. */
+    uint32_t n_tracked; /* With those */
+    uint32_t n_lapsed;  /* ... that have run out since the last look. */
+    uint32_t vpc;       /* In the compact table: VPC, */
+    uint32_t realm;     /* ... and the interface's number in it, + 1. */
 };
 
 struct compact;

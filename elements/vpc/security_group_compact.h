@@ -177,7 +177,7 @@ compact_closed(struct security_group *self, struct hg_packet *p,
         return true;
     find_interface(self, &g);
     hg_track_remove(self->compact->table, e);
-    count_ended(self, number_of(&g));
+    count_ended(self, number_of(&g), false);
     return false;
 }
 
@@ -273,7 +273,7 @@ compact_ended(void *self_, const struct hg_track *c, bool pushed_out)
     uint32_t eni, vpc;
 
     hg_track_realm_pair(self->compact->table, c->realm, &eni, &vpc);
-    count_ended(self, eni);
+    count_ended(self, eni, !pushed_out);
     if (pushed_out)
         hg_count(&self->evicted);
 }

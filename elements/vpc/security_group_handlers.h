@@ -70,7 +70,7 @@ end_flow(void *aux, struct hg_flow *flow, void *state)
 
     for (i = 0; (s = side_at(w->self, state, i)) != NULL; i++)
         if (s->until_ns && (!w->one || s->eni == w->eni))
-            end_side(w->self, s);
+            end_side(w->self, s, w->now);
     hg_flow_keep(w->self, flow, prune(w->self, state, w->now));
     return true;
 }
@@ -96,7 +96,7 @@ walk_compact(const struct walk *w)
             print_side(w, &key, &s);
         } else {
             hg_track_remove(self->compact->table, c.entry);
-            count_ended(self, s.eni);
+            count_ended(self, s.eni, false);
         }
     }
 }

@@ -77,9 +77,9 @@ drop_more(struct security_group *self, struct sg_flow *flow)
 }
 
 static void
-end_side(struct security_group *self, struct side *s)
+end_side(struct security_group *self, struct side *s, uint64_t now_ns)
 {
-    count_ended(self, s->eni);
+    count_ended(self, s->eni, s->until_ns <= now_ns);
     *s = (struct side){0};
 }
 
@@ -94,7 +94,7 @@ prune(struct security_group *self, struct sg_flow *flow, uint64_t now_ns)
 
     for (i = 0; (s = side_at(self, flow, i)) != NULL; i++) {
         if (s->until_ns && s->until_ns <= now_ns)
-            end_side(self, s);
+            end_side(self, s, now_ns);
         if (s->until_ns > last)
             last = s->until_ns;
     }
@@ -106,12 +106,14 @@ static void
 security_group_flow_expired(void *self_, void *state, uint64_t when_ns)
 {
     struct security_group *self = self_;
-    const struct side *s;
+    struct side *s;
     unsigned i;
 
     for (i = 0; (s = side_at(self, state, i)) != NULL; i++)
-        if (s->until_ns > when_ns)
+        if (s->until_ns > when_ns) {
             hg_count(&self->evicted);
+            end_side(self, s, when_ns);
+        }
     prune(self, state, LAST_NS);
 }
 
@@ -166,7 +168,7 @@ find_side(struct security_group *self, struct sg_flow *flow,
         if (covers(s, g))
             return s;
         if (s->kind == TCP_CLOSING)
-            end_side(self, s);
+            end_side(self, s, now);
     }
     return NULL;
 }

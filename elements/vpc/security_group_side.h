@@ -85,11 +85,30 @@ find_groups(struct security_group *self, struct passage *g)
 
 /* ---- Connections ------------------------------------------------------ */
 
+/* One ends; 'lapsed': it has run out.  Who meets it then, and when, depends on
+ * who else shares its record and on the size of batches, so it counts toward
+ * its interface's limit until all are looked at (expire_all). */
 static void
-count_ended(struct security_group *self, uint32_t eni)
+count_ended(struct security_group *self, uint32_t eni, bool lapsed)
 {
-    entry_of(self, eni)->n_tracked--;
+    struct eni_entry *entry = entry_of(self, eni);
+
+    if (lapsed && self->max_per_eni)
+        entry->n_lapsed++;
+    else
+        entry->n_tracked--;
     self->tracked.n--;
+}
+
+static void
+settle_lapsed(struct security_group *self)
+{
+    size_t i;
+
+    for (i = 0; self->max_per_eni && i < self->n_enis; i++) {
+        self->enis[i].n_tracked -= self->enis[i].n_lapsed;
+        self->enis[i].n_lapsed = 0;
+    }
 }
 
 /* The ICMP type that answers this one, or -1 if it asks nothing. */

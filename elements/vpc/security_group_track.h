@@ -26,6 +26,7 @@ expire_all(struct security_group *self, uint64_t now_ns)
         hg_track_clock(self->compact->table, now_ns);
         hg_track_expire(self->compact->table);
     }
+    settle_lapsed(self);
 }
 
 static bool

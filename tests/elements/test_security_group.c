@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <headgate/graph.h>
 #include <headgate/inventory.h>
 
 #include "group_table.h"
@@ -484,6 +485,55 @@ TEST(an_interface_tracks_no_more_than_its_allowance)
     CHECK_STR(bench_read(b, "count", ""), "2");
     bench_forget(b, NULL);
     bench_destroy(b);
+}
+
+/* Behind another group that tracks some of the flows, and so has records made
+ * before this one does if the packets come together. */
+static void
+expect_allowance(bool together)
+{
+    static const char *const texts[] = {OUT,
+                                        "tcp 10.0.0.5:1 > 203.0.113.9:80 S"};
+    struct bench *b = group_load(
+        "TestSource e {} TestSource i {} TestSink eo {} TestSink io {}\n"
+        "TestSource j {} TestSink jo {} TestSink no {}\n"
+        "SecurityGroup first { group sg-1 { outbound { protocol = tcp\n"
+        "  destination = 203.0.113.9/32 }\n"
+        "  outbound { protocol = udp destination = 0.0.0.0/0 }\n"
+        "  inbound { protocol = udp source = 0.0.0.0/0 } } }\n"
+        "SecurityGroup dut { max-per-eni = 2 group sg-1 { } }\n"
+        "connect(\"e -> CheckIP -> [egress]first[egress] -> [egress]dut\")\n"
+        "connect(\"dut[egress] -> eo; dut[ingress] -> io; dut[deny] -> no\")\n"
+        "connect(\"i -> CheckIP -> [ingress]dut; j -> CheckIP -> "
+        "[ingress]first\")\n"
+        "connect(\"first[ingress] -> jo\")\n");
+    struct hg_graph *g = bench_graph(b);
+    struct hg_error error;
+    struct hg_packet *p[2];
+    unsigned i;
+
+    for (i = 0; i < 2; i++) {
+        p[i] = notation_parse(bench_pool(b), texts[i], &error);
+        REQUIRE(p[i]);
+        p[i]->time_ns = BENCH_START;
+        hg_graph_inject(g, hg_graph_find(g, "e"), 0, &p[i], 1);
+        if (i || !together)
+            hg_graph_dispatch(g);
+    }
+    bench_forget(b, "eo");
+    bench_push(b, "e", "udp 10.0.0.5:3 > 203.0.113.9:3", 29500 * HG_MSEC);
+    bench_push(b, "e", "udp 10.0.0.5:3 > 203.0.113.9:3", 30400 * HG_MSEC);
+    CHECK_EQ(bench_counter(b, "conntrack_allowance_exceeded"), 2);
+    bench_push(b, "e", "udp 10.0.0.5:3 > 203.0.113.9:3", 30500 * HG_MSEC);
+    CHECK_EQ(bench_counter(b, "conntrack_allowance_exceeded"), 2);
+    bench_forget(b, NULL);
+    bench_destroy(b);
+}
+
+TEST(what_ran_out_counts_until_the_next_look_whoever_met_it_before)
+{
+    expect_allowance(false);
+    expect_allowance(true);
 }
 
 TEST(a_flood_pushes_out_only_flows_that_nobody_answered)
