@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "device.h"
 #include "setup.h"
@@ -184,18 +185,32 @@ check_outputs(const struct bindings *b)
     return true;
 }
 
-/* Whether a spec IN:OUT or IN reads the file that another would write; that
- * must be known before it is opened, which empties it. */
+/* The file that IN or IN:OUT reads, to be freed, and what stands behind the
+ * colon, NULL: nothing.  An existing file may have colons in its name. */
+static char *
+split_spec(const char *spec, const char **out)
+{
+    const char *colon;
+
+    if (strncmp(spec, "pcap:", 5) == 0)
+        spec += 5;
+    colon = access(spec, F_OK) == 0 ? NULL : strrchr(spec, ':');
+    *out = colon ? colon + 1 : NULL;
+    return cli_printf("%.*s", colon ? (int)(colon - spec) : INT_MAX, spec);
+}
+
+/* Whether one reads the file that another would write; that must be known
+ * before it is opened, which empties it. */
 static bool
 reads_output(const char *reader, const char *writer)
 {
-    const char *out = strrchr(writer, ':');
-    const char *colon = strrchr(reader, ':');
-    char *in =
-        cli_printf("%.*s", colon ? (int)(colon - reader) : INT_MAX, reader);
-    bool same = out && out[1] && *in && strcmp(in, "-") != 0 &&
-                same_file(strncmp(in, "pcap:", 5) == 0 ? in + 5 : in, out + 1);
+    const char *out, *unused;
+    char *in = split_spec(reader, &unused);
+    bool same;
 
+    free(split_spec(writer, &out));
+    same = out && *out &&
+           same_file(strcmp(in, "-") == 0 ? "/dev/stdin" : in, out);
     free(in);
     return same;
 }

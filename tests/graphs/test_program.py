@@ -195,11 +195,17 @@ class Binding(Program):
     def test_output_file_that_another_interface_reads(self):
         with open("in.pcap", "rb") as file:
             before = file.read()
-        self.refused("run", self.graph, "inside=in.pcap", "outside=:in.pcap",
-                     sentence="interface 'inside' reads 'in.pcap', which "
-                              "interface 'outside' would overwrite")
-        with open("in.pcap", "rb") as file:
-            self.assertEqual(file.read(), before)
+        os.link("in.pcap", "b:in.pcap")
+        for source, sink in (("in.pcap", ":in.pcap"),
+                             ("pcap:in.pcap", "pcap::in.pcap"),
+                             ("b:in.pcap", ":in.pcap"), ("-", ":in.pcap")):
+            with open("in.pcap", "rb") as file:
+                self.refused(
+                    "run", self.graph, "inside=" + source, "outside=" + sink,
+                    stdin=file,
+                    sentence="interface 'inside' reads '%s', which interface "
+                             "'outside' would overwrite" % source)
+                self.assertEqual(file.read(), before)
 
     def test_filter(self):
         self.capture("in.pcap", [udp(1), udp(2), udp(3)])
