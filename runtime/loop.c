@@ -193,6 +193,23 @@ first_until(const struct loop *l, const struct source *s, uint64_t end_ns)
     return ns < end_ns ? ns : end_ns;
 }
 
+/* When the next packet of a shared source arrives. */
+static uint64_t
+look_at_shared(struct loop *l)
+{
+    uint64_t first_ns = HG_NEVER;
+    size_t i;
+
+    for (i = 0; i < l->n_sources; i++) {
+        uint64_t ns =
+            l->sources[i].is_shared ? arrival(l, &l->sources[i]) : HG_NEVER;
+
+        if (ns < first_ns)
+            first_ns = ns;
+    }
+    return first_ns;
+}
+
 /* Collects a batch in order of time; returns the number of packets. */
 static unsigned
 gather(struct loop *l, uint64_t end_ns, struct hg_packet **packets,
@@ -214,6 +231,10 @@ gather(struct loop *l, uint64_t end_ns, struct hg_packet **packets,
         if (got == 0 && s->device->n_passed == passed)
             break;
         s->next_ns = arrival(l, s);
+        /* Answers behind the last packet are for when all workers have it. */
+        if (s->is_shared && s->next_ns == HG_NEVER &&
+            look_at_shared(l) == HG_NEVER)
+            end_ns = l->arrived_ns;
         if (got == 0)
             continue;
         runs[(*n_runs)++] = (struct run){s, got};
@@ -272,23 +293,6 @@ bool
 loop_step(struct loop *l, uint64_t horizon_ns)
 {
     return step(l, loop_look(l), horizon_ns);
-}
-
-/* When the next packet of a shared source arrives. */
-static uint64_t
-look_at_shared(struct loop *l)
-{
-    uint64_t first_ns = HG_NEVER;
-    size_t i;
-
-    for (i = 0; i < l->n_sources; i++) {
-        uint64_t ns =
-            l->sources[i].is_shared ? arrival(l, &l->sources[i]) : HG_NEVER;
-
-        if (ns < first_ns)
-            first_ns = ns;
-    }
-    return first_ns;
 }
 
 bool

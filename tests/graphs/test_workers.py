@@ -105,6 +105,12 @@ Interface out { }
 connect("in -> out")
 """
 
+ECHOED = """
+Interface in { }
+Interface out { }
+connect("in -> Counter -> out; out -> Counter -> in")
+"""
+
 COUNTED = """
 Interface in { }
 Interface out { }
@@ -303,6 +309,19 @@ class Workers(support.InFolder):
         for n in 2, 3:
             self.run_json(n, "graph.conf", "in=in.pcap", "out=:out.pcap")
             self.assertTrue(self.read("out.pcap") == self.read("one.pcap"))
+
+    def test_answers_behind_the_last_packet_come_in_time(self):
+        self.run_json(1, self.graph(COUNTED), "in=gen:count=40,flows=40",
+                      "out=:in.pcap")
+        self.graph(ECHOED)
+        for n in 1, 2, 3:
+            for batch in 1, 7, 64:
+                self.run_json(n, "graph.conf", "in=in.pcap:out.pcap",
+                              "out=echo:delay=1ms", "--batch", batch)
+                self.assertEqual(
+                    [time for time, _ in support.read_pcap("out.pcap")],
+                    [time + 1000000
+                     for time, _ in support.read_pcap("in.pcap")])
 
     def test_what_each_worker_reads_itself_goes_from_owner_to_owner(self):
         results = []
