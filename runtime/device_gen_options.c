@@ -1,6 +1,8 @@
 /* device_gen_options.c: what traffic gen: is to make (see device_gen.h). */
 #include "device_gen.h"
 
+#include <ctype.h>
+
 enum { MAX_FLOWS = 1 << 24 };
 
 static const char *const proto_names[GEN_PROTOS] = {"udp", "tcp", "icmp"};
@@ -63,7 +65,8 @@ set_proto(void *self, const char *value)
             return false;
         at += n;
         o->weight[i] = 1;
-        if (*at == ':' && (sscanf(at, ":%4u%n", &o->weight[i], &used) != 1 ||
+        if (*at == ':' && (!isdigit((unsigned char)at[1]) ||
+                           sscanf(at, ":%4u%n", &o->weight[i], &used) != 1 ||
                            o->weight[i] == 0))
             return false;
         at += used;

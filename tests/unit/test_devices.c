@@ -646,6 +646,8 @@ static const struct {
     {"gen:proto=sctp", NULL, "'sctp' is no 'proto' for 'gen:'"},
     {"gen:proto=udp+", NULL, "'udp+' is no 'proto' for 'gen:'"},
     {"gen:proto=udp:0", NULL, "'udp:0' is no 'proto' for 'gen:'"},
+    {"gen:proto=udp:-1+tcp", NULL, "'udp:-1+tcp' is no 'proto' for 'gen:'"},
+    {"gen:proto=udp: 3", NULL, "'udp: 3' is no 'proto' for 'gen:'"},
     {"gen:proto=udp+udp", NULL, "'udp+udp' is no 'proto' for 'gen:'"},
     {"gen:rate=5", NULL, "'5' is no 'rate' for 'gen:'"},
     {"gen:rate=0pps", NULL, "'0pps' is no 'rate' for 'gen:'"},
