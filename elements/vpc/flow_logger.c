@@ -191,7 +191,7 @@ static inline void
 count_known(struct flow_logger *self, const struct hg_packet *p,
             struct hg_flow_record *r)
 {
-    hg_flow_record_count(r, ip_bytes(p), tcp_flags(p),
+    hg_flow_record_count(r, hg_packet_ip_bytes(p), tcp_flags(p),
                          second_of(self->log, p));
 }
 

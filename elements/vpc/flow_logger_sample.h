@@ -7,25 +7,6 @@
 #include "flow_logger_log.h"
 #include "flow_logger_reserved.h"
 
-/* Bytes of an IPv4 or IPv6 packet as its header says; of one with
- * segmentation offload or a jumbogram, whose header says 0, all that was on
- * the wire. */
-static inline uint32_t
-ip_bytes(const struct hg_packet *p)
-{
-    const uint8_t *l3 = hg_packet_l3(p);
-    uint32_t whole = p->wire_len - p->l3_offset, n;
-
-    if (p->flags & HG_PACKET_IP4) {
-        n = hg_load16(l3 + offsetof(struct hg_ipv4, total_length));
-        return n ? n : whole;
-    }
-    n = hg_load16(l3 + offsetof(struct hg_ipv6, payload_length));
-    return n || p->protocol == HG_PROTO_NONE
-               ? n + (uint32_t)sizeof(struct hg_ipv6)
-               : whole;
-}
-
 /* What the packet adds to the flags of its record. */
 static inline uint8_t
 tcp_flags(const struct hg_packet *p)
@@ -51,7 +32,7 @@ fill_sample(const struct hg_packet *p, struct hg_flow_sample *s)
     uint32_t ports = 0;
 
     s->cause = p;
-    s->bytes = ip_bytes(p);
+    s->bytes = hg_packet_ip_bytes(p);
     s->key.protocol = p->protocol;
     if (p->flags & HG_PACKET_IP4) {
         memcpy(s->key.address, l3 + offsetof(struct hg_ipv4, src), 8);

@@ -412,20 +412,6 @@ static const struct hg_field nat_fields[] = {
             (gw)->metrics.member += (by);                                     \
     } while (0)
 
-/* Bytes of the packet as CloudWatch would count them: the IP packet's. */
-static inline uint32_t
-packet_bytes(const struct hg_packet *p)
-{
-    const uint8_t *l3 = hg_packet_l3(p);
-
-    if (p->flags & HG_PACKET_IP4)
-        return hg_load16(l3 + offsetof(struct hg_ipv4, total_length));
-    return p->flags & HG_PACKET_IP6
-               ? hg_load16(l3 + offsetof(struct hg_ipv6, payload_length)) +
-                     (uint32_t)sizeof(struct hg_ipv6)
-               : p->wire_len;
-}
-
 /* Counts 'n' packets that leave by 'port'. */
 static inline void
 count_out(struct hyperplane_nat *self, struct gateway *gw, unsigned port,
@@ -444,7 +430,7 @@ count_out(struct hyperplane_nat *self, struct gateway *gw, unsigned port,
 static inline void
 send_out(struct hyperplane_nat *self, unsigned port, struct hg_packet *p)
 {
-    count_out(self, self->at_gateway, port, 1, packet_bytes(p));
+    count_out(self, self->at_gateway, port, 1, hg_packet_ip_bytes(p));
     hg_emit(self, port, p);
 }
 

@@ -68,7 +68,7 @@ count_arrivals(struct hyperplane_nat *self, const struct hg_batch *batch,
              batch->p[i]->time_ns < end_ns &&
              (batch->p[i]->in_port != OUTSIDE) == (first->in_port != OUTSIDE);
              i++)
-            bytes += packet_bytes(batch->p[i]);
+            bytes += hg_packet_ip_bytes(batch->p[i]);
         count_in(self, gateway[at], first, i - at, bytes);
     }
 }
@@ -87,7 +87,7 @@ receive(struct hyperplane_nat *self, const struct hg_batch *batch,
 
     for (i = 0; i < n; i++) {
         other_ports |= batch->p[i]->in_port ^ first->in_port;
-        bytes += packet_bytes(batch->p[i]);
+        bytes += hg_packet_ip_bytes(batch->p[i]);
     }
     if (!other_ports && first->in_port != OUTSIDE && self->one_for_all) {
         for (i = 0; i < n; i++)
@@ -121,7 +121,7 @@ count_verdicts(struct hyperplane_nat *self, const struct hg_batch *batch,
                verdict[i] == verdict[at];
              i++)
             if (verdict[at] >= 0)
-                bytes += packet_bytes(batch->p[i]);
+                bytes += hg_packet_ip_bytes(batch->p[i]);
         if (verdict[at] >= 0)
             count_out(self, gateway[at], (unsigned)verdict[at], i - at, bytes);
         else if (verdict[at] == HG_DROPPED)

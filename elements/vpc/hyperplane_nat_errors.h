@@ -67,7 +67,8 @@ error_to_four(struct hyperplane_nat *self, struct hg_packet *p,
     struct hg_quote q;
     hg_counter *reason;
 
-    if (!hg_packet_l4_checksum_ok(p) && hg_packet_l3_len(p) == packet_bytes(p))
+    if (!hg_packet_l4_checksum_ok(p) &&
+        hg_packet_l3_len(p) == hg_packet_ip_bytes(p))
         return &self->bad_icmp_checksum;
     if (!hg_flow_key_quoted(p, &key))
         return &self->bad_quote;

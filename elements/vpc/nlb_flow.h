@@ -592,7 +592,7 @@ static void
 track(struct nlb *self, const struct hg_packet *p, struct hg_flow *flow,
       struct nlb_flow *state, bool from_client)
 {
-    count_packet(self, p, ip_bytes(p));
+    count_packet(self, p, hg_packet_ip_bytes(p));
     if (p->protocol == HG_PROTO_TCP) {
         track_tcp(self, p, flow, state, from_client);
         return;

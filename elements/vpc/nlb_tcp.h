@@ -83,22 +83,10 @@ send_reset(struct nlb *self, unsigned port, const struct hg_packet *cause,
     hg_emit(self, port, p);
 }
 
-/* Bytes of the IP packet as its header says, whatever a capture cut off or
- * Ethernet put behind it. */
-static uint32_t
-ip_bytes(const struct hg_packet *p)
-{
-    const struct hg_ipv4 *ip = hg_packet_ipv4(p);
-
-    return ip ? hg_get16(ip->total_length)
-              : hg_get16(hg_packet_ipv6(p)->payload_length) +
-                    (uint32_t)sizeof(struct hg_ipv6);
-}
-
 static uint32_t
 payload_len(const struct hg_packet *p, const struct hg_tcp *tcp)
 {
-    uint32_t bytes = ip_bytes(p);
+    uint32_t bytes = hg_packet_ip_bytes(p);
     uint32_t headers = p->l4_offset - p->l3_offset + hg_tcp_header_len(tcp);
 
     return bytes > headers ? bytes - headers : 0;

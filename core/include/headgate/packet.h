@@ -296,6 +296,28 @@ HG_API uint32_t hg_packet_l3_len(const struct hg_packet *);
 /* The same from the L4 header on. */
 HG_API uint32_t hg_packet_l4_len(const struct hg_packet *);
 
+/* Bytes of an IPv4 or IPv6 packet as its header says, whatever a capture cut
+ * off or Ethernet put behind it; of one with segmentation offload or a
+ * jumbogram, whose header says 0, all that was on the wire.  Of others the
+ * whole frame. */
+static inline uint32_t
+hg_packet_ip_bytes(const struct hg_packet *p)
+{
+    const uint8_t *l3 = hg_packet_l3(p);
+    uint32_t n;
+
+    if (p->flags & HG_PACKET_IP4) {
+        n = hg_load16(l3 + offsetof(struct hg_ipv4, total_length));
+        return n ? n : p->wire_len - p->l3_offset;
+    }
+    if (!(p->flags & HG_PACKET_IP6))
+        return p->wire_len;
+    n = hg_load16(l3 + offsetof(struct hg_ipv6, payload_length));
+    return n || p->protocol == HG_PROTO_NONE
+               ? n + (uint32_t)sizeof(struct hg_ipv6)
+               : p->wire_len - p->l3_offset;
+}
+
 /* IPv4 TTL or IPv6 hop limit; 0 if not IP. */
 static inline uint8_t
 hg_packet_ttl(const struct hg_packet *p)
