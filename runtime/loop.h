@@ -112,6 +112,9 @@ bool loop_is_stopped(void);
  * batch; false if nothing is. */
 bool loop_step_live(struct loop *, uint64_t now_ns);
 
+/* What a signal does: the first ends the run, the next one the program. */
+void loop_stop(int signal_number);
+
 /* When the next timer fires or the next packet arrives, as far as the last
  * step saw. */
 uint64_t loop_due(const struct loop *);

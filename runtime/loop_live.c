@@ -23,9 +23,8 @@ struct live {
     struct event *timer;
     struct event *signals[2];
     struct event **devices; /* As the loop's sources; NULL: not watched. */
-    bool stopped;
-    uint64_t now_ns;    /* As last read; never goes back. */
-    uint64_t offset_ns; /* What was added to that end. */
+    uint64_t now_ns;        /* As last read; never goes back. */
+    uint64_t offset_ns;     /* What was added to that end. */
 };
 
 uint64_t
@@ -59,18 +58,12 @@ wake(evutil_socket_t fd, short what, void *aux)
     (void)aux;
 }
 
-/* The first signal ends the run; without our events the next one has its
- * usual effect. */
 static void
-on_signal(evutil_socket_t fd, short what, void *aux)
+on_signal(evutil_socket_t number, short what, void *aux)
 {
-    struct live *v = aux;
-
-    (void)fd;
     (void)what;
-    v->stopped = true;
-    event_del(v->signals[0]);
-    event_del(v->signals[1]);
+    (void)aux;
+    loop_stop((int)number);
 }
 
 static void
@@ -84,9 +77,10 @@ live_init(struct live *v, struct loop *l)
         cli_error("cannot make an event base");
         exit(CLI_FAILED);
     }
+    loop_catch_signals(); /* Without our events. */
     v->timer = evtimer_new(v->base, wake, NULL);
-    v->signals[0] = evsignal_new(v->base, SIGINT, on_signal, v);
-    v->signals[1] = evsignal_new(v->base, SIGTERM, on_signal, v);
+    v->signals[0] = evsignal_new(v->base, SIGINT, on_signal, NULL);
+    v->signals[1] = evsignal_new(v->base, SIGTERM, on_signal, NULL);
     event_add(v->signals[0], NULL);
     event_add(v->signals[1], NULL);
     v->devices = cli_alloc(l->n_sources, sizeof(struct event *));
@@ -166,7 +160,7 @@ loop_run_live(struct loop *l)
     struct live v;
 
     live_init(&v, l);
-    while (!v.stopped && watch(&v)) {
+    while (!loop_is_stopped() && watch(&v)) {
         unsigned n = 0;
 
         while (n < STEPS && loop_step_live(l, read_clock(&v)))

@@ -591,6 +591,30 @@ class Signals(Program):
             self.assertEqual(program.stderr.read(), b"")
             self.assertIn(b"nothing was lost", program.stdout.read())
 
+    def test_a_signal_that_comes_twice_at_once_is_one(self):
+        for workers in "1", "2":
+            program = self.start("run", self.graph, "inside=gen:count=0",
+                                 "outside=:out.pcap", "--workers", workers)
+            self.wait_for(lambda: os.path.exists("out.pcap") and
+                          os.path.getsize("out.pcap"))
+            for _ in range(3):
+                program.send_signal(signal.SIGTERM)
+                time.sleep(0.001)
+            self.assertEqual(program.wait(timeout=30), DONE)
+            self.assertIn(b"nothing was lost", program.stdout.read())
+            os.unlink("out.pcap")
+
+    def test_a_second_signal_ends_the_program(self):
+        program = self.start("run", self.graph, "outside=:out.pcap",
+                             "inside=gen:count=0,proto=tcp", "--filter",
+                             "inside=tcp[13] & 2 != 0")
+        self.wait_for(lambda: os.path.exists("out.pcap"))
+        time.sleep(0.1)
+        program.send_signal(signal.SIGTERM)
+        time.sleep(0.2)
+        program.send_signal(signal.SIGTERM)
+        self.assertEqual(program.wait(timeout=30), -signal.SIGTERM)
+
     @staticmethod
     def state(pid):
         with open("/proc/%d/stat" % pid) as file:
