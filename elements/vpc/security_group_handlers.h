@@ -184,9 +184,8 @@ static bool
 parse_service(const char *text, struct hg_group_rule *rule,
               struct hg_port_range *ports)
 {
-    unsigned type, code = 0;
-    char rest;
-    int n;
+    char type[4], code[4] = "0";
+    int n, end = 0;
 
     if (!strcmp(text, "all"))
         return true;
@@ -194,12 +193,12 @@ parse_service(const char *text, struct hg_group_rule *rule,
         rule->ports = (struct hg_port_range_list){1, ports};
         return hg_port_range_parse(text, ports);
     }
-    n = sscanf(text, "%3u/%3u%c", &type, &code, &rest);
-    if (n < 1 || n > 2 || type > 255 || code > 255)
+    n = sscanf(text, "%3[0-9]%n/%3[0-9]%n", type, &end, code, &end);
+    if (n < 1 || text[end] || atoi(type) > 255 || atoi(code) > 255)
         return false;
-    rule->icmp_type = (int16_t)type;
+    rule->icmp_type = (int16_t)atoi(type);
     if (n == 2)
-        rule->icmp_code = (int16_t)code;
+        rule->icmp_code = (int16_t)atoi(code);
     return true;
 }
 
