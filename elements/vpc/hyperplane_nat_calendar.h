@@ -186,10 +186,12 @@ calendar_turn(struct hyperplane_nat *self, uint64_t now_ns)
 
     if (now_ns < c->due_ns)
         return;
-    c->tick = now;
     c->due_ns = (now + 1) << TICK_SHIFT;
+    if (slot == last)
+        c->tick = now; /* Else ticks are those of 'slot' until they are met. */
     for (; tick < now && tick >> TICK_BITS == slot; tick++)
         calendar_take_up(self, &c->ticks[tick & (N_TICKS - 1)], slot, now_ns);
+    c->tick = now;
     if (last > slot + N_SLOTS)
         slot = last - N_SLOTS;
     for (slot++; slot <= last; slot++)

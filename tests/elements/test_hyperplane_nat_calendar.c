@@ -171,3 +171,32 @@ TEST(a_flow_that_ended_makes_room_at_once)
     bench_forget(b, NULL);
     bench_destroy(b);
 }
+
+/* The calendar is looked at in the slot, of 268 ms, where a flow is noted;
+ * then the flow is put off; then it is looked at in the slot where that ends.
+ */
+TEST(a_flow_that_was_put_off_for_a_moment_ends_in_time)
+{
+    const uint64_t slot = UINT64_C(1) << 28;
+    const uint64_t at = (BENCH_START / slot + 9) * slot - BENCH_START;
+    const uint64_t end = at + 1050 * MS;
+    struct bench *b =
+        bench_create("HyperplaneNAT", "public=198.51.100.1", "udp-timeout=1s");
+
+    bench_push(b, "inside", "udp 10.0.0.5:1 > 203.0.113.9:1",
+               at + MS - HG_SEC);
+    bench_push(b, "inside", "udp 10.0.0.5:2 > 203.0.113.9:1",
+               at + 200 * MS - HG_SEC);
+    bench_push(b, "outside", "udp 203.0.113.9:1 > 198.51.100.1:1",
+               at + 9 * MS);
+    bench_push(b, "inside", "udp 10.0.0.5:2 > 203.0.113.9:1", end - HG_SEC);
+    bench_push(b, "outside", "udp 203.0.113.9:1 > 198.51.100.1:1",
+               at + 900 * MS);
+    bench_advance(b, end - 1);
+    CHECK_EQ(active(b), 1);
+    bench_advance(b, end);
+    CHECK_EQ(active(b), 0);
+    CHECK_EQ(bench_counter(b, "idle_timeout_count"), 2);
+    bench_forget(b, NULL);
+    bench_destroy(b);
+}
