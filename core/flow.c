@@ -404,6 +404,7 @@ hg_flow_add_key(void *self, struct hg_flow *flow,
     flow_table_drop_second(t, flow);
     if (other == flow && k == 0) {
         flow->second_user = user & (FLOW_USERS - 1);
+        flow->second_is_first = true;
         if (t->users[user].second)
             *flow_ends_of(t, flow, 1) = flow->ends; /* For it to read. */
         return true;

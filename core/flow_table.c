@@ -66,10 +66,11 @@ remove_key(struct flow_table *t, struct hg_flow *flow, unsigned k)
 void
 flow_table_drop_second(struct flow_table *t, struct hg_flow *flow)
 {
-    if (!flow->has_second)
+    if (!flow->has_second && !flow->second_is_first)
         return;
-    remove_key(t, flow, 1);
-    flow->has_second = false;
+    if (flow->has_second)
+        remove_key(t, flow, 1);
+    flow->has_second = flow->second_is_first = false;
     flow_count_second(flow);
     flow_verdicts_clear(t, flow);
 }
@@ -272,7 +273,7 @@ flow_table_take(struct flow_table *t, uint64_t now_ns)
     flow->number = (uint32_t)number;
     flow->used = true;
     flow->confirmed = false;
-    flow->has_second = false;
+    flow->has_second = flow->second_is_first = false;
     flow->first_against = false;
     flow->against = 0;
     flow_verdicts_clear(t, flow);

@@ -325,6 +325,32 @@ TEST(a_translated_packet_has_verdicts_of_its_own)
     rig_uninit(&r);
 }
 
+/* Whoever translates a flow to what it is says so like any other. */
+TEST(what_was_said_of_a_flow_translated_to_itself_is_not_of_its_next_key)
+{
+    const uint32_t seven = 7;
+    struct hg_packet *go, *same, *other;
+    struct hg_flow *flow;
+    struct rig r;
+
+    rig_init(&r, 1, 0);
+    go = packet(&r, GO);
+    flow = hg_flow_create(r.keeper[0], go);
+    REQUIRE(flow);
+    hg_flow_keep(r.keeper[0], flow, r.now + HG_SEC);
+    translate(&r, flow, 1);
+    same = translated(&r, flow, 1);
+    hg_flow_remember(r.judge, same, &seven);
+    CHECK(remembers(r.judge, same, 7));
+    translate(&r, flow, 99);
+    other = translated(&r, flow, 99);
+    CHECK(!hg_flow_verdict(r.judge, other));
+    hg_packet_free(go);
+    hg_packet_free(same);
+    hg_packet_free(other);
+    rig_uninit(&r);
+}
+
 TEST(a_remembered_verdict_ends_with_tables_rewriting_and_flow)
 {
     const uint32_t verdict = 7;

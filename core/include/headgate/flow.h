@@ -76,7 +76,8 @@ struct hg_flow {
     bool confirmed : 1;
     bool queued : 1; /* Is in the queue of unconfirmed flows. */
     bool used : 1;
-    uint32_t generation; /* As packets remember it (flow_table.h). */
+    bool second_is_first : 1; /* What 'second_user' added is the first one. */
+    uint32_t generation;      /* As packets remember it (flow_table.h). */
     uint32_t number;
     uint32_t against; /* Bit u: the first packet of user u travelled against
                        * the one that made the record. */
