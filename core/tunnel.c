@@ -429,10 +429,8 @@ hg_tunnel_pull(struct hg_packet *p, const struct hg_tunnel_view *view)
     uint8_t macs[MACS];
 
     p->flags &= ~(uint32_t)HG_PACKET_NEEDS_CSUM;
-    if (view->inner_end < p->len) {
-        p->wire_len -= p->len - view->inner_end;
-        p->len = view->inner_end;
-    }
+    if (!view->is_cut) /* Of padding nothing stays, be it here or not. */
+        p->wire_len = p->len = view->inner_end;
     if (view->is_ethernet && !is_tag) {
         pull(p, view->inner_offset);
     } else {
@@ -528,8 +526,7 @@ strip(struct hg_packet *p, struct hg_tunnel_plain *plain)
     plain->src = hg_get32(h->ip.src);
     plain->tos = h->ip.tos;
     p->flags &= ~(uint32_t)HG_PACKET_NEEDS_CSUM;
-    p->wire_len -= p->len - end;
-    p->len = end;
+    p->wire_len = p->len = end;
     pull(p, sizeof *h);
     return true;
 }

@@ -21,7 +21,7 @@ struct record {
     uint16_t tunnel_offset;
     uint8_t format;
     bool is_ethernet;
-    bool is_cut;
+    uint32_t tail_cut; /* Bytes of the tail that a capture left out. */
     uint8_t byte[HG_TUNNEL_RECORD_MAX];
 };
 
@@ -89,7 +89,7 @@ hg_tunnel_keep(struct hg_tunnel_store *store, const struct hg_packet *p,
     r->tunnel_offset = (uint16_t)view->tunnel_offset;
     r->format = (uint8_t)format;
     r->is_ethernet = view->is_ethernet;
-    r->is_cut = view->is_cut;
+    r->tail_cut = view->is_cut ? 0 : p->wire_len - p->len;
     memcpy(r->byte, p->data + from, head_len);
     memcpy(r->byte + head_len, p->data + view->inner_end, tail_len);
     return HG_TUNNEL_KEPT;
@@ -237,6 +237,7 @@ restore_ip(struct hg_packet *p, const struct record *r, bool reply)
     if (reply)
         swap_ends(p, r);
     update_outer(p, r, end, is_resized);
+    p->wire_len += is_resized ? 0 : r->tail_cut;
     hg_packet_parse(p);
     return HG_TUNNEL_RESTORED;
 }

@@ -382,6 +382,18 @@ carried_len(const struct encap *self, const struct hg_packet *p)
     return self->is_ethernet ? p->wire_len : p->wire_len - p->l3_offset;
 }
 
+/* Ethernet's padding stays behind, what a capture cut of it too. */
+static void
+leave_padding(struct hg_packet *p)
+{
+    uint32_t len = p->l3_offset + hg_packet_l3_len(p);
+
+    if (len >= p->len)
+        return;
+    hg_packet_trim(p, len);
+    p->wire_len = p->len;
+}
+
 static bool
 is_too_big(const struct encap *self, const struct hg_packet *p,
            const struct hg_tunnel_form *form)
@@ -431,8 +443,8 @@ encap_packet(struct encap *self, struct hg_packet *p)
     reason = make_header(self, p, &outer);
     if (reason)
         return hg_drop(reason);
-    if (!self->is_ethernet) /* Ethernet's padding stays behind. */
-        hg_packet_trim(p, p->l3_offset + hg_packet_l3_len(p));
+    if (!self->is_ethernet)
+        leave_padding(p);
     if (is_too_big(self, p, &outer->form)) {
         hg_count(&self->too_big);
         return TOO_BIG;

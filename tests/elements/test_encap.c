@@ -302,6 +302,64 @@ TEST(without_a_record_a_packet_gets_new_headers)
     bench_destroy(b);
 }
 
+/* ---- Padding ---------------------------------------------------------- */
+
+/* As after a packet with padding, the end of which a capture cut. */
+static struct hg_packet *
+cut_in_padding(struct hg_packet *p)
+{
+    memset(hg_packet_put(p, 6), 0, 6);
+    p->wire_len += 4;
+    return p;
+}
+
+TEST(padding_that_a_capture_cut_is_no_part_of_the_inner_packet)
+{
+    static const struct {
+        const char *encap, *decap;
+        uint32_t cut; /* Bytes of the frame that comes out. */
+    } rows[] = {
+        {NULL, "", 0}, /* The straight way and the other. */
+        {NULL, "preserve = true", 0},
+        {"format = vxlan  local = 192.0.2.8  remote = 192.0.2.9", "", 0},
+        {"format = vxlan  preserve = same", "preserve = true", 4},
+        {"format = gre  local = 192.0.2.8  remote = 192.0.2.9", NULL, 0},
+    };
+    struct hg_tunnel_header vxlan = {HG_TUNNEL_VXLAN,
+                                     .is_ethernet = true,
+                                     .ttl = 64,
+                                     .dport = HG_PORT_VXLAN,
+                                     .src = {4, {192, 0, 2, 2}},
+                                     .dst = {4, {192, 0, 2, 1}}};
+    char text[512];
+    size_t i;
+
+    for (i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const char *encap = rows[i].encap, *decap = rows[i].decap;
+        struct hg_packet *p;
+        struct bench *b;
+
+        snprintf(text, sizeof text,
+                 "TestSource in {} TestSink out {} Counter dut {}\n"
+                 "%s%s%s%s%s%s connect(\"in %s%s -> dut -> out\")\n",
+                 decap ? "Decap d { format = vxlan  " : "", decap ? decap : "",
+                 decap ? " }\n" : "", encap ? "Encap e { " : "",
+                 encap ? encap : "", encap ? " }\n" : "", decap ? "-> d " : "",
+                 encap ? "-> e" : "");
+        b = bench_load(text);
+        p = of_vpc(b, 0);
+        if (decap)
+            CHECK(hg_tunnel_push(p, &vxlan));
+        bench_push_packet(b, "in", cut_in_padding(p), 0);
+        p = bench_take(b, "out");
+        REQUIRE(p != NULL);
+        CHECK_EQ(p->wire_len, p->len + rows[i].cut);
+        if (encap && !rows[i].cut)
+            CHECK_EQ(hg_get16(hg_packet_ipv4(p)->total_length), p->len - 14);
+        bench_destroy(b);
+    }
+}
+
 /* ---- Options ---------------------------------------------------------- */
 
 TEST(options_that_make_no_sense_are_refused)
