@@ -151,7 +151,6 @@ neighbour_mac(const struct mapping_lookup *self, const struct hg_packet *p,
               const struct hg_addr *source, const struct hg_addr *target,
               bool *is_router)
 {
-    static const uint8_t router_ip6[16] = {0xfe, 0x80, 0x0e, 0xc2, [15] = 1};
     const struct hg_subnet *subnet =
         p->src_eni ? p->src_eni->subnet
                    : hg_inventory_subnet_of(self->inventory, p->vpc, source);
@@ -165,7 +164,7 @@ neighbour_mac(const struct mapping_lookup *self, const struct hg_packet *p,
     if (!other || other->number != subnet->number) {
         bool link_local = target->family == 6 && target->byte[0] == 0xfe;
 
-        return !link_local || !memcmp(target->byte, router_ip6, 16)
+        return !link_local || is_router_ip6(target->byte, &self->router_mac)
                    ? &self->router_mac
                    : NULL;
     }

@@ -35,6 +35,21 @@ is_solicitation(const struct hg_packet *p)
            hg_packet_l4_len(p) >= ND_SIZE;
 }
 
+/* Whether this is an address of a router with this MAC: fe80:ec2::1, or
+ * fe80::/64 with the interface identifier of the MAC (RFC 4291 2.5.1). */
+static bool
+is_router_ip6(const uint8_t *addr, const struct hg_mac *mac)
+{
+    static const uint8_t always[16] = {0xfe, 0x80, 0x0e, 0xc2, [15] = 1};
+    const uint8_t *m = mac->byte;
+    const uint8_t own[16] = {0xfe, 0x80, 0,        0,    0,    0,
+                             0,    0,    m[0] ^ 2, m[1], m[2], 0xff,
+                             0xfe, m[3], m[4],     m[5]};
+
+    return !memcmp(addr, always, sizeof always) ||
+           !memcmp(addr, own, sizeof own);
+}
+
 static struct hg_addr
 solicited_target(const struct hg_packet *p)
 {

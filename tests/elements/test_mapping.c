@@ -234,6 +234,29 @@ TEST(neighbour_solicitations_are_answered)
     }
 }
 
+TEST(the_router_is_found_by_its_link_local_addresses)
+{
+    static const uint8_t target[][16] = {
+        {0xfe, 0x80, 0x0e, 0xc2, [15] = 1},
+        {0xfe, 0x80, [11] = 0xff, 0xfe, 0, 0, 0xfe}, /* Of its MAC. */
+        {0xfe, 0x80, [11] = 0xff, 0xfe, 0, 0, 0xfd}};
+    struct bench *b = bench_load(LOOKUP_WITH(""));
+    unsigned i;
+
+    for (i = 0; i < 3; i++) {
+        struct hg_packet *p = solicitation(b, 1);
+
+        memcpy(p->data + 62, target[i], sizeof target[i]);
+        hg_packet_set_checksums(p);
+        bench_push_packet(b, "in", p, 0);
+        CHECK_EQ(bench_waiting(b, "reply"), i < 2);
+        if (i < 2)
+            CHECK_EQ(bench_take(b, "reply")->data[85], 0xfe);
+    }
+    CHECK_EQ(bench_counter(b, "unanswered"), 1);
+    bench_destroy(b);
+}
+
 TEST(nobody_answers_for_an_address_that_nobody_has)
 {
     struct bench *b = bench_load(LOOKUP_WITH(""));

@@ -165,8 +165,8 @@ HG_API const struct hg_subnet *
 hg_inventory_subnet_of(const struct hg_inventory *, uint32_t vpc,
                        const struct hg_addr *);
 
-/* What AWS reserves an address of a subnet for: the first four, and of IPv4
- * the last (broadcast). */
+/* What AWS reserves an address of a subnet for: the first four and the last
+ * (of IPv4 broadcast). */
 enum hg_reserved {
     HG_RESERVED_NOT,
     HG_RESERVED_NETWORK,
