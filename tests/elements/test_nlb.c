@@ -442,17 +442,16 @@ TEST(behind_a_nat_the_client_is_who_the_nat_made_of_it)
         "TestSource inside {} TestSource targets {}\n"
         "TestSink to-inside {} TestSink to-targets {} TestSink other {}\n"
         "HyperplaneNAT nat { public = 198.51.100.1 ports = 7000 }\n"
-        "NLB dut { node a { address = 10.0.0.10 }\n" WEB(
-            "preserve-client-ip = false proxy-protocol-v2 = "
-            "true " ONE_TARGET) "}\n"
-                                "connect(\"inside -> [inside]nat[outside] "
-                                "-> [clients]dut[targets] "
-                                "-> to-targets\")\n"
-                                "connect(\"targets -> "
-                                "[targets]dut[clients] -> "
-                                "[outside]nat[inside] "
-                                "-> to-inside\")\n"
-                                "connect(\"dut[other] -> other\")\n";
+        "NLB dut { node a { address = 10.0.0.10 }\n"
+        "listener 80 { target-group = { web } }\n"
+        "target-group web { preserve-client-ip = false\n"
+        "proxy-protocol-v2 = true\n"
+        "target t1 { address = 10.0.1.1 port = 8080 } } }\n"
+        "connect(\"inside -> [inside]nat[outside] -> [clients]dut[targets] "
+        "-> to-targets\")\n"
+        "connect(\"targets -> [targets]dut[clients] -> [outside]nat[inside] "
+        "-> to-inside\")\n"
+        "connect(\"dut[other] -> other\")\n";
     const struct hg_addr client = {4, {198, 51, 100, 1}};
     struct bench *b = bench_load(graph);
     struct hg_packet *p;
