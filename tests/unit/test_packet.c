@@ -513,6 +513,32 @@ TEST(a_partial_checksum_is_taken_as_right_until_it_is_computed)
     hg_pool_destroy(pool);
 }
 
+/* Offsets of lengths in frames without tags. */
+TEST(an_ip_packet_has_the_bytes_of_its_header_or_all_that_came_if_that_says_0)
+{
+    static const struct {
+        const char *text;
+        unsigned at; /* Of the length; 0: none. */
+        uint32_t bytes, whole;
+    } row[] = {{"udp 10.0.0.1:1 > 10.0.0.2:2 len 2", 16, 30, 46},
+               {"udp [2001:db8::1]:1 > [2001:db8::2]:2 len 4", 18, 52, 52},
+               {"arp who-has 10.0.0.1 tell 10.0.0.2", 0, 60, 60}};
+    struct hg_pool *pool = hg_pool_create(0);
+    unsigned i;
+
+    for (i = 0; i < LENGTH(row); i++) {
+        struct hg_packet *p = packet_of(pool, row[i].text);
+
+        p->wire_len = row[i].at ? 14 + row[i].whole : row[i].whole;
+        CHECK_EQ(hg_packet_ip_bytes(p), row[i].bytes);
+        if (row[i].at)
+            hg_store16(p->data + row[i].at, 0);
+        CHECK_EQ(hg_packet_ip_bytes(p), row[i].whole);
+        hg_packet_free(p);
+    }
+    hg_pool_destroy(pool);
+}
+
 /* ---- Hashing ---------------------------------------------------------- */
 
 static uint32_t
