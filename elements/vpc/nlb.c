@@ -61,7 +61,7 @@ forward_error(struct nlb *self, struct hg_packet *p)
         hg_quote_set(&q, HG_END_DST, ours, state->nat_port);
         hg_end_set_addr(p, HG_END_SRC, ours);
     }
-    count_packet(self, p, hg_packet_ip_bytes(p));
+    count_packet(self, p);
     return OUT_TARGETS;
 }
 
@@ -83,7 +83,7 @@ bring_back_error(struct nlb *self, struct hg_packet *p)
     hg_end_set_addr(p, HG_END_SRC,
                     hg_addr_ip4(&self->addresses[state->address].addr));
     hg_end_set_addr(p, HG_END_DST, hg_addr_ip4(&first.src));
-    count_packet(self, p, hg_packet_ip_bytes(p));
+    count_packet(self, p);
     return OUT_CLIENTS;
 }
 

@@ -522,10 +522,11 @@ begin_second(struct nlb *self, uint64_t now_ns)
     self->packets_before = self->processed_packets.n;
 }
 
-/* Counts a packet, whose IP packet has so many bytes. */
 static inline void
-count_packet(struct nlb *self, const struct hg_packet *p, uint32_t bytes)
+count_packet(struct nlb *self, const struct hg_packet *p)
 {
+    uint32_t bytes = hg_packet_ip_bytes(p);
+
     if (p->time_ns - self->second_ns >= HG_SEC)
         begin_second(self, p->time_ns);
     hg_count(&self->processed_packets);
@@ -592,7 +593,7 @@ static void
 track(struct nlb *self, const struct hg_packet *p, struct hg_flow *flow,
       struct nlb_flow *state, bool from_client)
 {
-    count_packet(self, p, hg_packet_ip_bytes(p));
+    count_packet(self, p);
     if (p->protocol == HG_PROTO_TCP) {
         track_tcp(self, p, flow, state, from_client);
         return;

@@ -41,11 +41,10 @@ static inline void
 keep_steady(struct nlb *self, const struct hg_packet *p,
             struct nlb_flow *state, bool from_client)
 {
-    const struct hg_ipv4 *ip = (const struct hg_ipv4 *)hg_packet_l3(p);
     const struct hg_tcp *tcp = (const struct hg_tcp *)hg_packet_l4(p);
     uint64_t idle_ns = UDP_IDLE_NS;
 
-    count_packet(self, p, hg_get16(ip->total_length));
+    count_packet(self, p);
     if (p->protocol == HG_PROTO_TCP) {
         if (tcp->flags & HG_TCP_ACK)
             *(from_client ? &state->client_ack : &state->target_ack) =
