@@ -308,14 +308,6 @@ outer_tos(const struct encap *self, const struct hg_packet *p)
     return (uint8_t)((self->has_dscp ? self->dscp << 2 : tos & 0xfc) | ecn);
 }
 
-static bool
-is_given(const struct hg_mac *mac)
-{
-    static const struct hg_mac none;
-
-    return memcmp(mac, &none, sizeof none) != 0;
-}
-
 /* Fills in what depends on the packet. */
 static void
 set_outer(struct encap *self, struct hg_packet *p, struct hg_tunnel_header *h)
@@ -323,8 +315,8 @@ set_outer(struct encap *self, struct hg_packet *p, struct hg_tunnel_header *h)
     const struct hg_eth *eth = hg_packet_eth(p);
     uint32_t hash = hg_packet_hash(p);
 
-    h->src_mac = is_given(&self->src_mac) ? self->src_mac : eth->src;
-    h->dst_mac = is_given(&self->dst_mac) ? self->dst_mac : eth->dst;
+    h->src_mac = hg_mac_is_given(&self->src_mac) ? self->src_mac : eth->src;
+    h->dst_mac = hg_mac_is_given(&self->dst_mac) ? self->dst_mac : eth->dst;
     h->ttl = self->ttl ? self->ttl : hg_packet_ttl(p);
     if (!h->ttl)
         h->ttl = 64; /* Not IP inside; RFC 1700, "IP TIME TO LIVE". */
@@ -551,7 +543,7 @@ take_usual(const struct encap *self, const struct hg_batch *batch,
 static const struct hg_mac *
 given(const struct hg_mac *mac)
 {
-    return is_given(mac) ? mac : NULL;
+    return hg_mac_is_given(mac) ? mac : NULL;
 }
 
 static void

@@ -133,17 +133,6 @@ service_verdict(struct mapping_lookup *self)
 
 /* ---- Neighbours ------------------------------------------------------- */
 
-static inline bool
-is_given(const struct hg_mac *mac)
-{
-    uint32_t first;
-    uint16_t last;
-
-    memcpy(&first, mac->byte, sizeof first);
-    memcpy(&last, mac->byte + sizeof first, sizeof last);
-    return first | last;
-}
-
 /* The MAC at which 'target' is to be reached by one who asks from 'source',
  * or NULL; *is_router where it is the router's. */
 static const struct hg_mac *
@@ -179,7 +168,7 @@ neighbour_mac(const struct mapping_lookup *self, const struct hg_packet *p,
     }
     *is_router = false;
     eni = hg_inventory_find(self->inventory, p->vpc, target);
-    return eni && is_given(&eni->mac) && eni != p->src_eni &&
+    return eni && hg_mac_is_given(&eni->mac) && eni != p->src_eni &&
                    !hg_addr_equal(source, target)
                ? &eni->mac
                : NULL;
@@ -268,7 +257,7 @@ deliver(const struct mapping_lookup *self, struct hg_packet *p,
     struct hg_eth *eth = hg_packet_eth(p);
 
     p->dst_eni = eni;
-    if (!self->rewrite_mac || !eth || !is_given(&eni->mac))
+    if (!self->rewrite_mac || !eth || !hg_mac_is_given(&eni->mac))
         return;
     eth->dst = eni->mac;
     if (!same_subnet(p, eni->subnet))

@@ -57,6 +57,19 @@ struct hg_mac {
     uint8_t byte[6];
 };
 
+/* Zeroes stand for none.  Read in the pieces in which a MAC is copied, which
+ * may just have happened. */
+static inline bool
+hg_mac_is_given(const struct hg_mac *mac)
+{
+    uint32_t first;
+    uint16_t last;
+
+    memcpy(&first, mac->byte, sizeof first);
+    memcpy(&last, mac->byte + sizeof first, sizeof last);
+    return (first | last) != 0;
+}
+
 /* Both ends included, host order. */
 struct hg_port_range {
     uint16_t low;
