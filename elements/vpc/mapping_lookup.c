@@ -459,7 +459,10 @@ first_verdict_other(struct mapping_lookup *self, struct hg_packet *p)
         return solicitation_verdict(self, p);
     if (is_multicast6(ip->dst))
         return hg_drop(&self->multicast);
-    return is_link_local6(ip->dst) ? service_verdict(self) : LOOK_UP;
+    if (is_link_local6(ip->dst))
+        return service_verdict(self);
+    /* As ARP replies; who got it would believe it. */
+    return is_discovery(p) ? hg_drop(&self->unanswered) : LOOK_UP;
 }
 
 static inline int
@@ -684,7 +687,8 @@ HG_BATCH_ELEMENT(MappingLookup, struct mapping_lookup, mapping_lookup_batch,
         "ARP requests and neighbour solicitations end here: 'reply' answers\n"
         "with the MAC of the ENI in the sender's own subnet, the router's\n"
         "for the router, the resolver and everything beyond, and is silent\n"
-        "about addresses that nobody has.  Broadcast and multicast are\n"
+        "about addresses that nobody has.  Other messages of ARP and ND are\n"
+        "dropped.  Broadcast and multicast are\n"
         "dropped.  Packets to the VPC router (subnet base + 1), a resolver\n"
         "(base + 2 of subnet or VPC, 169.254.169.253, fd00:ec2::253) and\n"
         "other link-local services leave on 'service', if wired.",

@@ -22,7 +22,8 @@ enum {
 };
 
 /* Whether this is a neighbour solicitation that may be answered: from one
- * hop away, whole, without extension headers (RFC 4861 7.1.1). */
+ * hop away, whole, without extension headers, for one host (RFC 4861 7.1.1).
+ */
 static bool
 is_solicitation(const struct hg_packet *p)
 {
@@ -32,7 +33,20 @@ is_solicitation(const struct hg_packet *p)
     return ip && icmp && icmp->type == HG_ICMP6_NEIGHBOR_SOLICIT &&
            icmp->code == 0 && ip->hop_limit == 255 &&
            p->l4_offset == p->l3_offset + (int)sizeof *ip &&
-           hg_packet_l4_len(p) >= ND_SIZE;
+           hg_packet_l4_len(p) >= ND_SIZE &&
+           hg_packet_l4(p)[ND_TARGET] != 0xff;
+}
+
+/* Whether it is what only neighbours may say to each other: router or
+ * neighbour, solicitation or advertisement, or redirect (RFC 4861 4). */
+static bool
+is_discovery(const struct hg_packet *p)
+{
+    const struct hg_icmp *icmp = hg_packet_icmp(p);
+
+    return p->flags & HG_PACKET_IP6 && icmp &&
+           icmp->type >= HG_ICMP6_ROUTER_SOLICIT &&
+           icmp->type <= HG_ICMP6_REDIRECT;
 }
 
 /* Whether this is an address of a router with this MAC: fe80:ec2::1, or
@@ -59,6 +73,14 @@ solicited_target(const struct hg_packet *p)
     return target;
 }
 
+/* An answer is for who asked, wherever the question was for. */
+static void
+turn_back(struct hg_packet *p)
+{
+    p->dst_eni = p->src_eni;
+    p->src_eni = NULL;
+}
+
 /* Turns the request into "target is at 'mac'" (RFC 826). */
 static void
 answer_arp(struct hg_packet *p, const struct hg_mac *mac)
@@ -67,6 +89,7 @@ answer_arp(struct hg_packet *p, const struct hg_mac *mac)
     struct hg_arp *arp = hg_packet_arp(p);
     hg_be32 target = arp->tpa;
 
+    turn_back(p);
     arp->op = hg_be16_of(ARP_REPLY);
     arp->tha = arp->sha;
     arp->tpa = arp->spa;
@@ -91,6 +114,7 @@ answer_solicitation(struct hg_packet *p, const struct hg_mac *mac,
     if (!option)
         return false;
     p->wire_len = p->len;
+    turn_back(p);
     option[0] = ND_TARGET_ADDRESS;
     option[1] = 1; /* In units of 8 bytes. */
     memcpy(option + 2, mac, sizeof *mac);

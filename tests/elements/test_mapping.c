@@ -267,6 +267,54 @@ TEST(nobody_answers_for_an_address_that_nobody_has)
     bench_destroy(b);
 }
 
+/* An answer that would be believed (RFC 4861 7.2.5), to eni-2 itself. */
+TEST(neighbours_are_told_nothing_by_each_other)
+{
+    static const uint8_t types[] = {133, 134, 136, 137};
+    struct bench *b = bench_load(LOOKUP_WITH(""));
+    struct hg_packet *p = solicitation(b, 0x11);
+    unsigned i;
+
+    p->data[62] = 0xff; /* A question about a multicast address. */
+    bench_push_packet(b, "in", p, 0);
+    for (i = 0; i < sizeof types; i++) {
+        p = solicitation(b, 0x10);
+        p->data[54] = types[i];
+        memcpy(p->data + 38, p->data + 22, 15);
+        p->data[53] = 0x11;
+        hg_packet_set_checksums(p);
+        bench_push_packet(b, "in", p, 0);
+    }
+    CHECK_EQ(bench_counter(b, "unanswered"), 4);
+    CHECK_EQ(bench_counter(b, "multicast"), 1);
+    bench_destroy(b);
+}
+
+/* Decap says that the question is for eni-2. */
+TEST(an_answer_is_for_the_eni_that_asked)
+{
+    struct bench *b = bench_load(
+        MAP "TestSource in {} TestSink reply {} Encap to { "
+            "format = vxlan vni = 1 local = 192.0.2.1 remote = 192.0.2.2 }\n"
+            "Decap from { format = vxlan vni = 1 verify-sender = false }\n"
+            "MappingLookup dut {}\n"
+            "connect(\"in -> to -> from -> dut -> Discard; "
+            "dut[reply] -> reply\")\n");
+    const struct hg_packet *p;
+    unsigned i;
+
+    for (i = 0; i < 2; i++) {
+        if (i)
+            bench_push_packet(b, "in", solicitation(b, 0x11), 0);
+        else
+            bench_push(b, "in", "arp who-has 10.0.1.11 tell 10.0.1.10", 0);
+        p = bench_take(b, "reply");
+        REQUIRE(p && p->dst_eni && !p->src_eni);
+        CHECK_STR(p->dst_eni->id, "eni-1");
+    }
+    bench_destroy(b);
+}
+
 #define TO_3 "udp 10.0.1.10:1 > 10.0.2.10:2"
 #define TO_NOBODY "udp 10.0.1.10:1 > 10.0.2.99:2"
 
