@@ -236,6 +236,7 @@ struct search {
     struct hg_shuffle *shuffle;
     const uint32_t *order;
     unsigned overlap;
+    unsigned most; /* Nodes of one zone. */
     uint64_t steps;
     uint32_t shard[HG_SHARD_MAX]; /* Chosen so far. */
     unsigned n;
@@ -311,26 +312,40 @@ may_join(struct search *q, uint32_t node)
     return q->n < q->overlap || each_set(q, node, set_is_free);
 }
 
-/* How many of the chosen nodes stand in the zone of 'node', against the
- * fewest in a zone that has one left: a shard fills zones evenly. */
+/* What the fullest zone of a shard has: the least with which all zones
+ * together have enough. */
+static unsigned
+most_of(const struct hg_shuffle *s)
+{
+    size_t n = 0, z;
+    unsigned most = 0;
+
+    for (; n < s->size && n < s->n_nodes; most++)
+        for (z = 0; z < s->n_zones; z++)
+            n += s->zones[z].n > most;
+    return most;
+}
+
+/* Whether a shard of what is chosen, 'node' and others can be even: a zone
+ * gives at most one node less than the fullest, unless it has no more. */
 static bool
 is_even(const struct search *q, uint32_t node)
 {
     const struct hg_shuffle *s = q->shuffle;
-    unsigned mine = 0, i;
+    unsigned missing = 0, i;
     size_t z;
 
-    for (i = 0; i < q->n; i++)
-        mine += s->nodes[q->shard[i]].zone == s->nodes[node].zone;
     for (z = 0; z < s->n_zones; z++) {
-        unsigned theirs = 0;
+        unsigned n = s->nodes[node].zone == z;
 
         for (i = 0; i < q->n; i++)
-            theirs += s->nodes[q->shard[i]].zone == z;
-        if (theirs < mine && theirs < s->zones[z].n)
+            n += s->nodes[q->shard[i]].zone == z;
+        if (n > q->most)
             return false;
+        for (; n + 1 < q->most && n < s->zones[z].n; n++)
+            missing++;
     }
-    return true;
+    return q->n + 1 + missing <= s->size;
 }
 
 static bool
@@ -361,8 +376,11 @@ hg_shuffle_guaranteed(struct hg_shuffle *s, const char *tenant,
                       unsigned overlap, uint64_t *steps, uint32_t *node)
 {
     uint32_t *order = signature_order(s, tenant);
-    struct search q = {
-        .shuffle = s, .order = order, .overlap = overlap, .steps = *steps};
+    struct search q = {.shuffle = s,
+                       .order = order,
+                       .overlap = overlap,
+                       .most = most_of(s),
+                       .steps = *steps};
     bool found = choose(&q, 0);
 
     *steps = q.steps;

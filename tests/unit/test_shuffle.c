@@ -151,6 +151,22 @@ TEST(five_nodes_in_threes_with_one_in_common_give_two_shards)
     hg_shuffle_destroy(s);
 }
 
+/* Of the 20 shards of three of six nodes, two stand in one zone only. */
+TEST(every_even_shard_is_found_before_none_is_left)
+{
+    struct hg_shuffle *s = make(6, 2, 3, 7);
+    uint64_t steps = 100000;
+    uint32_t node[HG_SHARD_MAX];
+    char name[8];
+    unsigned i;
+
+    for (i = 0; i < 19; i++) {
+        snprintf(name, sizeof name, "t%u", i);
+        CHECK_EQ(hg_shuffle_guaranteed(s, name, 2, &steps, node), i < 18);
+    }
+    hg_shuffle_destroy(s);
+}
+
 TEST(a_search_that_runs_out_of_steps_says_so)
 {
     struct hg_shuffle *s = make(100, 1, 5, 3);
