@@ -80,6 +80,34 @@ hg_service(void *self, struct hg_element *element, const char *interface)
     return found;
 }
 
+/* Those of the class of 'e' among the first 'n' elements of its graph. */
+static unsigned
+count_class(const struct hg_element *e, size_t n)
+{
+    unsigned count = 0;
+    size_t i;
+
+    for (i = 0; i < n; i++)
+        count += e->graph->elements[i]->cls == e->cls;
+    return count;
+}
+
+unsigned
+hg_n_of_class(const void *self)
+{
+    const struct hg_element *e = element_of(self);
+
+    return count_class(e, e->graph->n_elements);
+}
+
+unsigned
+hg_which_of_class(const void *self)
+{
+    const struct hg_element *e = element_of(self);
+
+    return count_class(e, e->index);
+}
+
 /* ---- Time and chance -------------------------------------------------- */
 
 void

@@ -28,8 +28,16 @@ enum {
 struct hg_inventory *
 hg_inventory_create(void)
 {
+    return hg_inventory_create_one_of(0, 1);
+}
+
+struct hg_inventory *
+hg_inventory_create_one_of(uint32_t which, uint32_t n)
+{
     struct hg_inventory *inventory = xcalloc(1, sizeof *inventory);
 
+    inventory->which = which;
+    inventory->n_inventories = n;
     inventory->chunks = xcalloc(1, sizeof *inventory->chunks);
     return inventory;
 }
@@ -62,7 +70,8 @@ follow_records(struct records *r, const struct records *before)
 struct hg_inventory *
 hg_inventory_create_next(const struct hg_inventory *before)
 {
-    struct hg_inventory *next = hg_inventory_create();
+    struct hg_inventory *next =
+        hg_inventory_create_one_of(before->which, before->n_inventories);
 
     next->before = before;
     follow_records(&next->vpcs, &before->vpcs);
@@ -289,11 +298,12 @@ hg_inventory_add_vpc(struct hg_inventory *inventory, const struct hg_vpc *vpc,
     copy->account = inventory_shared_text(inventory, vpc->account);
     copy->cidr = copy_prefixes(inventory, vpc->cidr);
     if (old)
-        hash_index_remove(&inventory->by_vni, old->vni, old->number - 1);
+        hash_index_remove(&inventory->by_vni, old->vni,
+                          inventory_index(inventory, old->number));
     i = put(&inventory->vpcs,
             inventory->before ? &inventory->before->vpcs : NULL, copy);
-    copy->number = i + 1;
-    inventory->only_vpc = inventory->vpcs.by_id.n_used == 1 ? i + 1 : 0;
+    copy->number = inventory_number(inventory, i);
+    inventory->only_vpc = inventory->vpcs.by_id.n_used == 1 ? copy->number : 0;
     hash_index_add(&inventory->by_vni, copy->vni, i);
     inventory->generation++;
     inventory->network_generation++;
@@ -408,10 +418,10 @@ hg_inventory_add_subnet(struct hg_inventory *inventory,
     copy->route_table = inventory_shared_text(inventory, subnet->route_table);
     copy->nacl = inventory_shared_text(inventory, subnet->nacl);
     copy->cidr = copy_prefixes(inventory, subnet->cidr);
-    copy->number =
+    copy->number = inventory_number(
+        inventory,
         put(&inventory->subnets,
-            inventory->before ? &inventory->before->subnets : NULL, copy) +
-        1;
+            inventory->before ? &inventory->before->subnets : NULL, copy));
     index_ranges(inventory, copy);
     inventory->generation++;
     inventory->network_generation++;
@@ -589,7 +599,8 @@ static void
 index_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
           uint32_t place)
 {
-    uint32_t i = eni->number - 1, vpc = eni->vpc->number;
+    uint32_t i = inventory_index(inventory, eni->number);
+    uint32_t vpc = eni->vpc->number;
     size_t k;
 
     for (k = 0; k < eni->details->address.n; k++)
@@ -619,7 +630,8 @@ unindex_mac(struct hg_inventory *inventory, const struct hg_eni *eni)
 static void
 unindex_eni(struct hg_inventory *inventory, const struct hg_eni *eni)
 {
-    uint32_t i = eni->number - 1, vpc = eni->vpc->number;
+    uint32_t i = inventory_index(inventory, eni->number);
+    uint32_t vpc = eni->vpc->number;
     size_t k;
 
     for (k = 0; k < eni->details->address.n; k++)
@@ -680,10 +692,10 @@ hg_inventory_add_eni(struct hg_inventory *inventory, const struct hg_eni *eni,
     copy->id = inventory_text(inventory, eni->id);
     copy->ip4 = primary_ip4(&eni->details->address);
     copy->details = copy_details(inventory, eni->details);
-    copy->number =
+    copy->number = inventory_number(
+        inventory,
         put(&inventory->enis,
-            inventory->before ? &inventory->before->enis : NULL, copy) +
-        1;
+            inventory->before ? &inventory->before->enis : NULL, copy));
     index_eni(inventory, copy, place);
     inventory->generation++;
     return copy;

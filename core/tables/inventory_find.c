@@ -340,6 +340,13 @@ hg_inventory_eni(const struct hg_inventory *inventory, const char *id)
     return inventory_get(&inventory->enis, id);
 }
 
+const struct hg_eni *
+hg_inventory_eni_by_number(const struct hg_inventory *inventory,
+                           uint32_t number)
+{
+    return hg_inventory_eni_at(inventory, inventory_index(inventory, number));
+}
+
 const struct hg_subnet *
 hg_inventory_subnet(const struct hg_inventory *inventory, const char *id)
 {
@@ -357,11 +364,12 @@ hg_inventory_vpc_by_number(const struct hg_inventory *inventory,
                            uint32_t number)
 {
     const struct hg_vpc *vpc;
+    uint32_t i;
 
-    number = vpc_number(inventory, number);
-    if (!number || number > inventory->vpcs.n)
+    i = inventory_index(inventory, vpc_number(inventory, number));
+    if (i >= inventory->vpcs.n)
         return NULL;
-    vpc = inventory->vpcs.at[number - 1];
+    vpc = inventory->vpcs.at[i];
     /* One that is gone has no VNI any more. */
     return vpc && hg_inventory_vpc_by_vni(inventory, vpc->vni) == vpc ? vpc
                                                                       : NULL;

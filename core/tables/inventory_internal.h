@@ -40,6 +40,8 @@ struct hg_inventory {
     struct records subnets;
     struct records enis;
     struct records groups;
+    uint32_t which; /* Of how many inventories. */
+    uint32_t n_inventories;
     uint32_t only_vpc;              /* Its number; 0 if there are others. */
     struct address_table addresses; /* Private ones: places of ENIs. */
     struct hash_index by_mac;       /* The same. */
@@ -58,6 +60,23 @@ struct hg_inventory {
     struct chunk *filling_enis;
     size_t chunks_size; /* Bytes of all. */
 };
+
+/* The number of the i-th record. */
+static inline uint32_t
+inventory_number(const struct hg_inventory *inventory, uint32_t i)
+{
+    return i * inventory->n_inventories + inventory->which + 1;
+}
+
+/* Which record has this number; UINT32_MAX if another inventory gave it. */
+static inline uint32_t
+inventory_index(const struct hg_inventory *inventory, uint32_t number)
+{
+    const uint32_t n = inventory->n_inventories;
+
+    return number && (number - 1) % n == inventory->which ? (number - 1) / n
+                                                          : UINT32_MAX;
+}
 
 /* The ENI at this place; NULL for place 0, where a chunk begins.  Without a
  * branch, since keys that are further on are not there at first sight. */

@@ -322,7 +322,7 @@ eni_by_number(const struct decap *self, const struct hg_packet *p,
               uint32_t number)
 {
     const struct hg_eni *eni =
-        hg_inventory_eni_at(self->inventory, number - 1);
+        hg_inventory_eni_by_number(self->inventory, number);
 
     return eni && (!p->vpc || eni->vpc->number == p->vpc) ? eni : NULL;
 }

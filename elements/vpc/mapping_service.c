@@ -465,7 +465,8 @@ mapping_service_configure(void *self_)
 
     if (hg_kin(self)) /* All instances look into the first one's. */
         return true;
-    self->inventory = hg_inventory_create();
+    self->inventory = hg_inventory_create_one_of(hg_which_of_class(self),
+                                                 hg_n_of_class(self));
     ok = make(self, self->inventory, NULL);
     update_gauges(self);
     return ok;

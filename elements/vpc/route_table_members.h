@@ -328,7 +328,11 @@ refresh(struct route_table *self, struct hg_error *error)
 
             n = k >= n ? k + 1 : n;
         }
-        n_subnets += (uint32_t)hg_inventory_n_subnets(self->inventory);
+        for (i = 0; i < hg_inventory_n_subnets(self->inventory); i++) {
+            uint32_t k = hg_inventory_subnet_at(self->inventory, i)->number;
+
+            n_subnets = k >= n_subnets ? k + 1 : n_subnets;
+        }
     }
     for (t = 0; t < self->n_tables; t++) {
         struct table *table = &self->all[t];

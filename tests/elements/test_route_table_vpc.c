@@ -418,3 +418,47 @@ TEST(what_does_not_fit_the_inventory_is_refused)
             "only a nat-gateway, network-interface or gwlb-endpoint may be "
             "the target");
 }
+
+/* ---- Two services ------------------------------------------------------ */
+
+#define ONE_OF_TWO(x)                                                         \
+    "MappingService " x " { vpc " x " { cidr = 10.0.0.0/16 }\n"               \
+    "  subnet " x "-net { vpc = " x " cidr = 10.0.1.0/24 }\n"                 \
+    "  eni " x "-eni { subnet = " x "-net mac = 02:00:00:00:00:01\n"          \
+    "    address = 10.0.1.10 } }\n"                                           \
+    "TestSource in-" x " {} TestSink out-" x " {}\n"                          \
+    "Identify who-" x " { mapping = " x " }\n"
+
+TEST(two_mapping_services_give_no_number_twice)
+{
+    struct bench *b = bench_load(ONE_OF_TWO("a") ONE_OF_TWO(
+        "b") "RouteTable dut { mapping = b"
+             " table of-b { subnets = { b-net } route 0.0.0.0/0 { target = up "
+             "} }\n"
+             " table all { main = true route 0.0.0.0/0 { target = up2 } } }\n"
+             "Encap e { format = geneve local = 192.0.2.1 remote = 192.0.2.2"
+             " mapping = b eni-options = true }\n"
+             "Decap d { format = geneve mapping = b verify-sender = false }\n"
+             "connect(\"in-a -> who-a -> dut; in-b -> who-b -> dut;"
+             " dut[up] -> e -> d -> out-b; dut[up2] -> out-a\")\n");
+    const char *packet = "udp 10.0.1.10:1 > 192.0.2.9:2 smac "
+                         "02:00:00:00:00:01";
+    const struct hg_eni *eni[2];
+    struct hg_packet *p;
+
+    bench_push(b, "in-a", packet, 0);
+    p = bench_take(b, "out-a");
+    REQUIRE(p && p->src_eni);
+    eni[0] = p->src_eni;
+    bench_push(b, "in-b", packet, 0);
+    p = bench_take(b, "out-b");
+    REQUIRE(p && p->src_eni);
+    eni[1] = p->src_eni;
+    CHECK_STR(eni[0]->id, "a-eni");
+    CHECK_STR(eni[1]->id, "b-eni");
+    CHECK(eni[0]->number != eni[1]->number);
+    CHECK(eni[0]->subnet->number != eni[1]->subnet->number);
+    CHECK(eni[0]->vpc->number != eni[1]->vpc->number);
+    CHECK_EQ(p->vpc, eni[1]->vpc->number);
+    bench_destroy(b);
+}

@@ -472,6 +472,11 @@ HG_API unsigned hg_worker(const void *self);
  * follow.  While packets go through, lent tables are only read. */
 HG_API void *hg_kin(void *self);
 
+/* How many elements of its class the graph has, and which of them, from 0,
+ * this one is. */
+HG_API unsigned hg_n_of_class(const void *self);
+HG_API unsigned hg_which_of_class(const void *self);
+
 /* For class.owner: a number below 'n' that is the same for equal keys
  * (multiplied and folded as in splitmix64). */
 static inline unsigned

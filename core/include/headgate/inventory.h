@@ -69,7 +69,13 @@ struct hg_eni_details {
 
 struct hg_inventory;
 
+/* Numbers from 1 up. */
 HG_API struct hg_inventory *hg_inventory_create(void);
+
+/* One of n inventories, from 0: none of them gives a number that another one
+ * does. */
+HG_API struct hg_inventory *hg_inventory_create_one_of(uint32_t which,
+                                                       uint32_t n);
 HG_API void hg_inventory_destroy(struct hg_inventory *);
 
 /* An inventory that is to replace 'before', which it needs until then: known
@@ -149,6 +155,8 @@ hg_inventory_find_public(const struct hg_inventory *, const struct hg_addr *);
 
 HG_API const struct hg_eni *hg_inventory_eni(const struct hg_inventory *,
                                              const char *id);
+HG_API const struct hg_eni *
+hg_inventory_eni_by_number(const struct hg_inventory *, uint32_t number);
 HG_API const struct hg_subnet *hg_inventory_subnet(const struct hg_inventory *,
                                                    const char *id);
 HG_API const struct hg_security_group *
