@@ -119,6 +119,12 @@ find_vpc(const struct hg_inventory *inventory, const char *id,
 }
 
 static bool
+is_there_already(const char *id, struct hg_error *error)
+{
+    return hg_error_set(error, "there is a record '%s' already", id);
+}
+
+static bool
 add_subnet(struct hg_inventory *inventory, const struct subnet_row *row,
            struct hg_error *error)
 {
@@ -131,6 +137,8 @@ add_subnet(struct hg_inventory *inventory, const struct subnet_row *row,
                                      .route_table = row->route_table,
                                      .nacl = row->nacl};
 
+    if (hg_inventory_subnet(inventory, row->id))
+        return is_there_already(row->id, error);
     return vpc && hg_inventory_add_subnet(inventory, &subnet, error);
 }
 
@@ -143,6 +151,8 @@ add_group(struct hg_inventory *inventory, const struct group_row *row,
         .vpc =
             find_vpc(inventory, row->vpc, "security group", row->id, error)};
 
+    if (hg_inventory_group(inventory, row->id))
+        return is_there_already(row->id, error);
     return group.vpc && hg_inventory_add_group(inventory, &group, error);
 }
 
@@ -155,13 +165,9 @@ add_vpc(struct hg_inventory *inventory, const struct vpc_row *row,
                                .account = row->account,
                                .cidr = row->cidr};
 
+    if (hg_inventory_vpc(inventory, row->id))
+        return is_there_already(row->id, error);
     return hg_inventory_add_vpc(inventory, &vpc, error);
-}
-
-static bool
-is_there_already(const char *id, struct hg_error *error)
-{
-    return hg_error_set(error, "there is a record '%s' already", id);
 }
 
 static bool
@@ -408,10 +414,6 @@ add_kind(struct hg_inventory *inventory, struct record *r, bool replaces_eni,
     r->subnet.vpc = r->eni.vpc;
     if (!r->kind || !strcmp(r->kind, "eni"))
         return add_eni(inventory, &r->eni, replaces_eni, error);
-    if (hg_inventory_vpc(inventory, r->id) ||
-        hg_inventory_subnet(inventory, r->id) ||
-        hg_inventory_group(inventory, r->id))
-        return is_there_already(r->id, error);
     if (!strcmp(r->kind, "subnet"))
         return add_subnet(inventory, &r->subnet, error);
     if (!strcmp(r->kind, "vpc"))

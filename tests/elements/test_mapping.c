@@ -597,6 +597,10 @@ TEST(inconsistent_inventories_are_refused)
         {"subnet a { cidr = 10.0.1.0/24 } eni x { subnet = a address = "
          "10.0.1.9 } eni y { subnet = a address = 10.0.1.9 }",
          "ENI 'y': 10.0.1.9 is already that of 'x' in VPC 'v'"},
+        {"vpc v { cidr = 10.1.0.0/16 }", "there is a record 'v' already"},
+        {"group g {} group g {}", "there is a record 'g' already"},
+        {"subnet a { cidr = 10.0.1.0/24 } subnet a { cidr = 10.0.2.0/24 }",
+         "there is a record 'a' already"},
         {"vpc w { cidr = 10.0.0.0/16 }",
          "VPC 'w' has VNI 0, which is that of 'v'"},
         {"group g { } subnet a { cidr = 10.0.1.0/24 } eni x { subnet = a "
