@@ -473,6 +473,17 @@ hg_inventory_network_generation(const struct hg_inventory *inventory)
     return inventory->network_generation;
 }
 
+const struct hg_prefix *
+hg_vpc_primary(const struct hg_vpc *vpc)
+{
+    size_t i;
+
+    for (i = 0; i < vpc->cidr.n; i++)
+        if (vpc->cidr.v[i].addr.family == 4)
+            return &vpc->cidr.v[i];
+    return vpc->cidr.n ? vpc->cidr.v : NULL;
+}
+
 bool
 hg_eni_in_group(const struct hg_eni *eni, const char *group)
 {

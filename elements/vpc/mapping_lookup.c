@@ -97,10 +97,10 @@ is_vpc_resolver(const struct hg_inventory *inventory, uint32_t number,
                 const struct hg_addr *addr)
 {
     const struct hg_vpc *vpc = hg_inventory_vpc_by_number(inventory, number);
+    const struct hg_prefix *primary = vpc ? hg_vpc_primary(vpc) : NULL;
 
-    return vpc && vpc->cidr.n && addr->family == 4 &&
-           vpc->cidr.v[0].addr.family == 4 &&
-           hg_addr_ip4(addr) == hg_addr_ip4(&vpc->cidr.v[0].addr) + 2;
+    return primary && addr->family == 4 && primary->addr.family == 4 &&
+           hg_addr_ip4(addr) == hg_addr_ip4(&primary->addr) + 2;
 }
 
 /* What becomes of a packet to an address that no ENI can have, or LOOK_UP. */

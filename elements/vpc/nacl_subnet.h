@@ -68,8 +68,8 @@ reserve_all(struct guard *g, const struct hg_subnet *subnet)
         reserve(g, &subnet->cidr.v[i], 1);
         reserve(g, &subnet->cidr.v[i], 2);
     }
-    if (vpc && vpc->cidr.n)
-        reserve(g, &vpc->cidr.v[0], 2);
+    if (vpc && hg_vpc_primary(vpc))
+        reserve(g, hg_vpc_primary(vpc), 2);
 }
 
 static uint32_t

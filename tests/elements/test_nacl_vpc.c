@@ -143,3 +143,28 @@ TEST(a_packet_of_a_record_of_before_stays_in_its_subnet)
     }
     destroy_net(&net);
 }
+
+/* Its blocks may be named in any order. */
+TEST(the_resolver_of_a_vpc_is_in_its_first_block_of_ipv4)
+{
+    struct bench *b = bench_load(
+        "MappingService map {\n"
+        "  vpc v { cidr = { 2001:db8::/56, 10.0.0.0/16, 10.9.0.0/16 } }\n"
+        "  subnet s { cidr = 10.0.1.0/24 }\n"
+        "  eni e { subnet = s address = 10.0.1.10\n"
+        "    mac = 02:00:00:00:00:01 } }\n"
+        "TestSource in {} TestSource back {} TestSink service {}\n"
+        "Identify who {} MappingLookup where {}\n"
+        "NACL dut { acl none { is-default = yes } }\n"
+        "connect(\"in -> who -> [outbound]dut[outbound] -> where -> Discard;"
+        " where[service] -> service;"
+        " back -> [inbound]dut[inbound] -> Discard\")");
+
+    bench_push(b, "in", "udp 10.0.1.10:1 > 10.0.0.2:53 smac 02:00:00:00:00:01",
+               0);
+    bench_expect(b, "service", "udp 10.0.1.10:1 > 10.0.0.2:53");
+    bench_push(b, "in", "udp 10.0.1.10:1 > 10.9.0.2:53 smac 02:00:00:00:00:01",
+               0);
+    bench_expect_none(b, NULL);
+    bench_destroy(b);
+}

@@ -218,6 +218,10 @@ hg_inventory_group_at(const struct hg_inventory *, size_t i);
 HG_API uint64_t hg_inventory_generation(const struct hg_inventory *);
 HG_API uint64_t hg_inventory_network_generation(const struct hg_inventory *);
 
+/* The block at whose base plus two the VPC's resolver is: the first one of
+ * IPv4, else the first; NULL if there is none. */
+HG_API const struct hg_prefix *hg_vpc_primary(const struct hg_vpc *);
+
 /* Whether this ENI carries the security group. */
 HG_API bool hg_eni_in_group(const struct hg_eni *, const char *group);
 
