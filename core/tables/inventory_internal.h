@@ -74,6 +74,8 @@ inventory_index(const struct hg_inventory *inventory, uint32_t number)
 {
     const uint32_t n = inventory->n_inventories;
 
+    if (n == 1) /* Nearly always, and a division takes long. */
+        return number - 1;
     return number && (number - 1) % n == inventory->which ? (number - 1) / n
                                                           : UINT32_MAX;
 }

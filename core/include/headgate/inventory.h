@@ -49,7 +49,8 @@ struct hg_eni {
     char *id;
     const struct hg_vpc *vpc;
     const struct hg_subnet *subnet;
-    uint32_t number; /* From 1; unique; stays with the id. */
+    uint32_t number; /* From 1; unique; stays with the id while it is
+                      * there. */
     struct hg_mac mac;
     bool source_dest_check;
     struct hg_addr host; /* Physical host; family 0: unknown. */
