@@ -281,6 +281,14 @@ find_in(struct hyperplane_nat *self, struct hg_packet *p, bool from_inside,
     return true;
 }
 
+/* Whether the flow's record is one of its own: then the packet's tuple, on
+ * either side, is no key of the record where the packet was found. */
+static inline bool
+has_own_record(const struct hg_flow *record)
+{
+    return (record->ends.vpc & REVERSED_VPC) != 0;
+}
+
 /* The packet as one of a flow with a record of its own. */
 static struct hg_packet
 as_reversed(const struct hg_packet *p)

@@ -82,8 +82,12 @@ nat_set_end(const struct hyperplane_nat *self, const struct nat_flow *flow,
     const uint32_t before = p->flow_generation;
 
     hg_end_set(p, end, addr, port);
-    if (!self->compact && flow->stored->keyed &&
-        !(before & HG_FLOW_SECOND) == (end == HG_END_SRC))
+    if (self->compact)
+        return;
+    if (has_own_record(flow->record))
+        hg_packet_forget_flow(p); /* Who asks next looks it up. */
+    else if (flow->stored->keyed &&
+             !(before & HG_FLOW_SECOND) == (end == HG_END_SRC))
         hg_flow_translated(p, before);
 }
 
