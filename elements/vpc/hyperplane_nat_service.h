@@ -4,7 +4,9 @@
  *
  * Two flows from inside, one against the other, as a capture of both sides of
  * a conversation has them, would share a record.  The second one gets a record
- * of its own, in a VPC that only this element knows (REVERSED_VPC).
+ * of its own, in a VPC that only this element knows (REVERSED_VPC).  So does a
+ * flow that another element before this one has translated: a record has only
+ * one second key.
  *
  * Both are in the record, which so is all that a packet needs.  The deadline
  * is the service's; beside it flows are in a calendar of deadlines
@@ -478,7 +480,9 @@ service_has_room(struct hyperplane_nat *self, uint64_t now_ns)
 }
 
 /* A record for a flow from inside that has none, and its bytes; NULL if there
- * is no room. */
+ * is no room.  It has one of its own where the packet's record has another
+ * flow of ours, or has the packet's tuple as what another element made of it:
+ * that key has to stay. */
 static struct hg_flow *
 new_record(struct hyperplane_nat *self, struct hg_packet *p,
            struct nat_state **out)
@@ -488,7 +492,7 @@ new_record(struct hyperplane_nat *self, struct hg_packet *p,
     struct hg_packet q;
 
     *out = state;
-    if (!record || !(*out)->dest)
+    if (!record || (!(*out)->dest && !(p->flow_generation & HG_FLOW_SECOND)))
         return record;
     q = as_reversed(p);
     self->has_reversed = true;
