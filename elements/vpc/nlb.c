@@ -33,10 +33,15 @@ find_quoted(struct nlb *self, const struct hg_packet *p, struct hg_quote *q)
 {
     const struct hg_icmp *icmp = hg_packet_icmp(p);
     struct hg_flow_key key;
+    struct hg_flow *flow;
 
     if (!hg_packet_ipv4(p) || !icmp || icmp->type != HG_ICMP_UNREACH ||
         hg_quote_find(p, q) != HG_QUOTE_OK || !hg_flow_key_quoted(p, &key))
         return NULL;
+    flow = hg_flow_find_key(self, &key, p->time_ns);
+    if (flow || !self->has_own)
+        return flow;
+    key.vpc ^= OWN_VPC;
     return hg_flow_find_key(self, &key, p->time_ns);
 }
 

@@ -176,6 +176,7 @@ struct nlb {
     hg_counter syn_with_data;
 
     struct hg_flow_place place;
+    bool has_own;        /* Some flow got a record of its own. */
     uint32_t vpc_number; /* 0: any. */
     struct group *groups;
     struct listener listeners[LISTENERS_MAX];

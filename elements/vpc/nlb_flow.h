@@ -78,17 +78,66 @@ find_known(struct nlb *self, struct hg_packet *p, struct nlb_flow **state)
     return flow;
 }
 
-/* The same; but flows end and begin in a batch: a record that is no longer
- * this element's is looked up again. */
+/* A record has only one second key.  Where that is what another element made
+ * of the client's tuple it has to stay, and the flow has a record of its own,
+ * in a VPC that only this element knows. */
+#define OWN_VPC (UINT32_C(1) << 30)
+
+static struct hg_packet
+as_own(const struct hg_packet *p)
+{
+    struct hg_packet q = *p;
+
+    q.vpc ^= OWN_VPC;
+    hg_packet_forget_flow(&q);
+    return q;
+}
+
+static void
+know_as(struct hg_packet *p, const struct hg_packet *q)
+{
+    p->flow = q->flow;
+    p->flow_generation = q->flow_generation;
+    p->flags =
+        (p->flags & ~(uint32_t)HG_PACKET_REPLY) | (q->flags & HG_PACKET_REPLY);
+}
+
+/* As find_known(); but flows end and begin in a batch: a record that is no
+ * longer this element's is looked up again. */
 static struct hg_flow *
 find_flow(struct nlb *self, struct hg_packet *p, struct nlb_flow **state)
 {
     struct hg_flow *flow = find_known(self, p, state);
+    struct hg_packet q;
 
     if (flow || !p->flow)
         return flow;
     hg_packet_forget_flow(p);
-    return find_known(self, p, state);
+    flow = find_known(self, p, state);
+    if (flow || !self->has_own || !(p->flow_generation & HG_FLOW_SECOND))
+        return flow;
+    q = as_own(p);
+    flow = find_known(self, &q, state);
+    if (flow)
+        know_as(p, &q);
+    return flow;
+}
+
+/* A record for the packet's new flow, and its bytes; NULL if there is no
+ * room. */
+static struct hg_flow *
+new_record(struct nlb *self, struct hg_packet *p, void **bytes)
+{
+    struct hg_flow *flow = hg_flow_create_state(self, p, bytes);
+    struct hg_packet q;
+
+    if (!flow || !(p->flow_generation & HG_FLOW_SECOND))
+        return flow;
+    q = as_own(p);
+    self->has_own = true;
+    flow = hg_flow_create_state(self, &q, bytes);
+    know_as(p, &q);
+    return flow;
 }
 
 /* The key of the flow's first packet as it came here, of which another element
@@ -410,7 +459,8 @@ fill_state(struct nlb *self, const struct hg_packet *p, const struct choice *c,
     state->listener = c->listener;
     state->address = c->address;
     state->by_first_key =
-        !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN));
+        !(p->flow_generation & (HG_FLOW_SECOND | HG_FLOW_REWRITTEN)) &&
+        !(flow->ends.vpc & OWN_VPC);
     if (!state->by_first_key) {
         client = hg_flow_seldom(self, flow);
         client->addr = hg_packet_src(p);
@@ -444,7 +494,7 @@ begin_flow(struct nlb *self, struct hg_packet *p, struct choice *c,
     reason = refuse_target(self, c);
     if (reason)
         return reason;
-    *flow = hg_flow_create_state(self, p, &bytes);
+    *flow = new_record(self, p, &bytes);
     if (!*flow)
         return &self->flow_table_full;
     *state = bytes;
@@ -644,6 +694,8 @@ bring_back(struct nlb *self, struct hg_packet *p, struct hg_flow *flow,
         first_key_of(self, flow, state, &first);
         set_end(p, HG_END_DST, &first.src, first.sport);
     }
+    if (!state->by_first_key)
+        hg_packet_forget_flow(p); /* Who asks next looks it up. */
     return OUT_CLIENTS;
 }
 

@@ -32,7 +32,8 @@ is_of_way(const struct nlb_flow *state, const struct hg_target *target,
 
     if (from_client)
         return is_like_first(p, state);
-    return p->flags & HG_PACKET_REPLY && target->port == hg_packet_sport(p) &&
+    return p->flags & HG_PACKET_REPLY && state->by_first_key &&
+           target->port == hg_packet_sport(p) &&
            hg_addr_ip4(&target->addr) == hg_get32(ip->src);
 }
 

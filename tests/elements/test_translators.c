@@ -72,3 +72,29 @@ TEST(a_nat_behind_a_load_balancer_begins_a_flow_again)
                  "(udp 10.0.0.5:1 > 192.0.2.10:53)");
     bench_destroy(b);
 }
+
+/* The load balancer's flow ends, the NAT's lives. */
+TEST(a_load_balancer_behind_a_nat_begins_a_flow_again)
+{
+    struct bench *b = bench_load(
+        ENDS BALANCER
+        "HyperplaneNAT dut { public = 198.51.100.1  ports = 7-7 }\n"
+        "SecurityGroup groups { group sg-1 { } }\n"
+        "connect(\"inside -> [inside]dut[outside] -> [egress]groups[egress] "
+        "-> "
+        "[clients]nlb[targets] -> to-outside\")\n"
+        "connect(\"outside -> [targets]nlb[clients] -> "
+        "[ingress]groups[ingress] -> [outside]dut[inside] -> to-inside\")\n");
+    unsigned i;
+
+    for (i = 0; i < 6; i++) {
+        uint64_t now_ns = i / 2 * 150 * S + i % 2;
+
+        bench_push(b, "inside", "udp 10.0.0.5:1 > 192.0.2.10:53", now_ns);
+        bench_expect(b, "to-outside", "udp 198.51.100.1:7 > 192.0.2.21:5353");
+        bench_push(b, "outside", "udp 192.0.2.21:5353 > 198.51.100.1:7",
+                   now_ns);
+        bench_expect(b, "to-inside", "udp 192.0.2.10:53 > 10.0.0.5:1");
+    }
+    bench_destroy(b);
+}
