@@ -38,15 +38,19 @@ capture_reader_is_ns(const struct capture_reader *r)
     return memcmp(magic, us[0], 4) != 0 && memcmp(magic, us[1], 4) != 0;
 }
 
-/* libpcap reads the 32-bit seconds of pcap files as signed.  What would not
- * fit into 64 bits of nanoseconds (pcapng) is the year 2262. */
+/* libpcap reads the 32-bit seconds of pcap files as signed, and in part their
+ * fractions, which may then be negative where a file is damaged: these count
+ * 'unit_ns'.  What would not fit into 64 bits of nanoseconds (pcapng) is the
+ * year 2262. */
 static uint64_t
-nanoseconds(const struct timeval *ts)
+nanoseconds(const struct timeval *ts, uint64_t unit_ns)
 {
     uint64_t sec =
         ts->tv_sec < 0 ? (uint32_t)ts->tv_sec : (uint64_t)ts->tv_sec;
     uint64_t ns = (uint64_t)ts->tv_usec; /* pcap's precision is nano. */
 
+    if (ts->tv_usec < 0)
+        ns += unit_ns << 32;
     return sec > INT64_MAX / HG_SEC - HG_SEC ? INT64_MAX : sec * HG_SEC + ns;
 }
 
@@ -120,7 +124,8 @@ next_of_libpcap(struct capture_reader *r, struct hg_frame *f, unsigned *n,
                       r->libpcap->geterr(r->pcap), error);
     f->len = header->caplen < HG_PACKET_MAX ? header->caplen : HG_PACKET_MAX;
     f->wire_len = capture_wire_len(header->len, f->len);
-    f->time_ns = nanoseconds(&header->ts);
+    f->time_ns =
+        nanoseconds(&header->ts, capture_reader_is_ns(r) ? 1 : HG_USEC);
     *n = 1;
     return CAPTURE_FRAMES;
 }

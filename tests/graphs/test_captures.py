@@ -1,0 +1,57 @@
+#!/usr/bin/python3
+"""Captures that hardly anybody has: damaged, giant, or written where another
+one is."""
+import os
+import struct
+import subprocess
+import sys
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(
+    os.path.abspath(__file__))))
+import support  # noqa: E402
+
+HEADGATE = os.path.abspath(support.HEADGATE)
+FRAME = bytes(12) + b"\x08\0" + bytes(46)
+
+GRAPH = """
+Interface in  { }
+Interface one { }
+Interface two { }
+Tee       tee { outputs = 2 }
+Encap     tag { format = vlan  vni = 5 }
+connect("in -> tee -> tag -> one; tee[1] -> two")
+"""
+
+
+class Captures(support.InFolder):
+    def setUp(self):
+        super().setUp()
+        with open("graph.conf", "w", encoding="ascii") as file:
+            file.write(GRAPH)
+        support.write_pcap("in.pcap", [(1, FRAME)])
+
+    def run_program(self, *devices, status=0, before="", **options):
+        options.setdefault("stdin", subprocess.DEVNULL)
+        options.setdefault("stdout", subprocess.PIPE)
+        result = subprocess.run(
+            ["/bin/sh", "-c", before + 'exec "$@"', "sh", HEADGATE, "run",
+             "graph.conf", *devices], stderr=subprocess.PIPE, check=False,
+            timeout=60, **options)
+        self.assertEqual(result.returncode, status, result.stderr)
+        return result.stderr.decode()
+
+    def test_damaged_times_are_the_same_by_pipe(self):
+        for magic, unit in ((0xa1b2c3d4, 1000), (0xa1b23c4d, 1)):
+            data = struct.pack("<IHHiIII", magic, 2, 4, 0, 0, 65535, 1)
+            for fraction in 0x80000000, 0xffffffff:
+                data += struct.pack("<IIII", 0, fraction, 60, 60) + FRAME
+            self.run_program("in=-", "one=null:", "two=:out.pcap", stdin=None,
+                             input=data)
+            self.assertEqual(support.read_pcap("out.pcap"),
+                             [(0x80000000 * unit, FRAME),
+                              (0xffffffff * unit, FRAME)])
+
+
+if __name__ == "__main__":
+    unittest.main()
