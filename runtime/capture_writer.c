@@ -58,30 +58,33 @@ capture_writer_open(const char *path, bool ns,
 }
 
 static inline void
-set_header(struct record_header *h, bool ns, const struct hg_packet *p)
+set_header(struct record_header *h, bool ns, const struct hg_packet *p,
+           uint32_t len)
 {
     uint32_t fraction = (uint32_t)(p->time_ns % HG_SEC);
 
     h->seconds = (uint32_t)(p->time_ns / HG_SEC);
     h->fraction = ns ? fraction : fraction / (uint32_t)HG_USEC;
-    h->len = p->len;
+    h->len = len;
     h->wire_len = p->wire_len;
 }
 
-/* Appends a packet; false if it or one before it was not stored. */
+/* Appends a packet, no more of it than any reader takes (an element may have
+ * made it longer); false if it or one before it was not stored. */
 static inline bool
 put(struct output_stream *out, bool ns, const struct hg_packet *p)
 {
     struct record_header header;
-    uint8_t *at = output_room(out, sizeof header + p->len);
+    uint32_t len = p->len < HG_PACKET_MAX ? p->len : HG_PACKET_MAX;
+    uint8_t *at = output_room(out, sizeof header + len);
 
     if (at) {
-        set_header((struct record_header *)at, ns, p);
-        memcpy(at + sizeof header, p->data, p->len);
+        set_header((struct record_header *)at, ns, p, len);
+        memcpy(at + sizeof header, p->data, len);
     } else {
-        set_header(&header, ns, p);
+        set_header(&header, ns, p, len);
         output_append(out, &header, sizeof header);
-        output_append(out, p->data, p->len);
+        output_append(out, p->data, len);
     }
     return !out->failed;
 }

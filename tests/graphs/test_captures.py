@@ -52,6 +52,16 @@ class Captures(support.InFolder):
                              [(0x80000000 * unit, FRAME),
                               (0xffffffff * unit, FRAME)])
 
+    def test_what_grew_beyond_any_capture_is_cut(self):
+        giant = FRAME + bytes(262144 - len(FRAME))
+        support.write_pcap("in.pcap", [(1, giant), (2, FRAME)])
+        for workers in "1", "2":
+            self.run_program("in=in.pcap", "one=:out.pcap", "two=null:",
+                             "--workers", workers)
+            (_, cut), (_, whole) = support.read_pcap("out.pcap")
+            self.assertEqual((len(cut), len(whole)), (262144, 64))
+            self.run_program("in=out.pcap", "one=null:", "two=null:")
+
 
 if __name__ == "__main__":
     unittest.main()
