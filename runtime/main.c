@@ -72,6 +72,7 @@ main(int argc, char **argv)
 
     guard_descriptors();
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* A file too large is an error, said as such. */
     if (!name) {
         cli_error("no command given; 'headgate --help' lists them");
         return CLI_WRONG;

@@ -62,6 +62,15 @@ class Captures(support.InFolder):
             self.assertEqual((len(cut), len(whole)), (262144, 64))
             self.run_program("in=out.pcap", "one=null:", "two=null:")
 
+    def test_a_file_may_be_too_large_for_a_limit(self):
+        support.write_pcap("in.pcap", [(i, FRAME + os.urandom(1000))
+                                       for i in range(50)])
+        for path in "out.pcap", "out.pcap.gz", "out.pcap.zst":
+            self.assertIn(
+                "interface 'two': cannot write '%s': File too large" % path,
+                self.run_program("in=in.pcap", "one=null:", "two=:" + path,
+                                 status=1, before="ulimit -f 1; "))
+
 
 if __name__ == "__main__":
     unittest.main()
