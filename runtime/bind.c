@@ -150,16 +150,21 @@ output_path(const struct binding *b)
     return colon ? colon + 1 : NULL;
 }
 
+/* Whether two names mean one file or pipe; "-" is standard output. */
 static bool
 same_file(const char *a, const char *b)
 {
     struct stat info_a, info_b;
 
-    if (strcmp(a, "-") == 0 || strcmp(b, "-") == 0)
-        return strcmp(a, b) == 0;
+    if (strcmp(a, b) == 0 && strcmp(a, "-") == 0)
+        return true;
+    if (strcmp(a, "-") == 0)
+        a = "/dev/stdout";
+    if (strcmp(b, "-") == 0)
+        b = "/dev/stdout";
     return stat(a, &info_a) == 0 && stat(b, &info_b) == 0 &&
-           S_ISREG(info_a.st_mode) && info_a.st_dev == info_b.st_dev &&
-           info_a.st_ino == info_b.st_ino;
+           (S_ISREG(info_a.st_mode) || S_ISFIFO(info_a.st_mode)) &&
+           info_a.st_dev == info_b.st_dev && info_a.st_ino == info_b.st_ino;
 }
 
 /* Two writers of one file would garble it. */

@@ -71,6 +71,21 @@ class Captures(support.InFolder):
                 self.run_program("in=in.pcap", "one=null:", "two=:" + path,
                                  status=1, before="ulimit -f 1; "))
 
+    def test_one_file_for_two_under_two_names_is_refused(self):
+        os.mkfifo("pipe")
+        reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+        self.addCleanup(os.close, reader)
+        with open("out.pcap", "ab") as out:
+            self.assertIn("would both write", self.run_program(
+                "in=in.pcap", "one=:out.pcap", "two=:-", status=2,
+                stdout=out))
+        self.assertIn("would both write", self.run_program(
+            "in=in.pcap", "one=:pipe", "two=:./pipe", status=2))
+        with open("in.pcap", "ab") as out:
+            self.assertIn("would overwrite", self.run_program(
+                "in=in.pcap", "one=null:", "two=:-", status=2, stdout=out))
+        self.assertEqual(support.read_pcap("in.pcap"), [(1, FRAME)])
+
 
 if __name__ == "__main__":
     unittest.main()
