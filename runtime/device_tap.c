@@ -17,8 +17,8 @@
 
 #include "device.h"
 
-/* The largest MTU of a TAP interface (65,521) and an Ethernet header. */
-#define FRAME_MAX 65536U
+/* The largest MTU of a TAP interface, an Ethernet header, two VLAN tags. */
+#define FRAME_MAX (65521U + 14 + 8)
 
 struct tap {
     struct hg_device dev;

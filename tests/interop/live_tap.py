@@ -4,7 +4,8 @@ import os
 import subprocess
 import unittest
 
-from netns import HEADGATE, Lab, WIRE, require, stop, wait_until
+from netns import HEADGATE, Lab, PYTHON, WIRE, require, stop, wait_until
+from support import read_pcap
 
 
 class Tap(unittest.TestCase):
@@ -39,6 +40,19 @@ class Tap(unittest.TestCase):
         tap = json.loads(out)["devices"]["a"]
         self.assertGreaterEqual(tap["received"], 4)
         self.assertGreaterEqual(tap["sent"], 4)
+
+    def test_the_longest_frame_with_a_tag_comes_whole(self):
+        captured = os.path.join(self.lab.folder, "out.pcap")
+        process = self.gate("a=tap:hgt0", "b=:" + captured)
+        self.lab.ip(self.host, "link", "set", "hgt0", "mtu", "65521", "up")
+        self.lab.run(self.host, PYTHON, "-c", """
+import socket
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("hgt0", 0))
+s.send(bytes(12) + b"\\x81\\0\\0\\5\\x08\\0" + bytes(65521))""")
+        status, _, err, _ = stop(process)
+        self.assertEqual((status, err), (0, ""))
+        self.assertIn(65539, [len(f) for _, f in read_pcap(captured)])
 
     def test_an_interface_it_made_goes_and_one_it_found_stays(self):
         stop(self.gate("a=tap:hgt0", "b=null:"))
