@@ -12,6 +12,9 @@
 #include "build.h"
 #include "graph_internal.h"
 
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
 #define MAX_GRAPH_DEPTH 32 /* Graphs in graphs. */
 
 #define ERROR(b, ...) hg_diag((b)->diags, HG_SEVERITY_ERROR, __VA_ARGS__)
@@ -58,14 +61,23 @@ is_name(const char *name, const char *more)
     return i > 0;
 }
 
-struct node *
-build_find(const struct scope *scope, const char *name)
+static uint32_t
+hash_name(const struct scope *scope, const char *name)
 {
-    size_t i;
+    return (uint32_t)XXH3_64bits_withSeed(name, strlen(name),
+                                          (uintptr_t)scope);
+}
 
-    for (i = 0; i < scope->n_nodes; i++)
-        if (!strcmp(scope->nodes[i]->name, name))
-            return scope->nodes[i];
+struct node *
+build_find(const struct builder *b, const struct scope *scope,
+           const char *name)
+{
+    uint32_t hash = hash_name(scope, name), i;
+    size_t at = hash_index_start(&b->names, hash);
+
+    while ((i = hash_index_candidate(&b->names, hash, &at)) != HASH_INDEX_END)
+        if (b->nodes[i]->scope == scope && !strcmp(b->nodes[i]->name, name))
+            return b->nodes[i];
     return NULL;
 }
 
@@ -74,7 +86,7 @@ build_node(struct builder *b, struct scope *scope, enum node_kind kind,
            const char *name, const struct hg_place *place)
 {
     struct node *node = lang_alloc(&b->memory, sizeof *node);
-    const struct node *same = build_find(scope, name);
+    const struct node *same = build_find(b, scope, name);
 
     *node = (struct node){.kind = kind, .scope = scope, .place = *place};
     node->name = name;
@@ -89,6 +101,7 @@ build_node(struct builder *b, struct scope *scope, enum node_kind kind,
     GROW(b, scope->nodes, scope->n_nodes);
     scope->nodes[scope->n_nodes++] = node;
     node->index = b->n_nodes;
+    hash_index_add(&b->names, hash_name(scope, name), (uint32_t)b->n_nodes);
     GROW(b, b->nodes, b->n_nodes);
     b->nodes[b->n_nodes++] = node;
     return node;
@@ -391,15 +404,21 @@ declare(struct builder *b, struct scope *scope, struct lang_section *section,
         node->kind = NODE_BROKEN;
 }
 
-static void
-remove_option(struct lang_section *section, const char *key)
+/* The section of the copies: without this option. */
+static struct lang_section
+without_option(struct builder *b, const struct lang_section *section,
+               const struct lang_option *option)
 {
-    size_t i, n = 0;
+    struct lang_section rest = *section;
+    size_t i;
 
+    rest.options =
+        lang_alloc(&b->memory, section->n_options * sizeof *rest.options);
+    rest.n_options = 0;
     for (i = 0; i < section->n_options; i++)
-        if (strcmp(section->options[i].key, key))
-            section->options[n++] = section->options[i];
-    section->n_options = n;
+        if (&section->options[i] != option)
+            rest.options[rest.n_options++] = section->options[i];
+    return rest;
 }
 
 static bool
@@ -438,6 +457,7 @@ declare_copies(struct builder *b, struct scope *scope,
                const struct lang_section *raw, const struct lang_option *each)
 {
     struct copies copies = {.name = raw->title, .place = raw->title_place};
+    const struct lang_section copied = without_option(b, raw, each);
     struct lang_option items;
     size_t i;
 
@@ -457,9 +477,8 @@ declare_copies(struct builder *b, struct scope *scope,
                                            .values = &copies.items[i],
                                            .n_values = 1,
                                            .next = scope->variables};
-        bool ok = lang_expand(&b->memory, raw, &item, section, b->diags);
+        bool ok = lang_expand(&b->memory, &copied, &item, section, b->diags);
 
-        remove_option(section, "each");
         section->title =
             lang_format(&b->memory, "%s-%s", raw->title, copies.items[i].text);
         declare(b, scope, section, !ok);
@@ -575,11 +594,27 @@ no_element(struct builder *b, struct scope *scope, const struct lang_end *end,
         ERROR(b, &end->place, "no element or class '%s'%s", name,
               build_hint(b, name, words, n, "; declare it: 'Class name { }'"));
     nearest = hg_nearest(name, words, n);
-    meant = nearest ? build_find(scope, nearest) : NULL;
+    meant = nearest ? build_find(b, scope, nearest) : NULL;
     if (meant)
         meant->excused = meant->connected = true;
     b->broken = true;
     return build_node(b, scope, NODE_BROKEN, name, &end->place);
+}
+
+/* How many elements of this class have no name, with one more.  No other has
+ * an '@' in its name. */
+static unsigned
+count_anonymous(struct builder *b, struct scope *scope,
+                const struct hg_class *cls)
+{
+    size_t i;
+
+    for (i = 0; i < scope->n_anonymous; i++)
+        if (scope->anonymous[i].cls == cls)
+            return ++scope->anonymous[i].n;
+    GROW(b, scope->anonymous, scope->n_anonymous);
+    scope->anonymous[scope->n_anonymous++] = (struct anonymous){cls, 1};
+    return 1;
 }
 
 struct node *
@@ -590,7 +625,6 @@ build_anonymous(struct builder *b, struct scope *scope,
     const struct hg_class *cls;
     struct hg_error error = {""};
     struct node *node;
-    unsigned number = 0;
 
     cls = kind_of(name) == NODE_ELEMENT && !strchr(name, '/')
               ? hg_plugins_find(b->config->plugins, name, &error)
@@ -602,9 +636,8 @@ build_anonymous(struct builder *b, struct scope *scope,
         .keyword = lang_copy(&b->memory, name, strlen(name)),
         .place = end->place,
         .title_place = end->place};
-    do
-        section->title = lang_format(&b->memory, "%s@%u", name, ++number);
-    while (build_find(scope, section->title));
+    section->title =
+        lang_format(&b->memory, "%s@%u", name, count_anonymous(b, scope, cls));
     node = build_node(b, scope, NODE_ELEMENT, section->title, &end->place);
     node->element = hg_graph_add(b->graph, cls, node->path);
     node->section = section;
@@ -623,6 +656,7 @@ builder_destroy(void *builder)
 
     for (i = 0; i < b->n_scopes; i++)
         lang_destroy(b->scopes[i]->file);
+    hash_index_uninit(&b->names);
     lang_free(&b->memory);
     free(b);
 }

@@ -13,6 +13,7 @@
 #include <headgate/graph.h>
 
 #include "lang.h"
+#include "tables/hash_index.h"
 
 enum node_kind {
     NODE_ELEMENT,
@@ -70,6 +71,12 @@ struct copies {
     struct hg_place place;
 };
 
+/* Elements of a class that have no name of their own. */
+struct anonymous {
+    const struct hg_class *cls;
+    unsigned n;
+};
+
 struct scope {
     struct lang_file *file;
     const char *prefix; /* "" or "edge/". */
@@ -80,6 +87,8 @@ struct scope {
     size_t n_nodes;
     struct copies *copies;
     size_t n_copies;
+    struct anonymous *anonymous;
+    size_t n_anonymous;
     dev_t device;
     ino_t inode;
     unsigned depth;
@@ -103,6 +112,7 @@ struct builder {
     size_t n_scopes;
     struct node **nodes; /* Of all scopes. */
     size_t n_nodes;
+    struct hash_index names; /* Of nodes, with their scopes. */
     struct edge **edges;
     size_t n_edges;
     struct override *overrides;
@@ -122,7 +132,8 @@ struct hg_graph *build_graph(struct lang_file *,
 /* build.c: a further node; reports a name taken. */
 struct node *build_node(struct builder *, struct scope *, enum node_kind,
                         const char *name, const struct hg_place *);
-struct node *build_find(const struct scope *, const char *name);
+struct node *build_find(const struct builder *, const struct scope *,
+                        const char *name);
 /* The node of an anonymous element, or of what is no element at all. */
 struct node *build_anonymous(struct builder *, struct scope *,
                              const struct lang_end *, const char *name);

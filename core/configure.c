@@ -15,13 +15,14 @@ struct finder {
 /* The node that 'name' means in an option of 'node': of its own file, or of
  * the files around it. */
 static struct node *
-find_outwards(const struct node *node, const char *name)
+find_outwards(const struct builder *b, const struct node *node,
+              const char *name)
 {
     const struct scope *scope;
     struct node *found = NULL;
 
     for (scope = node->scope; scope && !found; scope = scope->outer)
-        found = build_find(scope, name);
+        found = build_find(b, scope, name);
     return found;
 }
 
@@ -29,7 +30,7 @@ static struct hg_element *
 find_reference(void *aux, const char *name)
 {
     struct finder *f = aux;
-    struct node *found = find_outwards(f->node, name);
+    struct node *found = find_outwards(f->b, f->node, name);
 
     if (!found || found->kind != NODE_ELEMENT)
         return NULL;
@@ -59,7 +60,8 @@ reference_names(void *aux, size_t *n)
 
 /* A reference to what could not be made is not a mistake of its own. */
 static void
-forget_broken_references(struct node *node, struct lang_section *section)
+forget_broken_references(const struct builder *b, struct node *node,
+                         struct lang_section *section)
 {
     const struct hg_class *cls = hg_element_class(node->element);
     size_t i, n = 0;
@@ -70,7 +72,7 @@ forget_broken_references(struct node *node, struct lang_section *section)
             options_find(cls->fields, cls->n_fields, option->key);
         const struct node *to =
             field && field->type == HG_TYPE_ELEMENT && option->n_values == 1
-                ? find_outwards(node, option->values[0].text)
+                ? find_outwards(b, node, option->values[0].text)
                 : NULL;
 
         if (to && to->kind == NODE_BROKEN)
@@ -95,7 +97,7 @@ apply(struct builder *b, struct node *node)
 
     *section = *node->section;
     node->section = section;
-    forget_broken_references(node, section);
+    forget_broken_references(b, node, section);
     build_enter(b, node->scope);
     if (!graph_configure_from(node->element, section, &context))
         node->fails = true;

@@ -297,6 +297,8 @@ mark_outputs(struct hg_element *e)
 
         if (!o->peer)
             continue;
+        o->next = o->peer->inputs[o->peer_port].feeds;
+        o->peer->inputs[o->peer_port].feeds = o;
         o->tags = o->peer->n_inputs > 1;
         o->back = is_edge(e, o) && e->goes_round && o->peer->goes_round &&
                   o->peer->cycle_begin == e->cycle_begin &&
@@ -433,21 +435,14 @@ void
 hg_element_input(const struct hg_element *e, unsigned port,
                  struct hg_port_info *info)
 {
-    const struct hg_graph *g = e->graph;
-    size_t i;
-    unsigned k;
+    const struct output *o;
 
     *info = (struct hg_port_info){.name = e->inputs[port].name,
                                   .optional = e->inputs[port].optional};
-    for (i = 0; i < g->n_elements; i++)
-        for (k = 0; k < g->elements[i]->n_outputs; k++) {
-            const struct output *o = &g->elements[i]->outputs[k];
-
-            if (o->peer == e && o->peer_port == port) {
-                info->packets += o->packets;
-                info->bytes += o->bytes;
-            }
-        }
+    for (o = e->inputs[port].feeds; o; o = o->next) {
+        info->packets += o->packets;
+        info->bytes += o->bytes;
+    }
 }
 
 void

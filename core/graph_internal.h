@@ -19,10 +19,12 @@ struct output {
     uint64_t bytes;
     struct hg_batch *stage; /* hg_route() collects here. */
     char *name;
+    struct output *next; /* That leads to the same input. */
 };
 
 struct input {
     char *name;
+    struct output *feeds; /* All that lead here, once the graph is whole. */
     bool optional;
 };
 

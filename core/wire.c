@@ -38,7 +38,7 @@ no_copies(struct builder *b, const struct scope *scope,
 
     for (i = 0; i < scope->n_copies; i++)
         words[i] = scope->copies[i].name;
-    if (build_find(scope, name))
+    if (build_find(b, scope, name))
         ERROR(b, &end->place,
               "'%s' has no copies; give it 'each = { ... }' or leave out the "
               "'*'",
@@ -130,11 +130,12 @@ find_node(struct builder *b, struct scope *scope, const struct lang_end *end,
           const char *item)
 {
     const char *name = put_item(b, end->name, item, true);
-    const struct copies *copies = find_copies(scope, name, strlen(name));
-    struct node *node = build_find(scope, name);
+    struct node *node = build_find(b, scope, name);
+    const struct copies *copies;
 
     if (node)
         return node;
+    copies = find_copies(scope, name, strlen(name));
     if (!copies)
         return build_anonymous(b, scope, end, name);
     ERROR(b, &end->place,

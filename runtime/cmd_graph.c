@@ -9,6 +9,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <headgate/spread.h>
+
 #include "commands.h"
 #include "setup.h"
 #include "table.h"
@@ -31,16 +33,6 @@ struct format {
 };
 
 /* ---- Text ------------------------------------------------------------- */
-
-static size_t
-index_of(const struct hg_graph *g, const struct hg_element *e)
-{
-    size_t i = 0;
-
-    while (hg_graph_element(g, i) != e)
-        i++;
-    return i;
-}
 
 /* Whether a port has to be named: not if there is no other, or if it is the
  * usual one. */
@@ -139,7 +131,7 @@ write_line(struct drawing *d, size_t i, int port, FILE *f)
         if (needs_name(hg_element_n_inputs(e), in.name, "in"))
             fprintf(f, "[%s]", in.name);
         fputs(hg_element_name(e), f);
-        i = index_of(d->graph, e);
+        i = hg_element_index(e);
         port = goes_on(d, i) ? next_output(d, i, in.name) : -1;
     }
     fputc('\n', f);
@@ -206,15 +198,14 @@ write_node(const struct hg_element *e, size_t i, FILE *f)
 }
 
 static void
-write_edge(const struct hg_graph *g, const struct hg_element *e, size_t i,
-           unsigned port, FILE *f)
+write_edge(const struct hg_element *e, size_t i, unsigned port, FILE *f)
 {
     struct hg_port_info out, in;
 
     hg_element_output(e, port, &out);
     if (!out.peer)
         return;
-    fprintf(f, "    n%zu -> n%zu [", i, index_of(g, out.peer));
+    fprintf(f, "    n%zu -> n%zu [", i, hg_element_index(out.peer));
     if (needs_name(hg_element_n_outputs(e), out.name, "out")) {
         fputs("taillabel=\"", f);
         write_quoted(out.name, f);
@@ -248,7 +239,7 @@ write_dot(const struct hg_graph *g, FILE *f)
         const struct hg_element *e = hg_graph_element(g, i);
 
         for (port = 0; port < hg_element_n_outputs(e); port++)
-            write_edge(g, e, i, port, f);
+            write_edge(e, i, port, f);
     }
     fputs("}\n", f);
     return true;

@@ -272,7 +272,7 @@ TEST(a_large_file_is_read_in_reasonable_time)
 {
     FILE *file;
     struct built built;
-    int i, n = 3000;
+    int i, n = 30000;
 
     enter_folder();
     file = fopen("g", "w");
@@ -282,11 +282,12 @@ TEST(a_large_file_is_read_in_reasonable_time)
         fprintf(file, "Thing t%d { number = %d }\n", i, i % 10);
     fprintf(file, "connect(\"d\n");
     for (i = 0; i < n; i++)
-        fprintf(file, " -> t%d\n", i);
+        fprintf(file, " -> t%d -> Thing\n", i);
     fprintf(file, " -> End\")\n");
     fclose(file);
     built = load("g", NULL, 0);
     REQUIRE(built.graph);
-    CHECK_EQ(hg_graph_n_elements(built.graph), (unsigned)n + 2);
+    CHECK_EQ(hg_graph_n_elements(built.graph), 2 * (unsigned)n + 2);
+    CHECK(hg_graph_find(built.graph, "Thing@30000"));
     unload(&built);
 }
