@@ -391,7 +391,7 @@ declare(struct builder *b, struct scope *scope, struct lang_section *section,
     node = build_node(b, scope, kind, section->title, &section->title_place);
     if (!node)
         return;
-    node->fails = fails;
+    node->fails = node->lacks_options = fails;
     node->section = section;
     if (cls)
         node->element = hg_graph_add(b->graph, cls, node->path);

@@ -39,6 +39,7 @@ struct node {
     const char *doc;        /* The same: what it is for, or NULL. */
     bool optional;          /* NODE_OUTPUT: may stay unwired. */
     bool fails;             /* Its section has a mistake. */
+    bool lacks_options;     /* Some were left out for their mistakes. */
     bool excused;           /* A broken connection may have been its own. */
     bool has_unknown_input; /* What leads there is wrong. */
     bool connected;         /* Something leads to or from it. */

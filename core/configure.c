@@ -76,7 +76,7 @@ forget_broken_references(const struct builder *b, struct node *node,
                 : NULL;
 
         if (to && to->kind == NODE_BROKEN)
-            node->fails = true;
+            node->fails = node->lacks_options = true;
         else
             section->options[n++] = *option;
     }
@@ -116,7 +116,7 @@ configure(struct builder *b, struct node *node)
     for (i = 0; i < node->n_refers; i++)
         configure(b, node->refers[i]);
     build_enter(b, node->scope);
-    if (!node->fails && !hg_element_configure(node->element))
+    if (!node->lacks_options && !hg_element_configure(node->element))
         node->fails = true;
 }
 
