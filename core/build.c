@@ -258,6 +258,7 @@ declare_parameter(struct builder *b, struct scope *scope,
     static const char *const keys[] = {"default", "doc"};
     struct lang_section *section = lang_alloc(&b->memory, sizeof *section);
     struct lang_variable *v = lang_alloc(&b->memory, sizeof *v);
+    const struct lang_section *same;
     const struct lang_option *value;
     const char *doc;
 
@@ -265,6 +266,15 @@ declare_parameter(struct builder *b, struct scope *scope,
         ERROR(b, &raw->place,
               "a Parameter has a name of letters, digits, '-' "
               "and '_': 'Parameter cidr { }'");
+        return;
+    }
+    for (same = scope->file->sections; same != raw; same++) {
+        if (!is_parameter(same) || !same->title ||
+            !build_same_key(same->title, raw->title))
+            continue;
+        ERROR(b, &raw->title_place, "parameter '%s' is declared twice",
+              raw->title);
+        NOTE(b, &same->title_place, "first declared here");
         return;
     }
     lang_expand(&b->memory, raw, scope->variables, section, b->diags);
@@ -314,7 +324,7 @@ declare_parameters(struct builder *b, struct scope *scope,
             if (!is_parameter(&file->sections[k]) || !file->sections[k].title)
                 continue;
             words[n++] = file->sections[k].title;
-            found |= !strcmp(words[n - 1], option->key);
+            found |= build_same_key(option->key, words[n - 1]);
         }
         if (found)
             continue;

@@ -146,6 +146,19 @@ TEST(stars_in_ports_and_shared_ends)
     unload(&built);
 }
 
+TEST(dashes_and_underscores_are_the_same_in_parameters)
+{
+    struct built built;
+
+    write_file("part", "Parameter the-n { }\nInput in { }\nOutput out { }\n"
+                       "Thing t { number = ${the-n} }\n"
+                       "connect(\"in -> t -> out\")\n");
+    built = load_text("Door d { } Graph g { file = part the_n = 3 }\n"
+                      "connect(\"d -> g -> End\")\n");
+    CHECK_EQ(thing(&built, "g/t")->number, 3);
+    unload(&built);
+}
+
 TEST(graphs_are_copied_too)
 {
     struct built built;
