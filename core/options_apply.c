@@ -140,6 +140,27 @@ check_required(const struct hg_field *fields, size_t n_fields,
     return ok;
 }
 
+/* The title is not given as an option as well. */
+static bool
+check_title(const struct hg_field *field, const struct lang_section *section,
+            const struct options_context *context)
+{
+    size_t i;
+
+    for (i = 0; i < section->n_options; i++) {
+        const struct lang_option *option = &section->options[i];
+
+        if (!options_find(field, 1, option->key))
+            continue;
+        hg_diag(context->diags, HG_SEVERITY_ERROR, &option->place,
+                "option '%s' is given twice", option->key);
+        hg_diag(context->diags, HG_SEVERITY_NOTE, &section->title_place,
+                "first given here, as the title");
+        return false;
+    }
+    return true;
+}
+
 /* Fills one row from the subsection that describes it. */
 static bool
 apply_row(void *row, const struct hg_field *rows,
@@ -159,6 +180,7 @@ apply_row(void *row, const struct hg_field *rows,
         if (!rows->fields[i].title)
             continue;
         has_title = true;
+        ok &= !title || check_title(&rows->fields[i], section, context);
         if (title && !options_set(row, &rows->fields[i], &title, 1, &error)) {
             hg_diag(context->diags, HG_SEVERITY_ERROR, &section->title_place,
                     "%s", error.text);
