@@ -177,6 +177,7 @@ start(struct run *run)
 
     progress_init(&run->loop.progress, run->quiet);
     run->loop.batch = run->batch;
+    loop_catch_signals(); /* Even the first packet may never come. */
     if (run->workers
             ? !workers_start(run->workers, &run->loop, &error)
             : !loop_start(&run->loop, run->graph, &run->bindings, &error)) {

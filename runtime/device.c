@@ -9,6 +9,8 @@
 
 #include <headgate/diag.h>
 
+volatile sig_atomic_t device_stop;
+
 #define N(array) (sizeof(array) / sizeof *(array))
 
 static const struct {

@@ -9,6 +9,8 @@
 #ifndef RUNTIME_DEVICE_H
 #define RUNTIME_DEVICE_H 1
 
+#include <signal.h>
+
 #include <headgate/device.h>
 
 #include "libpcap.h"
@@ -22,6 +24,10 @@ struct device_options {
                                    * for one who shares it: it stores nothing
                                    * that is sent. */
 };
+
+/* Set by a signal that ends the run: a device that makes packets
+ * which its filter refuses looks no further. */
+extern volatile sig_atomic_t device_stop;
 
 /* Opens what 'spec' names:
  *     PATH  pcap:PATH   capture file that is read, '-' is standard input

@@ -514,8 +514,11 @@ look_ahead(struct gen *g)
                        : 1);
         g->has_frame = device_filter_pass(&g->filter, g->frame, g->frame_len,
                                           g->frame_len);
-        if (!g->has_frame)
-            g->dev.rx_filtered += device_counts(&g->dev);
+        if (g->has_frame)
+            break;
+        g->dev.rx_filtered += device_counts(&g->dev);
+        if (device_stop) /* Nothing may ever pass. */
+            break;
     }
     return g->has_frame;
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "device.h"
+
 /* Timers that may fire at the end of a run without any packet that is held
  * coming free; then what is held stays so. */
 #define MAX_IDLE_TIMERS 10000
@@ -20,16 +22,14 @@ struct run {
  * sends it to the program and to its process group. */
 #define SAME_SIGNAL_NS (HG_SEC / 10)
 
-static volatile sig_atomic_t stopped;
-
 void
 loop_stop(int signal_number)
 {
     static volatile uint64_t first_ns;
 
-    if (!stopped) {
+    if (!device_stop) {
         first_ns = progress_clock();
-        stopped = 1;
+        device_stop = 1;
     } else if (progress_clock() - first_ns >= SAME_SIGNAL_NS) {
         signal(signal_number, SIG_DFL);
         raise(signal_number);
@@ -39,7 +39,7 @@ loop_stop(int signal_number)
 bool
 loop_is_stopped(void)
 {
-    return stopped;
+    return device_stop;
 }
 
 /* The first signal ends the run, the next one the program. */
@@ -342,7 +342,7 @@ loop_notice(struct loop *l)
         if (!s->binding || !s->device->failed || s->binding->failure)
             continue;
         /* A signal that ends the run also cuts what is being read. */
-        if (stopped && s->device->tx_failed == 0)
+        if (device_stop && s->device->tx_failed == 0)
             continue;
         progress_clear(&l->progress);
         binding_fail(s->binding, s->device->error.text);
@@ -378,7 +378,7 @@ static void
 run_offline(struct loop *l)
 {
     loop_catch_signals();
-    while (!stopped) {
+    while (!device_stop) {
         const struct loop *self = l;
         uint64_t packet_ns = loop_look(l);
 
