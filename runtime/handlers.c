@@ -107,17 +107,23 @@ load_value(const char *value)
 {
     char *text = NULL;
     size_t size = 0;
+    ssize_t n;
     FILE *file;
 
     if (*value != '@')
         return cli_printf("%s", value);
     file = fopen(value + 1, "re");
-    if (!file || (getdelim(&text, &size, '\0', file) < 0 && ferror(file))) {
+    n = file ? getdelim(&text, &size, '\0', file) : -1;
+    if (!file || ferror(file)) {
         cli_error("cannot read '%s': %s", value + 1, strerror(errno));
         free(text);
         text = NULL;
-    } else if (feof(file) && ftell(file) == 0) {
+    } else if (n < 0) {
         *text = '\0'; /* An empty file. */
+    } else if (strlen(text) < (size_t)n) {
+        cli_error("'%s' has a zero byte; it is not a text file", value + 1);
+        free(text);
+        text = NULL;
     }
     if (file)
         fclose(file);

@@ -389,6 +389,10 @@ class Running(Program):
         self.refused(*bound, "--write", "all.packets=3",
                      sentence="'--write all.packets': 'packets' cannot "
                               "change while running")
+        self.refused(*bound, "--write",
+                     "all.packets=@" + self.file("zero", "1\0002"),
+                     sentence="'zero' has a zero byte; it is not a text "
+                              "file")
         self.refused(*bound, "--write", "all.packets=@nowhere",
                      sentence="cannot read 'nowhere': No such file or "
                               "directory")
