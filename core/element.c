@@ -172,12 +172,34 @@ hg_random(void *self)
 
 /* ---- Ports ------------------------------------------------------------ */
 
+static int
+named_output(const struct hg_element *e, const char *name)
+{
+    unsigned i;
+
+    for (i = 0; i < e->n_outputs; i++)
+        if (!strcmp(e->outputs[i].name, name))
+            return (int)i;
+    return -1;
+}
+
+static int
+named_input(const struct hg_element *e, const char *name)
+{
+    unsigned i;
+
+    for (i = 0; i < e->n_inputs; i++)
+        if (!strcmp(e->inputs[i].name, name))
+            return (int)i;
+    return -1;
+}
+
 int
 hg_declare_output(void *self, const char *name, bool optional)
 {
     struct hg_element *e = hg_element_of(self);
 
-    if (hg_element_find_output(e, name) >= 0) {
+    if (named_output(e, name) >= 0) {
         hg_config_error(self, NULL, -1, "it has two outputs named '%s'", name);
         return -1;
     }
@@ -212,7 +234,7 @@ hg_declare_input(void *self, const char *name)
 {
     struct hg_element *e = hg_element_of(self);
 
-    if (hg_element_find_input(e, name) >= 0) {
+    if (named_input(e, name) >= 0) {
         hg_config_error(self, NULL, -1, "it has two inputs named '%s'", name);
         return -1;
     }
@@ -259,23 +281,17 @@ port_number(const char *name, unsigned n_ports)
 int
 hg_element_find_output(const struct hg_element *e, const char *name)
 {
-    unsigned i;
+    int port = named_output(e, name);
 
-    for (i = 0; i < e->n_outputs; i++)
-        if (!strcmp(e->outputs[i].name, name))
-            return (int)i;
-    return port_number(name, e->n_outputs);
+    return port < 0 ? port_number(name, e->n_outputs) : port;
 }
 
 int
 hg_element_find_input(const struct hg_element *e, const char *name)
 {
-    unsigned i;
+    int port = named_input(e, name);
 
-    for (i = 0; i < e->n_inputs; i++)
-        if (!strcmp(e->inputs[i].name, name))
-            return (int)i;
-    return port_number(name, e->n_inputs);
+    return port < 0 ? port_number(name, e->n_inputs) : port;
 }
 
 uint64_t

@@ -708,6 +708,15 @@ class Terminal(Program):
 
 
 class Looking(Program):
+    def test_outputs_may_be_called_as_numbers(self):
+        graph = self.file("numbers.conf", """
+Interface  in   { }
+Classifier kind { match 1 { filter = "tcp" } match 0 { filter = "udp" } }
+connect("in -> kind; kind[1] -> in; kind[0] -> Discard")
+""")
+        self.assertIn("kind[1] -> in\n",
+                      self.run_program("graph", graph).stdout)
+
     """check, graph and elements."""
 
     def test_check(self):
