@@ -240,7 +240,8 @@ typedef struct hyperplane_nat hg_self;
 
 /* clang-format off */
 static const struct hg_field gateway_fields[] = {
-    HG_ROW_OPTION(struct gateway_row, name, .title = true),
+    HG_ROW_OPTION(struct gateway_row, name, .title = true, .required = true,
+                  .doc = "its name"),
     HG_ROW_OPTION(struct gateway_row, public, .max_n = ADDRESSES_MAX,
                   .doc = "its public addresses, IPv4; none: it is private"),
     HG_ROW_OPTION(struct gateway_row, private, .max_n = ADDRESSES_MAX,
