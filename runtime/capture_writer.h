@@ -27,7 +27,8 @@ unsigned capture_writer_put(struct capture_writer *,
  * gather larger pieces. */
 bool capture_writer_flush(struct capture_writer *, struct hg_error *);
 
-/* Finishes the file; false, and why, if it is not complete. */
+/* Finishes the file; false, and why, if it is not complete.  Without 'error'
+ * it is given up, as output_close() does. */
 bool capture_writer_close(struct capture_writer *, struct hg_error *);
 
 #endif

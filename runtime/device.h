@@ -42,7 +42,8 @@ struct hg_device *device_open(const char *spec, const struct device_options *,
                               struct hg_error *error);
 
 /* Closes any device: false, and why, if what was sent could not be stored.
- * device_close(NULL) does nothing and is true. */
+ * Without 'error' it is given up, and files of which nothing was written yet
+ * stay as they were.  device_close(NULL) does nothing and is true. */
 bool device_close(struct hg_device *, struct hg_error *error);
 
 /* The open function of each scheme: 'rest' is what follows the colon.  They

@@ -22,6 +22,7 @@
 struct output_codec {
     int fd;
     bool is_pipe;
+    bool has_old; /* What the file had before is still in it. */
     char *name;
     bool failed;               /* Nothing is stored any more. */
     struct hg_error error;     /* Why, then. */
@@ -43,9 +44,13 @@ fail(struct output_codec *c, const char *why)
     return false;
 }
 
+/* The file is emptied only when something takes the place of what it has. */
 static bool
 store(struct output_codec *c, const uint8_t *data, size_t n)
 {
+    if (c->has_old && ftruncate(c->fd, 0) < 0)
+        return fail(c, strerror(errno));
+    c->has_old = false;
     while (n > 0) {
         ssize_t done = write(c->fd, data, n);
 
@@ -241,6 +246,11 @@ output_close(struct output_stream *o, struct hg_error *error)
 
     if (!o)
         return true;
+    if (!error) { /* Given up. */
+        o->n = 0;
+        output_free(o);
+        return true;
+    }
     c = o->codec;
     stop_packing(o);
     stored = encode(c, o->buffer, o->n, true);
@@ -282,8 +292,8 @@ open_codec(struct output_codec *c, const char *path, struct hg_error *error)
     return true;
 }
 
-/* The file is emptied only after it is known not to be the source; ext4 would
- * write one that is emptied when it is closed, even if it is new. */
+/* A file without anything in it is not emptied: ext4 would write it when it is
+ * closed. */
 static bool
 open_file(struct output_codec *c, const char *path,
           const struct input_stream *source, struct hg_error *error)
@@ -308,10 +318,8 @@ open_file(struct output_codec *c, const char *path,
                             "read; give another output file",
                             c->name);
     c->is_pipe = S_ISFIFO(info.st_mode) || S_ISSOCK(info.st_mode);
-    if (S_ISREG(info.st_mode) && info.st_size > 0 && strcmp(path, "-") != 0 &&
-        ftruncate(c->fd, 0) < 0)
-        return hg_error_set(error, "cannot write %s: %s", c->name,
-                            strerror(errno));
+    c->has_old =
+        S_ISREG(info.st_mode) && info.st_size > 0 && strcmp(path, "-") != 0;
     return true;
 }
 

@@ -63,8 +63,9 @@ struct output_stream {
     struct output_codec *codec;
 };
 
-/* Opens 'path' for writing from its beginning.  Refuses the file that
- * 'source' (may be NULL) reads.  NULL, and why, if it cannot. */
+/* Opens 'path' for writing from its beginning; what it has stays until the
+ * first bytes are stored.  Refuses the file that 'source' (may be NULL) reads.
+ * NULL, and why, if it cannot. */
 struct output_stream *output_open(const char *path,
                                   const struct input_stream *source,
                                   struct hg_error *);
@@ -79,7 +80,8 @@ bool output_append(struct output_stream *, const void *data, size_t n);
 bool output_flush(struct output_stream *);
 
 /* Finishes the file and frees the stream; false, and why, if not everything
- * could be stored. */
+ * could be stored.  Without 'error' the stream is given up: what is not stored
+ * yet never is. */
 bool output_close(struct output_stream *, struct hg_error *);
 
 /* The same as output_append() for what fits: room for 'n' bytes behind what

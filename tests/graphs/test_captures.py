@@ -71,6 +71,16 @@ class Captures(support.InFolder):
                 self.run_program("in=in.pcap", "one=null:", "two=:" + path,
                                  status=1, before="ulimit -f 1; "))
 
+    def test_a_run_that_is_refused_leaves_files_as_they_were(self):
+        for name in "out.pcap", "out.pcap.gz", "out.pcap.zst":
+            for more in ["in=none.pcap"], [], ["in=in.pcap",
+                                               "two=:none/out.pcap"]:
+                with open(name, "wb") as file:
+                    file.write(b"precious")
+                self.run_program("one=:" + name, *more, status=2)
+                with open(name, "rb") as file:
+                    self.assertEqual(file.read(), b"precious")
+
     def test_one_file_for_two_under_two_names_is_refused(self):
         os.mkfifo("pipe")
         reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)

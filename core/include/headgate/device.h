@@ -59,7 +59,8 @@ struct hg_device_ops {
     void (*flush)(struct hg_device *);
 
     /* Finishes (flushes files) and frees.  False, and why, if what was sent
-     * could not be stored. */
+     * could not be stored.  Without an error the device is given up before
+     * anything ran: nothing is to be written. */
     bool (*close)(struct hg_device *, struct hg_error *);
 };
 
