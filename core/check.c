@@ -27,9 +27,11 @@ struct facts {
     size_t out; /* First link from it and to it. */
     size_t in;
     bool reached;
-    bool listed;  /* In the order below. */
-    bool waiting; /* In the work list. */
-    bool seen;    /* By the search for an origin. */
+    bool waiting;      /* In the work list. */
+    bool seen;         /* By the search for an origin. */
+    bool listed;       /* In the order below, or on the way there: */
+    struct node *from; /* who came here, */
+    size_t next;       /* and the next link to go on by. */
     uint64_t needs, provides, revokes;
     uint64_t at_input, at_output; /* What holds on every path. */
 };
@@ -221,20 +223,39 @@ has_unfed_input(const struct node *node)
     return false;
 }
 
+/* Now at 'node', which was not visited before. */
+static struct node *
+step_to(struct checker *c, struct node *node, struct node *from)
+{
+    struct facts *facts = &c->facts[node->index];
+
+    facts->reached = facts->listed = true;
+    facts->from = from;
+    facts->next = facts->out;
+    return node;
+}
+
 /* Reverse postorder, filled from the end.  Nothing goes on through a device:
- * it is a start of its own. */
+ * it is a start of its own.  A loop, since a graph may be deeper than the
+ * stack. */
 static void
 visit(struct checker *c, struct node *node)
 {
-    struct facts *facts = &c->facts[node->index];
-    size_t i;
+    node = step_to(c, node, NULL);
+    while (node) {
+        struct facts *facts = &c->facts[node->index];
+        struct node *to;
 
-    facts->reached = facts->listed = true;
-    for (i = facts->out; i != NONE; i = c->links[i].next_out)
-        if (!c->facts[c->links[i].to->index].listed &&
-            !is_source(c->links[i].to))
-            visit(c, c->links[i].to);
-    c->order[--c->n_order] = node;
+        if (facts->next == NONE) {
+            c->order[--c->n_order] = node;
+            node = facts->from;
+            continue;
+        }
+        to = c->links[facts->next].to;
+        facts->next = c->links[facts->next].next_out;
+        if (!c->facts[to->index].listed && !is_source(to))
+            node = step_to(c, to, node);
+    }
 }
 
 /* From real sources, and from where a mistake hides what comes. */

@@ -17,10 +17,16 @@
 
 #include "graph_internal.h"
 
+struct place {
+    const struct hg_element *e;
+    unsigned in;
+};
+
 struct judge {
     const struct hg_graph *graph;
-    uint32_t begin, end; /* The cycle. */
-    bool **visited;      /* Of each element of the cycle, by its input. */
+    uint32_t begin, end;  /* The cycle. */
+    bool **visited;       /* Of each element of the cycle, by its input. */
+    struct place *places; /* From where a visit has to go on. */
 };
 
 static bool
@@ -52,19 +58,24 @@ leads(const struct hg_element *e, unsigned in, const struct output *o)
 static void
 visit(struct judge *j, const struct hg_element *e, unsigned in)
 {
+    size_t n = 0;
     unsigned i;
 
-    for (i = 0; i < e->n_outputs; i++) {
-        const struct output *o = &e->outputs[i];
-        bool *visited;
+    j->places[n++] = (struct place){e, in};
+    while (n) {
+        const struct place at = j->places[--n];
 
-        if (!is_inside(j, o->peer) || !leads(e, in, o))
-            continue;
-        visited = &j->visited[o->peer->order - j->begin][o->peer_port];
-        if (*visited)
-            continue;
-        *visited = true;
-        visit(j, o->peer, o->peer_port);
+        for (i = 0; i < at.e->n_outputs; i++) {
+            const struct output *o = &at.e->outputs[i];
+            bool *visited;
+
+            if (!is_inside(j, o->peer) || !leads(at.e, at.in, o))
+                continue;
+            visited = &j->visited[o->peer->order - j->begin][o->peer_port];
+            if (!*visited)
+                j->places[n++] = (struct place){o->peer, o->peer_port};
+            *visited = true;
+        }
     }
 }
 
@@ -143,6 +154,7 @@ void
 cycles_judge(struct hg_graph *g)
 {
     struct judge j = {.graph = g};
+    size_t n_inputs;
     uint32_t i;
 
     for (; j.end < g->n_elements;) {
@@ -153,12 +165,17 @@ cycles_judge(struct hg_graph *g)
         if (!e->in_cycle)
             continue;
         j.visited = xcalloc(j.end - j.begin, sizeof *j.visited);
-        for (i = j.begin; i < j.end; i++)
+        n_inputs = 0;
+        for (i = j.begin; i < j.end; i++) {
             j.visited[i - j.begin] =
                 xcalloc(g->sorted[i]->n_inputs + 1u, sizeof **j.visited);
+            n_inputs += g->sorted[i]->n_inputs;
+        }
+        j.places = xcalloc(n_inputs + 1, sizeof *j.places);
         judge_cycle(&j);
         for (i = j.begin; i < j.end; i++)
             free(j.visited[i - j.begin]);
         free(j.visited);
+        free(j.places);
     }
 }

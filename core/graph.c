@@ -153,8 +153,9 @@ hg_graph_add(struct hg_graph *g, const struct hg_class *cls, const char *name)
     options_default(hg_element_self(e), cls->fields, cls->n_fields);
     declare_ports(e, cls->inputs, false);
     declare_ports(e, cls->outputs, true);
-    g->elements =
-        xrealloc(g->elements, (g->n_elements + 1) * sizeof *g->elements);
+    if (!(g->n_elements & (g->n_elements + 1))) /* Room for twice as many. */
+        g->elements = xrealloc(g->elements,
+                               2 * (g->n_elements + 1) * sizeof *g->elements);
     g->elements[g->n_elements++] = e;
     return e;
 }
@@ -193,9 +194,15 @@ hg_graph_connect(struct hg_graph *g, struct hg_element *from, unsigned out,
 
 /* Tarjan's strongly connected components (SIAM J. Comput. 1(2), 1972).  They
  * come out in reverse topological order. */
+struct way {
+    struct hg_element *from;
+    unsigned n_left; /* Outputs to be looked at. */
+};
+
 struct tarjan {
     struct hg_graph *graph;
-    uint32_t *number; /* By element index; 0: not visited. */
+    struct way *way;  /* By element index. */
+    uint32_t *number; /* The same; 0: not visited. */
     uint32_t *low;
     bool *on_stack;
     struct hg_element **stack;
@@ -241,30 +248,52 @@ number_component(struct tarjan *t, struct hg_element *root)
     t->n_stack = base;
 }
 
-static void
-visit(struct tarjan *t, struct hg_element *e)
+/* Now at 'e', which was not visited before. */
+static struct hg_element *
+step_to(struct tarjan *t, struct hg_element *e, struct hg_element *from)
 {
-    unsigned i;
+    struct way *way = &t->way[e->index];
 
     t->number[e->index] = t->low[e->index] = ++t->n_visited;
     t->stack[t->n_stack++] = e;
     t->on_stack[e->index] = true;
-    for (i = e->n_outputs; i-- > 0;) {
-        struct hg_element *peer = e->outputs[i].peer;
+    way->from = from;
+    way->n_left = e->n_outputs;
+    return e;
+}
 
-        if (!is_edge(e, &e->outputs[i]))
+static void
+lower(struct tarjan *t, const struct hg_element *e, uint32_t number)
+{
+    if (number < t->low[e->index])
+        t->low[e->index] = number;
+}
+
+/* A loop, since a graph may be deeper than the stack. */
+static void
+visit(struct tarjan *t, struct hg_element *e)
+{
+    e = step_to(t, e, NULL);
+    while (e) {
+        struct way *way = &t->way[e->index];
+        const struct output *o;
+
+        if (!way->n_left) {
+            if (t->low[e->index] == t->number[e->index])
+                number_component(t, e);
+            else
+                lower(t, way->from, t->low[e->index]);
+            e = way->from;
             continue;
-        if (!t->number[peer->index]) {
-            visit(t, peer);
-            if (t->low[peer->index] < t->low[e->index])
-                t->low[e->index] = t->low[peer->index];
-        } else if (t->on_stack[peer->index] &&
-                   t->number[peer->index] < t->low[e->index]) {
-            t->low[e->index] = t->number[peer->index];
         }
+        o = &e->outputs[--way->n_left];
+        if (!is_edge(e, o))
+            continue;
+        if (!t->number[o->peer->index])
+            e = step_to(t, o->peer, e);
+        else if (t->on_stack[o->peer->index])
+            lower(t, e, t->number[o->peer->index]);
     }
-    if (t->low[e->index] == t->number[e->index])
-        number_component(t, e);
 }
 
 static void
@@ -312,6 +341,7 @@ hg_graph_finish(struct hg_graph *g)
     size_t n = g->n_elements, i;
     struct tarjan t = {.graph = g, .next_order = (uint32_t)n};
 
+    t.way = xcalloc(n, sizeof *t.way);
     t.number = xcalloc(n, sizeof *t.number);
     t.low = xcalloc(n, sizeof *t.low);
     t.on_stack = xcalloc(n, sizeof *t.on_stack);
@@ -327,6 +357,7 @@ hg_graph_finish(struct hg_graph *g)
     for (i = 0; i < n; i++)
         mark_outputs(g->elements[i]);
     hg_pool_set_meta(g->pool, (unsigned)g->metadata_used);
+    free(t.way);
     free(t.number);
     free(t.low);
     free(t.on_stack);

@@ -285,7 +285,7 @@ TEST(a_large_file_is_read_in_reasonable_time)
 {
     FILE *file;
     struct built built;
-    int i, n = 30000;
+    int i, n = 60000; /* Deeper than a stack. */
 
     enter_folder();
     file = fopen("g", "w");
@@ -301,6 +301,6 @@ TEST(a_large_file_is_read_in_reasonable_time)
     built = load("g", NULL, 0);
     REQUIRE(built.graph);
     CHECK_EQ(hg_graph_n_elements(built.graph), 2 * (unsigned)n + 2);
-    CHECK(hg_graph_find(built.graph, "Thing@30000"));
+    CHECK(hg_graph_find(built.graph, "Thing@60000"));
     unload(&built);
 }
