@@ -101,7 +101,8 @@ handlers_check(const struct hg_graph *graph, const struct cli_pairs *reads,
 
 /* ---- Writing ---------------------------------------------------------- */
 
-/* The value itself, or what is in the file that "@FILE" names. */
+/* The value itself, or what is in the file that "@FILE" names, without the end
+ * of its last line. */
 static char *
 load_value(const char *value)
 {
@@ -124,6 +125,8 @@ load_value(const char *value)
         cli_error("'%s' has a zero byte; it is not a text file", value + 1);
         free(text);
         text = NULL;
+    } else if (n > 0 && text[n - 1] == '\n') {
+        text[n - 1] = '\0';
     }
     if (file)
         fclose(file);

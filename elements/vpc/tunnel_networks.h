@@ -20,6 +20,7 @@ struct tunnel_network {
 
 static const struct hg_field tunnel_network_fields[] = {
     HG_ROW_OPTION(struct tunnel_network, number, .title = true,
+                  .required = true,
                   .doc = "number on the wire: VNI, key, VSID or VLAN id; "
                          "qinq: S-VLAN id * 4096 + C-VLAN id"),
     HG_ROW_OPTION(struct tunnel_network, vpc, .required = true,

@@ -129,6 +129,12 @@ connect("in -> CheckIP -> [egress]groups[egress] -> seen -> out")
 connect("out -> CheckIP -> [ingress]groups[ingress] -> Discard")
 """
 
+RATED = """
+Interface in { }
+Shaper s { rate = 1Mbps }
+connect("in -> s -> Discard")
+"""
+
 
 class Workers(support.InFolder):
     def graph(self, text):
@@ -171,6 +177,14 @@ class Workers(support.InFolder):
                                   "--workers", 2, "--write", "nat.import={}")
         self.assertEqual(result.returncode, 2, result.stderr)
         self.assertIn("while several workers run", result.stderr)
+
+    def test_values_come_from_files_of_text(self):
+        with open("rate", "w", encoding="ascii") as file:
+            file.write("2Mbps\n")
+        summary = self.run_json(
+            1, self.graph(RATED), "in=gen:count=1", "--write", "s.rate=@rate",
+            "--read", "s.rate")
+        self.assertEqual(summary["read"], {"s.rate": ["2Mbps"]})
 
     def test_values_read_are_those_of_one_worker(self):
         asked = ["--read", "nat.count", "--read", "nat.flows", "--read",
