@@ -621,6 +621,24 @@ hg_element_read(struct hg_element *e, const char *name, const char *argument,
     return no_handler(e, name, error);
 }
 
+/* Tells of a written option whom it concerns (class.changed). */
+static void
+tell_changed(struct hg_element *e)
+{
+    const struct hg_graph *g = e->graph;
+    unsigned i, k;
+
+    if (e->cls->changed)
+        e->cls->changed(hg_element_self(e));
+    for (i = 0; e->cls->credit && i < g->n_elements; i++) {
+        struct hg_element *from = g->elements[i];
+
+        for (k = 0; from->cls->changed && k < from->n_outputs; k++)
+            if (from->outputs[k].peer == e)
+                from->cls->changed(hg_element_self(from));
+    }
+}
+
 bool
 hg_element_write(struct hg_element *e, const char *name, const char *value,
                  struct hg_error *error)
@@ -638,7 +656,10 @@ hg_element_write(struct hg_element *e, const char *name, const char *value,
         return no_handler(e, name, error);
     if (field->kind != HG_FIELD_OPTION || !field->live)
         return hg_error_set(error, "'%s' cannot change while running", name);
-    return options_set_words(hg_element_self(e), field, value, error);
+    if (!options_set_words(hg_element_self(e), field, value, error))
+        return false;
+    tell_changed(e);
+    return true;
 }
 
 void

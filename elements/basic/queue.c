@@ -154,6 +154,16 @@ queue_batch(struct queue *self, struct hg_batch *batch)
     hg_route(self, batch, verdict);
 }
 
+/* What follows may take packets sooner than it said, or later. */
+static void
+queue_changed(void *self_)
+{
+    struct queue *self = self_;
+
+    if (self->head)
+        hg_timer_set(self, &self->timer, hg_now(self) + 1);
+}
+
 static bool
 queue_configure(void *self)
 {
@@ -200,6 +210,7 @@ HG_BATCH_ELEMENT(Queue, struct queue, queue_batch,
                "connect(\"wan -> lan\")\n",
     .inputs = "in", .outputs = "out", .configure = queue_configure,
     .start = queue_start, .free = queue_free,
+    .changed = queue_changed,
     .fields = HG_FIELDS(
         HG_OPTION(length, .def = "1000", .min = 1, .live = true,
                   .doc = "packets it keeps at most"),

@@ -23,6 +23,7 @@ struct shaper {
     hg_counter over_rate; /* Drop reason: excess, and nowhere to go. */
     int64_t level;        /* Billionths of a packet or a bit. */
     uint64_t settled_ns;  /* When 'level' was right. */
+    struct hg_rate was;   /* The rate since then. */
 };
 
 enum { OUT, EXCESS };
@@ -65,7 +66,7 @@ fill(struct shaper *self, uint64_t now_ns)
 
     if (now_ns > self->settled_ns) {
         level += (__int128)(now_ns - self->settled_ns) *
-                 (__int128)self->rate.per_second;
+                 (__int128)self->was.per_second;
         self->settled_ns = now_ns;
     }
     self->level = level < full ? (int64_t)level : full;
@@ -79,7 +80,20 @@ shaper_start(void *self_, struct hg_error *error)
     (void)error;
     self->level = depth(self);
     self->settled_ns = hg_now(self);
+    self->was = self->rate;
     return true;
+}
+
+/* Until now the old rate held.  A bucket of another unit starts full. */
+static void
+shaper_changed(void *self_)
+{
+    struct shaper *self = self_;
+
+    fill(self, hg_now(self));
+    if (self->was.unit != self->rate.unit)
+        self->level = depth(self);
+    self->was = self->rate;
 }
 
 /* How many packets would pass, whatever their length. */
@@ -129,7 +143,7 @@ HG_ELEMENT(Shaper, struct shaper, shaper_packet,
                "connect(\"lan -> wait -> slow -> wan\")\n"
                "connect(\"wan -> lan\")\n",
     .inputs = "in", .outputs = "out excess?", .start = shaper_start,
-    .credit = shaper_credit,
+    .credit = shaper_credit, .changed = shaper_changed,
     .fields = HG_FIELDS(
         HG_OPTION(rate, .required = true, .live = true, .min = 1,
                   .max = UINT64_C(1000000000000000),

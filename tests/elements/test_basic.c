@@ -427,6 +427,68 @@ TEST(a_full_queue_drops_the_newest_or_the_oldest)
     CHECK_STR(left, "1 ");
 }
 
+static void
+set_rate(struct bench *b, const char *rate)
+{
+    struct hg_error error;
+
+    CHECK(hg_element_write(hg_graph_find(bench_graph(b), "slow"), "rate", rate,
+                           &error));
+}
+
+TEST(queue_asks_again_when_the_rate_behind_it_changes)
+{
+    struct bench *b = bench_load("TestSource in {} TestSink out {}\n"
+                                 "Queue dut {} Shaper slow { rate = 1pps }\n"
+                                 "connect(\"in -> dut -> slow -> out\")\n");
+    unsigned i;
+
+    for (i = 0; i < 4; i++)
+        bench_push(b, "in", DNS, 0);
+    bench_advance(b, HG_SEC / 2);
+    set_rate(b, "10pps"); /* Half a packet is there, the rest takes 50 ms. */
+    bench_advance(b, HG_SEC / 2 + 50 * HG_MSEC - 1);
+    CHECK_EQ(bench_waiting(b, "out"), 1);
+    bench_advance(b, HG_SEC / 2 + 50 * HG_MSEC);
+    CHECK_EQ(bench_waiting(b, "out"), 2);
+    set_rate(b, "1pps"); /* And what was promised for 100 ms waits. */
+    bench_advance(b, HG_SEC + 50 * HG_MSEC);
+    CHECK_EQ(bench_waiting(b, "out"), 2);
+    bench_advance(b, HG_SEC + HG_SEC / 2 + 50 * HG_MSEC);
+    CHECK_EQ(bench_waiting(b, "out"), 3);
+    bench_forget(b, NULL);
+    bench_destroy(b);
+}
+
+TEST(shaper_does_not_apply_a_new_rate_to_the_past)
+{
+    struct bench *b = bench_create("Shaper", "rate=1pps", "burst=100");
+    unsigned i;
+
+    for (i = 0; i < 100; i++)
+        bench_push(b, "in", DNS, 0);
+    bench_advance(b, HG_SEC);
+    bench_write(b, "rate", "100pps");
+    for (i = 0; i < 9; i++)
+        bench_push(b, "in", DNS, HG_SEC);
+    CHECK_EQ(bench_counter(b, "conforming"), 101);
+    bench_forget(b, NULL);
+    bench_destroy(b);
+}
+
+TEST(shaper_does_not_take_a_debt_in_bits_for_one_in_packets)
+{
+    struct bench *b = bench_create("Shaper", "rate=1kbps");
+
+    bench_push(b, "in", DNS, 0);
+    bench_write(b, "rate", "1pps");
+    bench_push(b, "in", DNS, HG_SEC);
+    bench_push(b, "in", DNS, HG_SEC);
+    CHECK_EQ(bench_counter(b, "conforming"), 2);
+    bench_forget(b, NULL);
+    bench_destroy(b);
+}
+
 TEST(packets_that_wait_at_the_end_are_accounted_for_as_held)
 {
     struct bench *b = bench_load("TestSource in {} TestSink out {}\n"

@@ -308,13 +308,16 @@ struct hg_class {
      * free: releases what configure and start allocated; always called, also
      *   when those failed or never ran.
      * credit: how many packets it would take at 'now_ns' (see Queue); sets
-     *   *again_ns to when that will be more, if 0. */
+     *   *again_ns to when that will be more, if 0.
+     * changed: a live option of this element, or of the one that its credit
+     *   comes from, was written; called for that one first. */
     bool (*configure)(void *self);
     bool (*start)(void *self, struct hg_error *);
     void (*settle)(void *self);
     void (*stop)(void *self);
     void (*free)(void *self);
     uint64_t (*credit)(void *self, uint64_t now_ns, uint64_t *again_ns);
+    void (*changed)(void *self);
 
     /* What the element offers to others that refer to it, by the name of an
      * interface ("inventory": inventory.h); NULL if it does not know it. */
