@@ -33,7 +33,7 @@ extern "C" {
 
 /* Advances with every change of what follows; a plugin built against another
  * number is refused (plugin.h). */
-#define HG_ABI 11
+#define HG_ABI 12
 #define HG_MAGIC UINT32_C(0x68656164)
 
 struct hg_element; /* An instance of a class in a graph. */
