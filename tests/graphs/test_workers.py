@@ -185,6 +185,10 @@ class Workers(support.InFolder):
             1, self.graph(RATED), "in=gen:count=1", "--write", "s.rate=@rate",
             "--read", "s.rate")
         self.assertEqual(summary["read"], {"s.rate": ["2Mbps"]})
+        with open("rate", "a", encoding="ascii") as file:
+            file.write("\0 and more")
+        self.refused("'rate' has a zero byte", self.graph(RATED),
+                     "in=gen:count=1", "--write", "s.rate=@rate")
 
     def test_values_read_are_those_of_one_worker(self):
         asked = ["--read", "nat.count", "--read", "nat.flows", "--read",
